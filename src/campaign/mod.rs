@@ -1,0 +1,1 @@
+//! Campaign's side: what its database says, and writing to it.

@@ -1,0 +1,3 @@
+//! The `truce` command.
+
+fn main() {}

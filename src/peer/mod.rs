@@ -1,0 +1,1 @@
+//! The two doors of a system: a feed of observations and a writer.

@@ -1,0 +1,1 @@
+//! How to reach a PostgreSQL server: its URL, TLS, a session.

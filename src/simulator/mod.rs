@@ -1,0 +1,1 @@
+//! Simulated systems that serve clients we did not write.
