@@ -1,1 +1,20 @@
-//! The loops.
+//! The loops: what the feeds tell goes into the ledger, what the ledger owes goes to the writers.
+//!
+//! There are no pipelines per direction, no queues between tasks, no echo filter and no retry
+//! queue: [`absorb`] takes a page into the ledger, [`settle`] takes due links out of it, decides,
+//! keeps what it is about to write, writes, and keeps what came of it. Both may be killed between
+//! any two steps. The simulation drives these same functions.
+
+pub mod absorb;
+pub mod deliver;
+pub mod plan;
+pub mod settle;
+pub mod time;
+pub mod working;
+
+mod error;
+mod prepare;
+
+pub use error::AgentError;
+pub use plan::{Plan, Plans};
+pub use time::Clock;

@@ -193,7 +193,7 @@ impl Link {
             // Its transaction's id is kept before COMMIT: without one, nothing was committed.
             Side::Campaign if sent.xid.is_none() => (),
             side @ (Side::Campaign | Side::Crm) => {
-                self.sent[side].push(Sent { answer: Answer::Lost(now), ..sent })
+                self.sent[side].push(Sent { answer: Answer::Lost(now), ..sent });
             }
         }
     }

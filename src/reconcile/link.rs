@@ -37,6 +37,8 @@ pub struct Link {
     pub trail: BTreeMap<Field, Vec<(Timestamp, Value)>>,
     /// Consent that a deleted record of the same person left behind.
     pub inherited: BTreeMap<Field, Consent>,
+    /// The Campaign key that the CRM record's external id names, where it is that of no other link.
+    pub claims: Option<RecordId>,
     /// Since when the link waits for another record (a parent, a key that is under way).
     pub waiting_since: Option<Timestamp>,
 }
@@ -173,6 +175,7 @@ impl Link {
             ruled: Row::new(),
             trail: BTreeMap::new(),
             inherited: BTreeMap::new(),
+            claims: None,
             waiting_since: None,
         }
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
     Answer, Bond, Change, Field, Interval, Lane, Link, Observation, Policy, Presence, Read, Row,
-    Seen, SeenField, Sent, Side, Value,
+    Seen, SeenField, Sent, Side, Target, Value,
 };
 
 /// What an observation told.
@@ -53,7 +53,7 @@ impl Link {
     }
 
     /// Why an observation says nothing, if so.
-    fn order(&self, side: Side, seen: &Observation) -> Option<News> {
+    pub fn order(&self, side: Side, seen: &Observation) -> Option<News> {
         let known = &self.seen[side];
         if seen.at.epoch != known.at.epoch {
             return (seen.at.epoch < known.at.epoch).then_some(News::Older);
@@ -119,7 +119,7 @@ impl Link {
             for (field, value) in row {
                 self.move_base(*field, value.clone(), now);
             }
-            if matches!(sent.write.target, crate::reconcile::Target::New { .. }) {
+            if matches!(sent.write.target, Target::New { .. }) {
                 // A new record holds nothing but what it was given.
                 let other = &self.seen[sent.write.side.other()].fields;
                 let blank: Vec<Field> =
@@ -212,6 +212,7 @@ impl Link {
         known.at = known.at.max(seen.at);
         known.modified = seen.modified.map(|changed| changed.until).or(known.modified);
         known.stamp = known.stamp.max(ours);
+        self.claims = seen.claims.clone().or(self.claims.take());
     }
 
     /// Moves the base of each field that both sides are seen to hold alike (rule 7).
@@ -321,10 +322,14 @@ fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) 
     let holds = row.is_some_and(|row| {
         row.iter().all(|(field, value)| seen.value(*field).is_some_and(|seen| same(seen, value)))
     });
-    if bears || gone || (!policy.stamped && holds) {
+    // A new record that names our record as its counterpart can only be the one that we made.
+    let (creates, ours) = match &sent.write.target {
+        Target::New { across, .. } => (true, seen.claims.as_ref() == Some(across)),
+        Target::Record(_) => (false, false),
+    };
+    if bears || gone || ours || (!policy.stamped && holds) {
         return Fate::Landed;
     }
-    let creates = matches!(sent.write.target, crate::reconcile::Target::New { .. });
     let repeatable = !creates && !sent.write.opt_in;
     let opt_out = sent.write.lane == Lane::Consent && !sent.write.opt_in;
     if expired {
@@ -374,6 +379,7 @@ fn moment(seen: &Observation) -> Timestamp {
 fn same_values(a: &Seen, b: &Seen) -> bool {
     a.fields.len() == b.fields.len()
         && a.fields.iter().zip(&b.fields).all(|((f, a), (g, b))| {
-            f == g && a.value == b.value && a.raw == b.raw && a.unfit == b.unfit
+            let touched = a.touched == b.touched;
+            f == g && touched && a.value == b.value && a.raw == b.raw && a.unfit == b.unfit
         })
 }
