@@ -39,6 +39,18 @@ impl Link {
         self.sent[side].push(Sent { write, at: now, tick, xid: None, answer: Answer::Pending });
     }
 
+    /// Notes the key that was drawn for the record that a kept write makes.
+    pub fn give_key(&mut self, write: &Write) {
+        for sent in &mut self.sent[write.side] {
+            if sent.write.stamp == write.stamp {
+                sent.write.target = write.target.clone();
+                if let Target::New { key: Some(key), .. } = &write.target {
+                    self.seen[write.side].record = Some(key.clone());
+                }
+            }
+        }
+    }
+
     /// Notes the transaction that is about to commit these writes (rule 5).
     pub fn note(&mut self, stamp: Stamp, xid: u64) {
         let noted = self.sent.campaign.iter_mut().filter(|sent| sent.write.stamp == stamp);
@@ -158,7 +170,7 @@ impl Link {
             }
         }
         self.seen[side].asked = self.seen[side].asked.max(Some(now));
-        self.advance_base(policy, now);
+        self.agree(policy, now);
     }
 
     fn hold_written(&mut self, side: Side, row: &Row, now: Timestamp) {

@@ -25,7 +25,7 @@ pub fn pair(campaign: Link, crm: Link, policy: &Policy, now: Timestamp) -> Link 
     for side in Side::BOTH {
         link.seen[side].fields.values_mut().for_each(|seen| seen.touched = false);
     }
-    link.advance_base(policy, now);
+    link.agree(policy, now);
     link
 }
 
@@ -49,7 +49,7 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
         for field in outs {
             loser.inherited.insert(field, Consent::Out);
         }
-        loser.advance_base(policy, now);
+        loser.agree(policy, now);
         return Merging::TookOver;
     }
     for field in &outs {
@@ -80,7 +80,7 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
     for field in outs {
         loser.inherited.insert(field, Consent::Out);
     }
-    loser.advance_base(policy, now);
+    loser.agree(policy, now);
     Merging::Alias
 }
 

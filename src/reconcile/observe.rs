@@ -39,7 +39,7 @@ impl Link {
         self.resolve_sent(side, seen, policy);
         self.remember(side, seen, policy);
         self.resolve_given_up(side, seen, policy);
-        self.advance_base(policy, moment(seen));
+        self.agree(policy, moment(seen));
         let same = before.bond == self.seen[side].bond
             && before.record == self.seen[side].record
             && had_writes == self.sent[side].len()
@@ -216,7 +216,7 @@ impl Link {
     }
 
     /// Moves the base of each field that both sides are seen to hold alike (rule 7).
-    pub(super) fn advance_base(&mut self, policy: &Policy, now: Timestamp) {
+    pub fn agree(&mut self, policy: &Policy, now: Timestamp) {
         if self.seen.campaign.bond != Bond::Here || self.seen.crm.bond != Bond::Here {
             return;
         }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::reconcile::decide::{Moment, OptOut};
 use crate::reconcile::link::BlockReason;
-use crate::reconcile::{Field, FieldRule, Link, RefusalKind, Shape, Side, Value};
+use crate::reconcile::{
+    Change, Field, FieldRule, Lane, Link, RefusalKind, Row, Shape, Side, Target, Value, Write,
+};
 
 /// What to do about a value that another record owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,5 +73,32 @@ fn temporary(link: &Link, side: Side, rule: &FieldRule) -> Value {
         | Shape::Set
         | Shape::Reference(_)
         | Shape::Consent => Value::Null,
+    }
+}
+
+impl Link {
+    /// Forgets that a side refused a field's value.
+    pub fn unblock(&mut self, field: Field, side: Side) {
+        self.blocks.retain(|block| {
+            block.field != Some(field)
+                || block.side != side
+                || !matches!(block.reason, BlockReason::Refused { .. })
+        });
+    }
+
+    /// The write of a temporary value, where the lane is free.
+    pub fn write_temporary(
+        &self,
+        side: Side,
+        field: Field,
+        value: Value,
+        moment: &Moment,
+    ) -> Option<Write> {
+        let record = self.record(side)?.clone();
+        if !self.free(side, Lane::Ordinary, OptOut::No) {
+            return None;
+        }
+        let change = Change::Set(Row::from([(field, value)]));
+        Some(self.write((side, Lane::Ordinary), Target::Record(record), change, moment))
     }
 }
