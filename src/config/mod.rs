@@ -178,7 +178,13 @@ mod tests {
         let policies: Vec<_> =
             contacts.fields.values().map(|field| (field.conflict, field.pairing)).collect();
         let newest = Conflict::Newest { fallback: Fallback::Crm };
-        assert_eq!(policies, [(Conflict::Campaign, Pairing::Hold), (newest, Pairing::FillBlank)]);
+        assert_eq!(
+            policies,
+            [
+                (Conflict::Campaign, Pairing::Hold),
+                (newest, Pairing::FillBlank { otherwise: Side::Crm })
+            ]
+        );
     }
 
     #[test]

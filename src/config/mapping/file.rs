@@ -53,8 +53,8 @@ pub(in crate::config) struct MappingFile {
     /// otherwise.
     #[serde(default)]
     pub(in crate::config) conflict: ConflictWord,
-    /// Who wins where `newest` cannot tell. Needed with `newest`: it often cannot, because a CRM
-    /// keeps one time a record, in whole seconds.
+    /// Who wins where `newest` cannot tell, and between two values under `fill_blank`. Both need it;
+    /// `newest` often cannot tell, because a CRM keeps one time a record, in whole seconds.
     #[schemars(example = &"crm")]
     pub(in crate::config) fallback: Option<Fallback>,
     /// Who wins when two records with different values meet for the first time, unless a field says
@@ -106,6 +106,9 @@ pub struct Brake {
     pub share: Share<5>,
     /// How long the window is.
     pub window_seconds: Seconds<1_000, 3_600_000, 2_592_000_000>,
+    /// How many fields of one record that turn blank at once look like a column that was hidden
+    /// from us, and are held.
+    pub blank_fields: Whole<2, 3, 1_000>,
 }
 
 /// Flapping: a field whose value is changed back and forth this often within the window is held.
@@ -113,7 +116,7 @@ pub struct Brake {
 #[serde(deny_unknown_fields, default)]
 pub struct Flap {
     /// How many writes of one field of one record to one side.
-    pub changes: Whole<2, 6, 1_000>,
+    pub changes: Whole<2, 6, 200>,
     /// How long the window is.
     pub window_seconds: Seconds<1_000, 600_000, 2_592_000_000>,
 }
@@ -146,7 +149,8 @@ pub(in crate::config) struct FieldFile {
     /// Who wins where both sides changed it; that of the mapping where it is not given.
     #[schemars(example = &"crm")]
     pub(in crate::config) conflict: Option<ConflictWord>,
-    /// Who wins where `newest` cannot tell; that of the mapping where it is not given.
+    /// Who wins where `newest` or `fill_blank` cannot tell; that of the mapping where it is not
+    /// given.
     #[schemars(example = &"hold")]
     pub(in crate::config) fallback: Option<Fallback>,
     /// Who wins at the first meeting; that of the mapping where it is not given. Consent always

@@ -25,7 +25,7 @@ pub(in crate::config) enum ConflictWord {
     Crm,
     /// The later value; `fallback` where the times cannot tell.
     Newest,
-    /// The side that has a value, where the other is blank; two values are held.
+    /// The side that has a value, where the other is blank; `fallback` between two values.
     FillBlank,
     /// The value that allows less. For consent only, and the only one that takes several columns.
     MostRestrictive,
@@ -34,7 +34,7 @@ pub(in crate::config) enum ConflictWord {
     Hold,
 }
 
-/// Who wins where `newest` cannot tell, as written in the file.
+/// Who wins where `newest` or `fill_blank` cannot tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fallback {
@@ -42,8 +42,6 @@ pub enum Fallback {
     Campaign,
     /// The CRM's value.
     Crm,
-    /// The side that has a value, where the other is blank; two values are held.
-    FillBlank,
     /// Neither; a person decides.
     Hold,
 }
@@ -60,8 +58,11 @@ pub enum Conflict {
         /// Who wins where the times cannot tell.
         fallback: Fallback,
     },
-    /// The side that has a value, where the other is blank; two values are held.
-    FillBlank,
+    /// The side that has a value, where the other is blank.
+    FillBlank {
+        /// Whose value stands between two.
+        otherwise: Side,
+    },
     /// The value that allows less.
     MostRestrictive,
     /// Neither; a person decides.
@@ -79,7 +80,7 @@ pub(in crate::config) enum PairingWord {
     Crm,
     /// The later value; `fallback` where the times cannot tell.
     Newest,
-    /// The side that has a value, where the other is blank; two values are held.
+    /// The side that has a value, where the other is blank; `fallback` between two values.
     FillBlank,
     /// Neither; a person decides.
     #[default]
@@ -98,12 +99,46 @@ pub enum Pairing {
         /// Who wins where the times cannot tell.
         fallback: Fallback,
     },
-    /// The side that has a value, where the other is blank; two values are held.
-    FillBlank,
+    /// The side that has a value, where the other is blank; `fallback` between two values.
+    FillBlank {
+        /// Whose value stands between two.
+        otherwise: Side,
+    },
     /// The value that allows less; always so for a field whose conflicts end that way.
     MostRestrictive,
     /// Neither; a person decides.
     Hold,
+}
+
+/// How a policy may come to a tie, and so what it needs a fallback for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Tie {
+    /// It always decides.
+    Never,
+    /// Two times that cannot be ordered.
+    Times,
+    /// Two values, and none is blank.
+    Values,
+}
+
+impl ConflictWord {
+    pub(in crate::config) const fn tie(self) -> Tie {
+        match self {
+            Self::Newest => Tie::Times,
+            Self::FillBlank => Tie::Values,
+            Self::Campaign | Self::Crm | Self::MostRestrictive | Self::Hold => Tie::Never,
+        }
+    }
+}
+
+impl PairingWord {
+    pub(in crate::config) const fn tie(self) -> Tie {
+        match self {
+            Self::Newest => Tie::Times,
+            Self::FillBlank => Tie::Values,
+            Self::Campaign | Self::Crm | Self::Hold => Tie::Never,
+        }
+    }
 }
 
 /// Which ways a value may go.

@@ -2,11 +2,13 @@
 
 use super::Findings;
 use crate::config::mapping::file::{FieldFile, MappingFile};
-use crate::config::mapping::policy::{ConflictWord, PairingWord};
+use crate::config::mapping::policy::{ConflictWord, PairingWord, Tie};
 use crate::config::{Conflict, Convert, Direction, Fallback, Field, Pairing, Side, TooLong};
 
-pub(super) const NEEDS_FALLBACK: &str = "needs a fallback, because times often cannot tell which \
-     value is newer; write fallback = \"campaign\", \"crm\", \"fill_blank\" or \"hold\" beside it";
+const NEWEST: &str = "needs a fallback, because times often cannot tell which value is newer; \
+     write fallback = \"campaign\", \"crm\" or \"hold\" beside it";
+const FILL_BLANK: &str = "needs to know whose value stands where neither is blank; write fallback = \
+     \"campaign\" or \"crm\" beside it";
 
 /// The field with every choice made. What is refused gets a harmless one; it is not used.
 pub(super) fn resolve(
@@ -47,7 +49,7 @@ fn conflict(file: &FieldFile, mapping: &MappingFile) -> Conflict {
         ConflictWord::Campaign => Conflict::Campaign,
         ConflictWord::Crm => Conflict::Crm,
         ConflictWord::Newest => Conflict::Newest { fallback: or_hold(file, mapping) },
-        ConflictWord::FillBlank => Conflict::FillBlank,
+        ConflictWord::FillBlank => Conflict::FillBlank { otherwise: or_campaign(file, mapping) },
         ConflictWord::MostRestrictive => Conflict::MostRestrictive,
         ConflictWord::Hold => Conflict::Hold,
     }
@@ -61,7 +63,7 @@ fn pairing(file: &FieldFile, mapping: &MappingFile) -> Pairing {
         PairingWord::Campaign => Pairing::Campaign,
         PairingWord::Crm => Pairing::Crm,
         PairingWord::Newest => Pairing::Newest { fallback: or_hold(file, mapping) },
-        PairingWord::FillBlank => Pairing::FillBlank,
+        PairingWord::FillBlank => Pairing::FillBlank { otherwise: or_campaign(file, mapping) },
         PairingWord::Hold => Pairing::Hold,
     }
 }
@@ -70,23 +72,45 @@ fn or_hold(file: &FieldFile, mapping: &MappingFile) -> Fallback {
     file.fallback.or(mapping.fallback).unwrap_or(Fallback::Hold)
 }
 
+fn or_campaign(file: &FieldFile, mapping: &MappingFile) -> Side {
+    match or_hold(file, mapping) {
+        Fallback::Campaign | Fallback::Hold => Side::Campaign,
+        Fallback::Crm => Side::Crm,
+    }
+}
+
+/// Whether a policy that may come to a tie has what it needs.
+pub(super) fn settled(tie: Tie, fallback: Option<Fallback>) -> Result<(), &'static str> {
+    match (tie, fallback) {
+        (Tie::Never, _)
+        | (Tie::Times, Some(_))
+        | (Tie::Values, Some(Fallback::Campaign | Fallback::Crm)) => Ok(()),
+        (Tie::Times, None) => Err(NEWEST),
+        (Tie::Values, None | Some(Fallback::Hold)) => Err(FILL_BLANK),
+    }
+}
+
 fn fallback(key: &str, file: &FieldFile, mapping: &MappingFile, findings: &mut Findings) {
-    let conflict = file.conflict.unwrap_or(mapping.conflict) == ConflictWord::Newest;
-    let pairing = file.pairing.unwrap_or(mapping.pairing) == PairingWord::Newest;
-    if file.fallback.is_some() && !conflict && !pairing {
+    let conflict = file.conflict.unwrap_or(mapping.conflict).tie();
+    let pairing = file.pairing.unwrap_or(mapping.pairing).tie();
+    if file.fallback.is_some() && conflict == Tie::Never && pairing == Tie::Never {
         findings.add(
             format!("{key}.fallback"),
-            "has no effect: it belongs to \"newest\", which this field does not use; remove it",
+            "has no effect: it belongs to \"newest\" and \"fill_blank\", which this field does not \
+             use; remove it",
         );
     }
-    if file.fallback.is_some() || mapping.fallback.is_some() {
-        return;
-    }
-    if file.conflict == Some(ConflictWord::Newest) {
-        findings.add(format!("{key}.conflict"), NEEDS_FALLBACK);
-    }
-    if file.pairing == Some(PairingWord::Newest) {
-        findings.add(format!("{key}.pairing"), NEEDS_FALLBACK);
+    // What the field takes from its mapping was looked at there, unless its fallback differs.
+    let words = [
+        ("conflict", conflict, file.conflict.is_some()),
+        ("pairing", pairing, file.pairing.is_some()),
+    ];
+    for (word, tie, own) in words {
+        if (own || file.fallback.is_some())
+            && let Err(wrong) = settled(tie, file.fallback.or(mapping.fallback))
+        {
+            findings.add(format!("{key}.{word}"), wrong);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, fields};
 use crate::config::mapping::file::{FieldFile, MappingFile};
-use crate::config::mapping::policy::{ConflictWord, PairingWord};
+use crate::config::mapping::policy::ConflictWord;
 use crate::config::words::nearest;
 use crate::config::{Label, Mapping, Side};
 
@@ -95,12 +95,11 @@ fn policies(name: &Label, file: &MappingFile, findings: &mut Findings) {
             "is for consent; write it at the fields that are consent, and another one here",
         );
     }
-    let newest = [
-        ("conflict", file.conflict == ConflictWord::Newest),
-        ("pairing", file.pairing == PairingWord::Newest),
-    ];
-    for (word, _) in newest.into_iter().filter(|(_, newest)| *newest && file.fallback.is_none()) {
-        findings.add(key(word), fields::NEEDS_FALLBACK);
+    let words = [("conflict", file.conflict.tie()), ("pairing", file.pairing.tie())];
+    for (word, tie) in words {
+        if let Err(wrong) = fields::settled(tie, file.fallback) {
+            findings.add(key(word), wrong);
+        }
     }
 }
 
