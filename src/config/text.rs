@@ -81,24 +81,22 @@ impl<'a> Text<'a> {
 
     /// What the parser or serde refused.
     fn refused(&self, error: &toml::de::Error) -> Fault {
-        let start = error.span().map_or(0, |span| span.start);
-        let (key, place) = self.innermost(start).unzip();
+        let span = error.span().unwrap_or_default();
+        // Nothing is pointed at where the file as a whole lacks something.
+        let (key, place) = self.innermost(&span).filter(|_| !span.is_empty()).unzip();
         let key = key.cloned().unwrap_or_default();
         let wrong = words::plain(error.message());
         // The value of a key that nobody knows may be a secret.
-        let known = place.filter(|place| place.value.contains(&start));
+        let known = place.filter(|place| encloses(&place.value, &span));
         let value = known.and_then(|place| self.shown(place));
-        Fault { line: self.line(start), key, value, wrong }
+        Fault { line: self.line(span.start), key, value, wrong }
     }
 
-    /// The narrowest key or value around a position.
-    fn innermost(&self, position: usize) -> Option<(&String, &Place)> {
+    /// The narrowest key or value around a part of the text.
+    fn innermost(&self, part: &Range<usize>) -> Option<(&String, &Place)> {
         let width = |place: &Place| {
-            [&place.key, &place.value]
-                .into_iter()
-                .filter(|range| range.contains(&position))
-                .map(Range::len)
-                .min()
+            let around = [&place.key, &place.value].into_iter();
+            around.filter(|range| encloses(range, part)).map(Range::len).min()
         };
         self.places
             .iter()
@@ -133,6 +131,10 @@ impl<'a> Text<'a> {
         let one_line = raw.lines().next() == Some(raw) && raw.chars().count() <= SHOWN_CHARS_MAX;
         one_line.then(|| words::without_password(raw))
     }
+}
+
+fn encloses(range: &Range<usize>, part: &Range<usize>) -> bool {
+    range.start <= part.start && part.end <= range.end
 }
 
 fn joined(parent: &str, key: &str) -> String {

@@ -50,20 +50,28 @@ pub(super) fn nearest<'a>(wrong: &str, names: &[&'a str]) -> Option<&'a str> {
         .map(|(_, name)| name)
 }
 
-/// How many letters were added, left out or changed between two words (Levenshtein).
+/// How many letters were added, left out, changed or swapped between two words (optimal string
+/// alignment).
 fn distance(one: &str, other: &str) -> usize {
+    let one: Vec<char> = one.chars().collect();
     let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+    let mut slips = vec![vec![0; other.len() + 1]; one.len() + 1];
+    for i in 0..=one.len() {
+        for j in 0..=other.len() {
+            slips[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = slips[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+                changed.min(slips[i - 1][j] + 1).min(slips[i][j - 1] + 1)
+            };
+            let swapped =
+                1 < i && 1 < j && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1];
+            if swapped {
+                slips[i][j] = slips[i][j].min(slips[i - 2][j - 2] + 1);
+            }
         }
     }
-    row[other.len()]
+    slips[one.len()][other.len()]
 }
 
 /// A value without the password that an address in it may hold.
@@ -98,7 +106,8 @@ mod tests {
     fn a_slip_is_understood_and_another_word_is_not() {
         let names = ["poll_seconds", "page", "batch"];
         assert_eq!(nearest("pol_seconds", &names), Some("poll_seconds"));
-        assert_eq!(nearest("bacht", &names), None);
+        assert_eq!(nearest("bacth", &names), Some("batch"));
+        assert_eq!(nearest("", &names), None);
         assert_eq!(nearest("btch", &names), Some("batch"));
         assert_eq!(nearest("retries", &names), None);
     }

@@ -111,12 +111,12 @@ pub struct Brake {
     pub blank_fields: Whole<2, 3, 1_000>,
 }
 
-/// Flapping: a field whose value is changed back and forth this often within the window is held.
+/// Flapping: a field whose value goes back to an earlier one this often within the window is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Flap {
-    /// How many writes of one field of one record to one side.
-    pub changes: Whole<2, 6, 200>,
+    /// How many returns to an earlier value.
+    pub returns: Whole<2, 6, 200>,
     /// How long the window is.
     pub window_seconds: Seconds<1_000, 600_000, 2_592_000_000>,
 }

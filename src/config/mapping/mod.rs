@@ -3,6 +3,7 @@
 //! The file may leave a choice to the mapping, or to its default; here every field has its own. What
 //! does not go together has been refused (`rules`), so that a policy can be taken as it is.
 
+mod core;
 pub(super) mod file;
 pub(super) mod policy;
 pub(super) mod shapes;

@@ -31,12 +31,15 @@ impl TryFrom<File> for Config {
     }
 }
 
-/// What was found so far.
+/// What was found so far: one thing a key, because the second is mostly a consequence of the first.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, key: impl Into<String>, wrong: impl Into<String>) {
-        self.0.push(Finding { key: key.into(), wrong: wrong.into() });
+        let found = Finding { key: key.into(), wrong: wrong.into() };
+        if self.0.iter().all(|before| before.key != found.key) {
+            self.0.push(found);
+        }
     }
 }

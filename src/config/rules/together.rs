@@ -16,6 +16,7 @@ pub(super) fn check(
         if !crms.contains_key(&mapping.crm) {
             let wrong = unknown("[crm.NAME]", &mapping.crm, crms.keys());
             findings.add(format!("mapping.{name}.crm"), wrong);
+            continue;
         }
         references(name, mapping, mappings, findings);
     }
