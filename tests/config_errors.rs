@@ -1,8 +1,6 @@
 //! What a person reads who made a mistake in the config file: the line, the key, the value, what
 //! is wrong and what would be right. One golden file has a message for each mistake.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 

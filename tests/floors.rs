@@ -71,8 +71,9 @@ fn every_module_has_its_floor() {
     assert_eq!(modules, known);
     let loose: BTreeSet<_> = fs::read_dir(source())
         .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".rs"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     assert_eq!(loose, BTreeSet::from(["lib.rs".to_owned(), "main.rs".to_owned()]));
 }

@@ -117,4 +117,40 @@ impl Campaign {
     pub fn password(&self) -> Option<SecretSource> {
         SecretSource::of(self.password_file.as_ref(), self.password_env.as_ref())
     }
+
+    /// What the external id field of a CRM record holds for a key of Campaign.
+    pub fn external_id(&self, mapping: &Label, key: &str) -> String {
+        let (before, after) = self.around_key(mapping);
+        format!("{before}{key}{after}")
+    }
+
+    /// The key of Campaign that an external id names; `None` where it is not one of ours.
+    pub fn key_of<'a>(&self, mapping: &Label, external_id: &'a str) -> Option<&'a str> {
+        let (before, after) = self.around_key(mapping);
+        let key = external_id.strip_prefix(&before)?.strip_suffix(&after)?;
+        (!key.is_empty()).then_some(key)
+    }
+
+    fn around_key(&self, mapping: &Label) -> (String, String) {
+        let format = self.external_id_format.replace("{instance}", self.instance.as_str());
+        let format = format.replace("{mapping}", mapping.as_str());
+        let (before, after) = format.split_once("{key}").expect("a format has one key");
+        (before.to_owned(), after.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::parsed;
+
+    #[test]
+    fn an_external_id_says_whose_key_it_is_and_others_say_nothing() {
+        let config = parsed("");
+        let (campaign, contacts) = (&config.campaign, config.mappings.keys().next().unwrap());
+        assert_eq!(campaign.external_id(contacts, "1234"), "campaign:1234");
+        assert_eq!(campaign.key_of(contacts, "campaign:1234"), Some("1234"));
+        for foreign in ["", "1234", "campaign:", "other:1234"] {
+            assert_eq!(campaign.key_of(contacts, foreign), None, "{foreign}");
+        }
+    }
 }

@@ -1,12 +1,29 @@
 //! The file's words in the words of the core.
 
+use super::Field;
 use super::file::{Brake, Flap};
 use super::policy::{
     Conflict, Delete, DeleteConflict, Direction, Fallback, Pairing, Side, TooLong,
 };
+use crate::config::Label;
+use crate::reconcile::Entity;
 use crate::reconcile::brake::BrakeRule;
+use crate::reconcile::mapping::FieldOptions;
 use crate::reconcile::policy::{self as core, Rule};
 use crate::reconcile::shape;
+
+impl Field {
+    /// What the core asks of a field beside its columns; `entity` numbers the mappings.
+    pub fn options(&self, entity: impl Fn(&Label) -> Entity) -> FieldOptions {
+        FieldOptions {
+            references: self.references.as_ref().map(entity),
+            consent: self.is_consent(),
+            zero_is_null: self.zero_is_null,
+            too_long: self.too_long.into(),
+            direction: self.direction.into(),
+        }
+    }
+}
 
 impl From<Side> for crate::reconcile::Side {
     fn from(side: Side) -> Self {

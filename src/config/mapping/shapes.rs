@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
+use super::policy::Side;
+
 /// One name, or a list of several: `"semail"` or `["iblacklistemail", "iblacklist"]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names<T>(Vec<T>);
@@ -107,4 +109,16 @@ pub enum Constant {
     Whole(i64),
     /// A text.
     Text(String),
+}
+
+impl Constant {
+    /// The value as a side writes it: Campaign has no booleans, its flags are 0 and 1.
+    pub fn text(&self, side: Side) -> String {
+        match (self, side) {
+            (Self::Flag(flag), Side::Campaign) => u8::from(*flag).to_string(),
+            (Self::Flag(flag), Side::Crm) => flag.to_string(),
+            (Self::Whole(number), Side::Campaign | Side::Crm) => number.to_string(),
+            (Self::Text(text), Side::Campaign | Side::Crm) => text.clone(),
+        }
+    }
 }

@@ -13,11 +13,13 @@ pub(super) fn campaign(campaign: &Campaign, findings: &mut Findings) {
 
 fn external_id_format(format: &str, findings: &mut Findings) {
     const KEY: &str = "campaign.external_id_format";
-    if !format.contains("{key}") {
-        findings.add(
+    match format.matches("{key}").count() {
+        0 => findings.add(
             KEY,
             "has no {key}, so that all records would have one id; write {instance}:{key}",
-        );
+        ),
+        1 => {}
+        _ => findings.add(KEY, "has {key} more than once; write {instance}:{key}"),
     }
     let mut rest = format.to_owned();
     for known in ["{instance}", "{mapping}", "{key}"] {
