@@ -287,9 +287,8 @@ fn number(port: &str) -> Result<u16, UrlError> {
 
 fn ssl_mode(parameters: &Parameters, host: &Host) -> Result<SslMode, UrlError> {
     let remedy = match parameters.ssl_mode.as_deref() {
-        None => return Ok(SslMode::Prefer),
+        None | Some("prefer") => return Ok(SslMode::Prefer),
         Some("disable") => return Ok(SslMode::Disable),
-        Some("prefer") => return Ok(SslMode::Prefer),
         Some("require") => return not_over_unix(SslMode::Require, "require", host),
         Some("verify-ca") => return not_over_unix(SslMode::VerifyCa, "verify-ca", host),
         Some("verify-full") => return not_over_unix(SslMode::VerifyFull, "verify-full", host),
