@@ -16,6 +16,13 @@ pub mod values;
 
 pub mod scan;
 
+pub mod apply;
+pub mod keys;
+pub mod lead;
+mod settle;
+mod statement;
+mod verdict;
+
 mod failure;
 pub(crate) use failure::{chain, peer_error};
 
