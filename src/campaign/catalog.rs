@@ -324,9 +324,9 @@ fn numeric(typmod: i32) -> Kind {
     if typmod < 4 {
         return NUMERIC;
     }
-    let precision = (typmod - 4) >> 16 & 0xFFFF;
+    let precision = ((typmod - 4) >> 16) & 0xFFFF;
     // The scale is a signed number of eleven bits since version 15.
-    let scale = ((typmod - 4 & 0x7FF) ^ 1024) - 1024;
+    let scale = (((typmod - 4) & 0x7FF) ^ 1024) - 1024;
     let digits = |n: i32| u8::try_from(n.clamp(0, 30)).unwrap_or(30);
     Kind::Decimal { whole: digits(precision - scale), scale: digits(scale) }
 }

@@ -54,7 +54,11 @@ impl DatabaseIdentity {
         let told = [
             ("the system identifier", &known.system_identifier, &self.system_identifier),
             ("the database's oid", &known.database_oid.to_string(), &self.database_oid.to_string()),
-            ("Campaign's XtkDatabaseId", &shown(&known.campaign_id), &shown(&self.campaign_id)),
+            (
+                "Campaign's XtkDatabaseId",
+                &shown(known.campaign_id.as_deref()),
+                &shown(self.campaign_id.as_deref()),
+            ),
         ];
         for (what, was, is) in told {
             if was != is {
@@ -122,6 +126,6 @@ async fn campaign_id(client: &Client, schema: &str) -> Result<Option<String>, Pe
     Ok(row.and_then(|row| row.get(0)))
 }
 
-fn shown(id: &Option<String>) -> String {
-    id.clone().unwrap_or_else(|| "none".to_owned())
+fn shown(id: Option<&str>) -> String {
+    id.unwrap_or("none").to_owned()
 }

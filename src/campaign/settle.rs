@@ -65,21 +65,22 @@ fn holds(mapped: &Mapped, form: &Form, item: &Item, seen: &Observation) -> bool 
     compared.into_iter().all(|(name, text)| {
         mapped.table.column(name).is_some_and(|known| {
             column_text(mapped, name, seen)
-                .is_some_and(|is| values::same(&known.column, text.as_deref(), is.as_deref()))
+                .is_some_and(|is| values::same(&known.column, text.as_deref(), Some(&is)))
         })
     })
 }
 
-/// What a column held, by what was seen of a field that it belongs to.
-fn column_text(mapped: &Mapped, column: &str, seen: &Observation) -> Option<Option<String>> {
+/// What a column held, by what was seen of a field that it belongs to; empty for null, `None` where
+/// it is not known.
+fn column_text(mapped: &Mapped, column: &str, seen: &Observation) -> Option<String> {
     let field = mapped.fields_of(column).next()?;
     let place = field.columns.iter().position(|known| &*known.name == column)?;
     let Presence::Here { row, raw, .. } = &seen.presence else { return None };
     if let Some(texts) = raw.get(&field.field) {
-        return Some(texts.get(place)?.as_deref().map(str::to_owned));
+        return Some(texts.get(place)?.as_deref().unwrap_or_default().to_owned());
     }
     let texts = values::print(field, row.get(&field.field)?, &mapped.zone).ok()?;
-    texts.into_iter().nth(place)
+    Some(texts.into_iter().nth(place)?.unwrap_or_default())
 }
 
 /// The records that hold one of the values by which a new one would be known, by place.
@@ -113,7 +114,7 @@ pub(crate) async fn found(
         let rows = client.query(&query, &[&wanted]).await;
         for row in rows.map_err(|error| peer_error("looking for matching records", error))? {
             let seen = observation(mapped, &row, at)?;
-            let text = column_text(mapped, column, &seen).flatten();
+            let text = column_text(mapped, column, &seen);
             let holds = folded(text.as_deref());
             for item in items.iter().filter(|item| folded(item.guards[n].as_deref()) == holds) {
                 let records = known.entry(item.place).or_default();

@@ -93,11 +93,10 @@ pub(crate) fn item(
     Ok((form, item))
 }
 
-fn assignment(
-    mapped: &Mapped,
-    field: Field,
-    value: &Value,
-) -> Result<(Arc<str>, Option<String>), Unsayable> {
+/// A column, and its text.
+type Named = (Arc<str>, Option<String>);
+
+fn assignment(mapped: &Mapped, field: Field, value: &Value) -> Result<Named, Unsayable> {
     let known = side_field(mapped, field)?;
     let column = known.columns.first().filter(|_| known.writable).ok_or_else(|| Unsayable {
         field: Some(field),
@@ -118,10 +117,7 @@ fn unfit(field: &SideField, why: &Unfit) -> Unsayable {
     Unsayable { field: Some(field.field), why: format!("the value of `{}` {why}", field.name) }
 }
 
-fn comparisons(
-    mapped: &Mapped,
-    write: &Write,
-) -> Result<Vec<(Arc<str>, Option<String>)>, Unsayable> {
+fn comparisons(mapped: &Mapped, write: &Write) -> Result<Vec<Named>, Unsayable> {
     let mut all = Vec::new();
     if let Target::New { unless, .. } = &write.target {
         for (field, value) in unless.iter().filter(|(_, value)| !value.is_null()) {

@@ -103,10 +103,10 @@ pub fn raw(
 const SET_SEPARATOR: &str = ";";
 
 fn consent(texts: &[Option<&str>]) -> Consent {
-    let out = |text: &Option<&str>| text.is_some_and(|text| !is_zero(text));
+    let out = |text: Option<&str>| text.is_some_and(|text| !is_zero(text));
     match texts.split_first() {
-        Some((_, implying)) if implying.iter().any(out) => Consent::Implied,
-        Some((own, _)) if out(own) => Consent::Out,
+        Some((_, implying)) if implying.iter().any(|text| out(*text)) => Consent::Implied,
+        Some((own, _)) if out(*own) => Consent::Out,
         Some(_) | None => Consent::In,
     }
 }
