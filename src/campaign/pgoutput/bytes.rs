@@ -1,5 +1,7 @@
 //! Taking numbers and names off the front of a message.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use super::{DecodeError, Tuple, tuple};
@@ -9,8 +11,14 @@ use crate::reconcile::Lsn;
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
 /// What is left of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::campaign) struct Bytes<'a>(&'a [u8]);
+
+impl fmt::Debug for Bytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
 
 impl<'a> Bytes<'a> {
     pub(in crate::campaign) fn new(bytes: &'a [u8]) -> Self {
