@@ -16,6 +16,12 @@ pub mod values;
 
 pub mod scan;
 
+pub mod pgoutput;
+pub mod slot;
+pub mod stream;
+mod wire;
+pub use wire::WireError;
+
 pub mod apply;
 pub mod keys;
 pub mod lead;

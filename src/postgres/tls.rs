@@ -62,7 +62,9 @@ fn names(presented: &[String]) -> String {
     if presented.is_empty() {
         return "nobody (it has no subject alternative name)".to_owned();
     }
-    presented.join(", ")
+    // `rustls` writes `DnsName("db.example.com")`.
+    let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
+    presented.iter().map(bare).collect::<Vec<_>>().join(", ")
 }
 
 /// Secures a fresh connection on which the server has agreed to TLS.

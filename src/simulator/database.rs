@@ -192,14 +192,32 @@ impl Database {
         Ok(connect(&url, &Settings::default()).await?)
     }
 
-    /// Replaces the certificate that it shows, and has it read anew.
+    /// Replaces the certificate that it shows, and waits until it shows the new one.
     pub async fn show_certificate(&self, tls: &ServerTls) -> Result<(), DatabaseError> {
-        give_certificate(&self.binaries, &self.root.join("data"), tls)?;
-        let session = self.session("postgres").await?;
-        let reloaded = session.simple_query("select pg_reload_conf()").await;
-        reloaded
-            .map_err(|source| DatabaseError::Statement { doing: "reload the server", source })?;
-        session.close().await;
+        let data = self.root.join("data");
+        give_certificate(&self.binaries, &data, tls)?;
+        // A server reloads when it gets to it. Settings are read after the certificate was, so one
+        // of our own tells when.
+        let config = data.join("postgresql.conf");
+        let text = fs::read_to_string(&config).map_err(failed("reading", &config))?;
+        let mark = text.len().to_string();
+        write(&config, &format!("{text}truce.certificate = '{mark}'\n"))?;
+        let ask = |statement| async move {
+            let session = self.session("postgres").await?;
+            let answer = session.query_one(statement, &[]).await;
+            let row = answer.map_err(|source| DatabaseError::Statement {
+                doing: "reload the server",
+                source,
+            })?;
+            let answer: String = row.get(0);
+            session.close().await;
+            Ok::<String, DatabaseError>(answer)
+        };
+        ask("select pg_reload_conf()::text").await?;
+        let reads = "select coalesce(current_setting('truce.certificate', true), '')";
+        while ask(reads).await? != mark {
+            sleep(POLL).await;
+        }
         Ok(())
     }
 

@@ -1,0 +1,76 @@
+//! When to wait before reading again.
+//!
+//! Measured on one million single-row changes: reading at once takes 165 to 258 thousand reads,
+//! waiting a millisecond 10 to 16 thousand, with a third less time of the client and up to a
+//! quarter less of the server. A change that comes alone must not wait, so it is the rate that
+//! decides, and a read that filled the buffer is followed by another at once.
+
+use tokio::time::{Duration, Instant};
+
+/// How long to let rows pile up.
+pub(super) const PAUSE: Duration = Duration::from_millis(1);
+const WINDOW: Duration = Duration::from_millis(3);
+const BUSY_BYTES: usize = 16 << 10;
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    window_began: Instant,
+    window_bytes: usize,
+    is_busy: bool,
+}
+
+impl Pace {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { window_began: now, window_bytes: 0, is_busy: false }
+    }
+
+    /// Takes note of a read.
+    pub(super) fn read(&mut self, bytes: usize, now: Instant) {
+        self.window_bytes += bytes;
+        let elapsed = now.duration_since(self.window_began);
+        if WINDOW <= elapsed {
+            // A gap longer than the window is a quiet time, however much came at its end.
+            self.is_busy = BUSY_BYTES < self.window_bytes && elapsed < 2 * WINDOW;
+            self.window_began = now;
+            self.window_bytes = 0;
+        }
+    }
+
+    /// Whether much came just now, so that more is on its way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy_after(reads: &[(u64, usize)]) -> bool {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        for (at_us, bytes) in reads {
+            pace.read(*bytes, start + Duration::from_micros(*at_us));
+        }
+        pace.is_busy()
+    }
+
+    #[test]
+    fn a_lone_change_is_read_at_once() {
+        assert!(!busy_after(&[]));
+        assert!(!busy_after(&[(2_000, 400), (4_000, 400), (6_000, 400), (8_000, 400)]));
+    }
+
+    #[test]
+    fn a_flood_is_let_pile_up() {
+        let flood: Vec<(u64, usize)> = (1..100).map(|i| (i * 50, 600)).collect();
+        assert!(busy_after(&flood));
+    }
+
+    #[test]
+    fn after_a_quiet_time_the_next_change_is_read_at_once() {
+        let mut reads: Vec<(u64, usize)> = (1..100).map(|i| (i * 50, 600)).collect();
+        reads.push((500_000, 30_000));
+        assert!(!busy_after(&reads));
+    }
+}

@@ -1,0 +1,207 @@
+//! What was confirmed is what is forgotten: no more, and no less.
+
+use truce::campaign::slot;
+use truce::campaign::stream::{Frame, StreamError};
+use truce::postgres::{Settings, connect};
+use truce::reconcile::Lsn;
+use truce::simulator::database::DatabaseOptions;
+
+use crate::support::{World, commits, failure, until};
+
+const TABLE: &str = "create table t (id integer not null, name text);
+     create unique index t_id on t (id)";
+
+async fn world(options: DatabaseOptions) -> World {
+    let world = World::new(options).await;
+    world.run(TABLE).await;
+    world.publish("t", "t_id").await;
+    world
+}
+
+fn inserts(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(String::as_str).filter(|line| line.starts_with("insert")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_on_after_what_was_confirmed() {
+    let world = world(DatabaseOptions::default()).await;
+    let mut stream = world.stream().await;
+    world.run("insert into t values (1)").await;
+    world.run("insert into t values (2)").await;
+    world.run("insert into t values (3)").await;
+    let (_, first) = commits(&mut stream, 1).await;
+    let (_, second) = commits(&mut stream, 1).await;
+    stream.confirm(first);
+    stream.stop().await.unwrap();
+
+    let mut again = world.stream().await;
+    let (lines, _) = commits(&mut again, 2).await;
+    assert_eq!(inserts(&lines), ["insert ('2', null)", "insert ('3', null)"]);
+    again.stop().await.unwrap();
+
+    let mut from_second = world.stream_from(second).await;
+    let (lines, _) = commits(&mut from_second, 1).await;
+    assert_eq!(inserts(&lines), ["insert ('3', null)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_dropped_loses_nothing() {
+    let world = world(DatabaseOptions::default()).await;
+    let mut stream = world.stream().await;
+    world.run("insert into t values (1)").await;
+    commits(&mut stream, 1).await;
+    drop(stream);
+    until(&world.admin, "select not active from pg_replication_slots").await;
+    let (lines, _) = commits(&mut world.stream().await, 1).await;
+    assert_eq!(inserts(&lines), ["insert ('1', null)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_is_noticed_and_nothing_is_lost() {
+    let mut world = world(DatabaseOptions::default()).await;
+    let mut stream = world.stream().await;
+    world.run("insert into t values (1)").await;
+    commits(&mut stream, 1).await;
+    world.database.kill().await.unwrap();
+    let error = failure(&mut stream).await;
+    assert!(matches!(error, StreamError::Ended | StreamError::Gone(_)), "{error:?}");
+    assert!(error.is_transient());
+    world.database.restart().await.unwrap();
+    world.owner = connect(&world.campaign.owner, &Settings::default()).await.unwrap();
+    world.run("insert into t values (2)").await;
+    let (lines, _) = commits(&mut world.stream().await, 2).await;
+    assert_eq!(inserts(&lines), ["insert ('1', null)", "insert ('2', null)"]);
+}
+
+/// The server gives up on whoever does not speak for two seconds.
+fn impatient() -> DatabaseOptions {
+    DatabaseOptions {
+        settings: vec![("wal_sender_timeout".into(), "2s".into())],
+        ..DatabaseOptions::default()
+    }
+}
+
+const FLOOD: &str = "insert into t select i, repeat('x', 500) from generate_series(1, 100000) as i";
+const CONNECTED_FOR_LONG: &str =
+    "select bool_and(now() - backend_start > interval '5 s') from pg_stat_replication";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_blocked_for_long_keeps_its_stream() {
+    let world = world(impatient()).await;
+    let mut stream = world.stream().await;
+    world.run(FLOOD).await;
+    stream.ready().await.unwrap();
+    tokio::select! {
+        error = stream.keep_alive() => panic!("the stream broke: {error:?}"),
+        () = until(&world.admin, CONNECTED_FOR_LONG) => {}
+    }
+    let (lines, _) = commits(&mut stream, 1).await;
+    assert_eq!(inserts(&lines).len(), 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_does_not_keep_its_stream_alive_loses_it() {
+    let world = world(impatient()).await;
+    let mut stream = world.stream().await;
+    world.run(FLOOD).await;
+    stream.ready().await.unwrap();
+    until(&world.admin, "select not active from pg_replication_slots").await;
+    assert!(failure(&mut stream).await.is_transient());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_stream_lives_through_many_timeouts() {
+    let world = world(impatient()).await;
+    let mut stream = world.stream().await;
+    tokio::select! {
+        error = failure(&mut stream) => panic!("the stream broke: {error:?}"),
+        () = until(&world.admin, CONNECTED_FOR_LONG) => {}
+    }
+    world.run("insert into t values (1)").await;
+    commits(&mut stream, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_may_be_cancelled_anywhere() {
+    let world = world(DatabaseOptions::default()).await;
+    let mut stream = world.stream().await;
+    world
+        .run("insert into t select i, repeat('x', i % 700) from generate_series(1, 20000) as i")
+        .await;
+    let (mut rows, mut polls) = (0, 0_u32);
+    while rows < 20_000 {
+        polls += 1;
+        let one_poll = async {
+            tokio::select! { biased; ready = stream.ready() => ready.unwrap(), () = tokio::task::yield_now() => {} }
+        };
+        one_poll.await;
+        while let Some(frame) = stream.next_frame().unwrap() {
+            if let Frame::Change {
+                message: truce::campaign::pgoutput::Message::Insert(insert),
+                ..
+            } = frame
+            {
+                assert_eq!(insert.new.len(), 2);
+                rows += 1;
+            }
+        }
+    }
+    assert!(1 < polls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_database_does_not_hold_back_the_log_of_its_neighbours() {
+    let world = world(DatabaseOptions::default()).await;
+    let mut stream = world.stream().await;
+    world.run("insert into t values (1)").await;
+    let (_, durable) = commits(&mut stream, 1).await;
+    stream.confirm(durable);
+    let neighbour = world.database.session("postgres").await.unwrap();
+    neighbour
+        .batch_execute("create table n as select repeat('x', 1000) from generate_series(1, 20000)")
+        .await
+        .unwrap();
+    let target = slot::current_position(&neighbour).await.unwrap();
+
+    let idle = until_idle_at(&mut stream, durable, target).await;
+    assert_eq!(stream.idle_position(Lsn(durable.0 - 1)), None, "something is not durable yet");
+    stream.confirm_now(idle);
+    let confirmed =
+        format!("select confirmed_flush_lsn >= '{target}'::pg_lsn from pg_replication_slots");
+    tokio::select! {
+        error = failure(&mut stream) => panic!("the stream broke: {error:?}"),
+        () = until(&world.admin, &confirmed) => {}
+    }
+    assert_eq!(stream.idle_position(idle), None, "that was confirmed already");
+}
+
+async fn until_idle_at(
+    stream: &mut truce::campaign::stream::Stream,
+    durable: Lsn,
+    target: Lsn,
+) -> Lsn {
+    loop {
+        stream.ready().await.unwrap();
+        while stream.next_frame().unwrap().is_some() {}
+        match stream.idle_position(durable) {
+            Some(position) if target <= position => return position,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_transaction_is_not_idle() {
+    let world = world(DatabaseOptions::default()).await;
+    let mut stream = world.stream().await;
+    world.run("insert into t values (1)").await;
+    stream.ready().await.unwrap();
+    loop {
+        stream.ready().await.unwrap();
+        match stream.next_frame().unwrap() {
+            Some(Frame::Change { .. }) => break,
+            Some(Frame::Keepalive { .. }) | None => {}
+        }
+    }
+    assert_eq!(stream.idle_position(Lsn(u64::MAX - 1)), None);
+}
