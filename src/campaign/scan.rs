@@ -1,0 +1,199 @@
+//! Reading rows by key: whole tables in the order of their keys, and single records.
+//!
+//! Each read is one statement of its own, so its rows and its snapshot belong together and nothing
+//! is held open: a long snapshot would keep Campaign's dead rows from being cleaned up. The
+//! snapshot is what orders a row against the log.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_postgres::{Client, Row};
+
+use crate::campaign::table::{Cell, Mapped, Tables};
+use crate::campaign::{chain, peer_error, quoted, settings};
+use crate::peer::{Ask, PeerError, Scan};
+use crate::postgres::{ConnectError, ServerUrl, Session, connect};
+use crate::reconcile::{
+    Entity, Gone, Interval, Observation, Position, Presence, Read, RecordId, Snapshot,
+};
+
+/// Reads Campaign's rows over a session of its own.
+#[derive(Debug)]
+pub struct CampaignScan {
+    url: ServerUrl,
+    schema: Arc<str>,
+    tables: Tables,
+    session: Option<Session>,
+}
+
+impl CampaignScan {
+    /// Connects when it is first asked, and again when the session broke.
+    pub fn new(url: ServerUrl, schema: &str, tables: Tables) -> Self {
+        Self { url, schema: schema.into(), tables, session: None }
+    }
+
+    async fn session(&mut self) -> Result<&Session, PeerError> {
+        if self.session.as_ref().is_none_or(|session| session.is_closed()) {
+            let session = connect(&self.url, &settings(&self.schema)).await;
+            self.session = Some(session.map_err(unreachable_server)?);
+        }
+        Ok(self.session.as_ref().expect("it was just made"))
+    }
+}
+
+/// What a connection that could not be made means.
+pub(crate) fn unreachable_server(error: ConnectError) -> PeerError {
+    if error.is_transient() {
+        PeerError::Transient { doing: "connecting to Campaign's database", source: Box::new(error) }
+    } else {
+        PeerError::Denied { why: chain(&error) }
+    }
+}
+
+/// The mapped table of an entity.
+pub(crate) fn mapped(tables: &Tables, entity: Entity) -> Result<Arc<Mapped>, PeerError> {
+    let known = tables.get(&entity).map(Arc::clone);
+    known.ok_or_else(|| PeerError::Unfit { why: format!("no table is mapped as {entity:?}") })
+}
+
+impl Scan for CampaignScan {
+    async fn scan(
+        &mut self,
+        entity: Entity,
+        after: Option<&RecordId>,
+        limit: usize,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Observation>, PeerError> {
+        let mapped = mapped(&self.tables, entity)?;
+        let at = seen_at(asked);
+        let query = scan_query(&mapped, after.is_some());
+        let after = after.map_or("", |key| &key.0);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.session().await?.query(&query, &[&after, &limit]).await;
+        let rows = rows.map_err(|error| peer_error("scanning a table", error))?;
+        rows.iter().map(|row| observation(&mapped, row, at)).collect()
+    }
+
+    async fn read(
+        &mut self,
+        entity: Entity,
+        records: &[RecordId],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Observation>, PeerError> {
+        let mapped = mapped(&self.tables, entity)?;
+        let at = seen_at(asked);
+        read_records(self.session().await?, &mapped, records, at).await
+    }
+}
+
+/// Where a row that was read by `select` stands: its snapshot orders it, within its epoch.
+pub(crate) fn seen_at(asked: &mut (dyn Ask + Send)) -> Position {
+    Position { epoch: asked.tick().0.epoch, major: 0, minor: 0 }
+}
+
+/// Reads these records in one statement; one that is not there is told as missing.
+pub(crate) async fn read_records(
+    client: &Client,
+    mapped: &Mapped,
+    records: &[RecordId],
+    at: Position,
+) -> Result<Vec<Observation>, PeerError> {
+    let keys: Vec<&str> =
+        records.iter().map(|key| &*key.0).filter(|key| mapped.is_key(key)).collect();
+    let rows = client.query(&read_query(mapped), &[&keys]).await;
+    let rows = rows.map_err(|error| peer_error("reading records", error))?;
+    let mut seen = Vec::with_capacity(records.len());
+    for row in &rows {
+        seen.push(observation(mapped, row, at)?);
+    }
+    // What cannot be a key of the table is surely not there, now and always.
+    let never = Arc::new(Snapshot { xmin: 0, xmax: 0, running: Vec::new() });
+    for record in records.iter().filter(|key| !mapped.is_key(&key.0)) {
+        seen.push(missing(mapped, record.clone(), at, Arc::clone(&never)));
+    }
+    Ok(seen)
+}
+
+/// What comes before the columns: the key, the snapshot and the time of the statement.
+const HEAD: usize = 3;
+
+fn scan_query(mapped: &Mapped, goes_on: bool) -> String {
+    let (table, key) = (mapped.sql_name(), quoted(&mapped.mapping.key));
+    let cast = mapped.cast(&mapped.mapping.key);
+    let follows =
+        if goes_on { format!("t.{key} > $1::text::{cast}") } else { "$1::text = ''".into() };
+    format!(
+        "select t.{key}::text, txid_current_snapshot()::text, now()::text, {}
+           from {table} t where {follows} and {} order by t.{key} limit $2::bigint",
+        select_list(mapped),
+        not_zero(mapped, "t"),
+    )
+}
+
+fn read_query(mapped: &Mapped) -> String {
+    let (table, key) = (mapped.sql_name(), quoted(&mapped.mapping.key));
+    let cast = mapped.cast(&mapped.mapping.key);
+    format!(
+        "select g.key, txid_current_snapshot()::text, now()::text, {}
+           from unnest($1::text[]) g (key) left join {table} t on t.{key} = g.key::{cast}",
+        select_list(mapped),
+    )
+}
+
+/// The texts of the columns that are read.
+pub(crate) fn select_list(mapped: &Mapped) -> String {
+    let column = |name: &Arc<str>| format!("t.{}::text", quoted(name));
+    mapped.columns().iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+/// Leaves out row 0, which Campaign keeps so that its inner joins always hit.
+pub(crate) fn not_zero(mapped: &Mapped, table: &str) -> String {
+    format!("{table}.{}::text <> '0'", quoted(&mapped.mapping.key))
+}
+
+/// What a row of one of these statements says.
+pub(crate) fn observation(
+    mapped: &Mapped,
+    row: &Row,
+    at: Position,
+) -> Result<Observation, PeerError> {
+    let record = RecordId::from(row.get::<_, &str>(0));
+    let snapshot: Snapshot = row.get::<_, &str>(1).parse().map_err(|source| {
+        PeerError::Transient { doing: "reading a snapshot", source: Box::new(source) }
+    })?;
+    let snapshot = Arc::new(snapshot);
+    let cell =
+        |place: usize| row.get::<_, Option<&str>>(place + HEAD).map_or(Cell::Null, Cell::Text);
+    let cells: Vec<Cell<'_>> = (0..mapped.columns().len()).map(cell).collect();
+    if cells.first() == Some(&Cell::Null) {
+        return Ok(missing(mapped, record, at, snapshot));
+    }
+    let until = row.get::<_, &str>(2).parse().ok();
+    Ok(Observation {
+        entity: mapped.mapping.entity,
+        record,
+        was: None,
+        at,
+        read: Read::Selected(snapshot),
+        presence: mapped.presence(&cells),
+        // A row does not tell when a field of it changed, and `tslastmodified` not even when the
+        // row did: plain SQL does not move it. It had happened when we looked, that is all.
+        modified: until.map(|until| Interval { after: Timestamp::MIN, until }),
+        stamp: None,
+        claims: None,
+    })
+}
+
+fn missing(mapped: &Mapped, record: RecordId, at: Position, seen: Arc<Snapshot>) -> Observation {
+    Observation {
+        entity: mapped.mapping.entity,
+        record,
+        was: None,
+        at,
+        read: Read::Selected(seen),
+        presence: Presence::Gone(Gone::Missing),
+        modified: None,
+        stamp: None,
+        claims: None,
+    }
+}

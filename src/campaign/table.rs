@@ -1,0 +1,237 @@
+//! A mapped table: which of its columns are read, and what their texts say of a record.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio_postgres::Client;
+
+use crate::campaign::catalog::{Table, TableColumn};
+use crate::campaign::{peer_error, quoted, values};
+use crate::peer::PeerError;
+use crate::reconcile::mapping::{Kind, SideField, SideMapping};
+use crate::reconcile::{Entity, Presence, RecordId, Row};
+
+/// The mapped tables.
+pub type Tables = BTreeMap<Entity, Arc<Mapped>>;
+
+/// A table of Campaign's, with the mapping that it is kept in step by.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    /// What is mapped.
+    pub mapping: Arc<SideMapping>,
+    /// What the table looked like when this was made.
+    pub table: Table,
+    /// The time zone of its columns that have none.
+    pub zone: TimeZone,
+    columns: Vec<Arc<str>>,
+    fields: Vec<Vec<usize>>,
+    modified: Option<usize>,
+}
+
+/// One column of one row, as far as it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell<'a> {
+    /// Not sent: a large value that the statement did not touch, or a column that is not there.
+    Unknown,
+    /// No value.
+    Null,
+    /// Its text.
+    Text(&'a str),
+}
+
+/// The columns by which Campaign's own incremental workflows find what changed.
+pub(crate) const MODIFIED: &str = "tslastmodified";
+/// When a row was made.
+pub(crate) const CREATED: &str = "tscreated";
+
+impl Mapped {
+    /// Joins a mapping with its table; the error names the column that does not fit.
+    pub fn new(table: Table, mapping: SideMapping, zone: TimeZone) -> Result<Self, String> {
+        let mut columns: Vec<Arc<str>> = vec![Arc::clone(&mapping.key)];
+        let mut fields = Vec::new();
+        for field in &mapping.fields {
+            let place = |column: &crate::reconcile::mapping::Column| {
+                let known = columns.iter().position(|known| *known == column.name);
+                known.unwrap_or_else(|| {
+                    columns.push(Arc::clone(&column.name));
+                    columns.len() - 1
+                })
+            };
+            fields.push(field.columns.iter().map(place).collect());
+        }
+        let modified = table.column(MODIFIED).map(|known| {
+            let name = Arc::clone(&known.column.name);
+            columns.iter().position(|column| *column == name).unwrap_or_else(|| {
+                columns.push(name);
+                columns.len() - 1
+            })
+        });
+        let mapped = Self { mapping: Arc::new(mapping), table, zone, columns, fields, modified };
+        mapped.fits()?;
+        Ok(mapped)
+    }
+
+    /// The columns that are read: the key first.
+    pub fn columns(&self) -> &[Arc<str>] {
+        &self.columns
+    }
+
+    /// The table's name as SQL text, with its schema.
+    pub fn sql_name(&self) -> String {
+        format!("{}.{}", quoted(&self.table.schema), quoted(&self.table.name))
+    }
+
+    /// The key column.
+    pub fn key(&self) -> &TableColumn {
+        self.table.column(&self.mapping.key).expect("`fits` has found it")
+    }
+
+    /// Whether a text can be a key of this table, and not that of row 0.
+    pub fn is_key(&self, text: &str) -> bool {
+        match &self.key().column.kind {
+            Kind::Int { min, max } => {
+                text.parse::<i64>().is_ok_and(|key| key != 0 && *min <= key && key <= *max)
+            }
+            Kind::Text { .. } => !text.is_empty() && !text.contains('\0'),
+            Kind::Uuid => {
+                text.len() == 36 && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+            }
+            Kind::Bool
+            | Kind::Decimal { .. }
+            | Kind::Date
+            | Kind::Time
+            | Kind::Instant
+            | Kind::Set
+            | Kind::Reference(_)
+            | Kind::Other => false,
+        }
+    }
+
+    /// What a row says of its record. `cells` are those of [`Self::columns`].
+    pub fn presence(&self, cells: &[Cell<'_>]) -> Presence {
+        let (mut row, mut raw, mut unfit) = (Row::new(), BTreeMap::new(), BTreeMap::new());
+        for (field, places) in self.mapping.fields.iter().zip(&self.fields) {
+            let Some(texts) = texts(cells, places) else { continue };
+            match values::read(field, &texts, &self.zone) {
+                Ok(value) => {
+                    if let Some(kept) = values::raw(field, &texts, &value, &self.zone) {
+                        raw.insert(field.field, kept);
+                    }
+                    row.insert(field.field, value);
+                }
+                Err(why) => {
+                    raw.insert(field.field, texts.iter().map(|text| text.map(Arc::from)).collect());
+                    unfit.insert(field.field, why.to_string().into());
+                }
+            }
+        }
+        Presence::Here { row, raw, unfit }
+    }
+
+    /// When Campaign says that the row was last changed.
+    pub fn modified(&self, cells: &[Cell<'_>]) -> Option<Timestamp> {
+        match cells.get(self.modified?)? {
+            Cell::Text(text) => {
+                let column = &self.table.column(MODIFIED)?.column;
+                values::instant(text, column, &self.zone)
+            }
+            Cell::Unknown | Cell::Null => None,
+        }
+    }
+
+    /// The record of a row; `None` for row 0 and for a row without a key.
+    pub fn record(&self, cells: &[Cell<'_>]) -> Option<RecordId> {
+        match cells.first()? {
+            Cell::Text(key) if self.is_key(key) => Some(RecordId::from(*key)),
+            Cell::Text(_) | Cell::Unknown | Cell::Null => None,
+        }
+    }
+
+    /// The type of a column without its length, for casts.
+    pub(crate) fn cast(&self, column: &str) -> &str {
+        self.table.column(column).map_or("text", |known| &known.cast)
+    }
+
+    /// The fields that have a column of this name.
+    pub(crate) fn fields_of<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a SideField> {
+        let has =
+            move |field: &&SideField| field.columns.iter().any(|known| &*known.name == column);
+        self.mapping.fields.iter().filter(has)
+    }
+
+    fn fits(&self) -> Result<(), String> {
+        let table = self.sql_name();
+        for name in &self.columns {
+            if self.table.column(name).is_none() {
+                return Err(format!("{table} has no column `{name}`; see \\d {table}"));
+            }
+        }
+        let key = self.key();
+        match &key.column.kind {
+            Kind::Int { .. } | Kind::Text { .. } | Kind::Uuid => {}
+            Kind::Bool
+            | Kind::Decimal { .. }
+            | Kind::Date
+            | Kind::Time
+            | Kind::Instant
+            | Kind::Set
+            | Kind::Reference(_)
+            | Kind::Other => {
+                let (name, kind) = (&key.column.name, &key.column.type_name);
+                return Err(format!("`{name}` of {table} is {kind}, which cannot be a key"));
+            }
+        }
+        for mapped in self.mapping.fields.iter().flat_map(|field| &field.columns) {
+            let now = &self.table.column(&mapped.name).expect("was found just before").column;
+            if std::mem::discriminant(&now.kind) != std::mem::discriminant(&mapped.kind) {
+                let (name, was, is) = (&mapped.name, &mapped.type_name, &now.type_name);
+                return Err(format!("`{name}` of {table} was {was} and is {is} now"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The texts of a field's columns; `None` where one of them is not known.
+fn texts<'a>(cells: &[Cell<'a>], places: &[usize]) -> Option<Vec<Option<&'a str>>> {
+    let text = |place: &usize| match cells.get(*place)? {
+        Cell::Unknown => None,
+        Cell::Null => Some(None),
+        Cell::Text(text) => Some(Some(*text)),
+    };
+    places.iter().map(text).collect()
+}
+
+/// The time zone of `timestamp` columns: what the config says, else what Campaign's own options
+/// say. An instance in UTC keeps its times with a zone, and then it is UTC.
+pub async fn time_zone(
+    client: &Client,
+    schema: &str,
+    configured: Option<&str>,
+) -> Result<TimeZone, PeerError> {
+    let unfit = |name: &str| PeerError::Unfit {
+        why: format!("`{name}` is no known time zone; set time_zone, such as \"Europe/Paris\""),
+    };
+    if let Some(name) = configured {
+        return TimeZone::get(name).map_err(|_| unfit(name));
+    }
+    if Table::read(client, schema, "xtkoption").await?.is_none() {
+        return Ok(TimeZone::UTC);
+    }
+    let query = format!(
+        "select sname::text, sstringvalue::text, ilongvalue::bigint from {}.xtkoption
+          where sname in ('WdbcUseTimeStampWithTZ', 'WdbcTimeZone')",
+        quoted(schema)
+    );
+    let rows = client.query(&query, &[]).await;
+    let rows = rows.map_err(|error| peer_error("reading Campaign's time zone", error))?;
+    let option = |name| rows.iter().find(|row| row.get::<_, Option<&str>>(0) == Some(name));
+    let zoned = option("WdbcUseTimeStampWithTZ").is_some_and(|row| row.get::<_, i64>(2) != 0);
+    let name = option("WdbcTimeZone").and_then(|row| row.get::<_, Option<&str>>(1));
+    match name.filter(|name| !zoned && !name.is_empty()) {
+        None => Ok(TimeZone::UTC),
+        Some(name) => TimeZone::get(name).map_err(|_| unfit(name)),
+    }
+}

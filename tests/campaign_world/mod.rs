@@ -1,0 +1,248 @@
+//! A Campaign database on a private server, with mappings of its recipients and accounts.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    reason = "each test file uses a part of this"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use truce::campaign::apply::{CampaignWriter, WriteOptions};
+use truce::campaign::catalog::Table;
+use truce::campaign::lead::Leader;
+use truce::campaign::table::{Mapped, Tables, time_zone};
+use truce::peer::{Ask, Notes, PeerError};
+use truce::postgres::{ServerUrl, Session, Settings, connect};
+use truce::reconcile::mapping::{SideField, SideMapping};
+use truce::reconcile::shape::{Case, Text, TooLong};
+use truce::reconcile::{
+    Change, Entity, Expected, Field, Lane, LinkId, Position, RecordId, Row, Shape, Side, Stamp,
+    Target, Value, Write,
+};
+use truce::simulator::database::{Database, DatabaseOptions};
+use truce::simulator::database_campaign::CampaignDatabase;
+
+pub const RECIPIENTS: Entity = Entity(1);
+pub const ACCOUNTS: Entity = Entity(2);
+
+pub const EMAIL: Field = Field(1);
+pub const FIRST_NAME: Field = Field(2);
+pub const OPTED_OUT: Field = Field(3);
+pub const ACCOUNT: Field = Field(4);
+pub const MEMBER: Field = Field(5);
+pub const BIRTH: Field = Field(6);
+pub const NOTE: Field = Field(7);
+pub const NAME: Field = Field(11);
+pub const SCORE: Field = Field(12);
+
+pub struct World {
+    pub database: Database,
+    pub campaign: CampaignDatabase,
+    pub owner: Session,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let options = DatabaseOptions { settings, ..DatabaseOptions::default() };
+        let database = Database::start(options).await.unwrap();
+        let campaign = database.create_campaign("campaign").await.unwrap();
+        let owner = connect(&campaign.owner, &Settings::default()).await.unwrap();
+        owner
+            .batch_execute(
+                "grant select, insert, update, delete on nmsrecipient, cusaccount to truce;
+                 grant select on xtkoption to truce;
+                 grant usage on sequence xtknewid, nmsrecipientid to truce",
+            )
+            .await
+            .unwrap();
+        Self { database, campaign, owner }
+    }
+
+    pub async fn sql(&self, statements: &str) {
+        self.owner.batch_execute(statements).await.unwrap();
+    }
+
+    /// The one text that a query answers with.
+    pub async fn text(&self, query: &str) -> Option<String> {
+        self.owner.query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    pub async fn another_session(&self) -> Session {
+        connect(&self.campaign.owner, &Settings::default()).await.unwrap()
+    }
+
+    pub async fn tables(&self) -> Tables {
+        let zone = time_zone(&self.owner, "public", None).await.unwrap();
+        let mut tables = Tables::new();
+        for mapping in [recipients(&self.owner).await, accounts(&self.owner).await] {
+            let table = Table::read(&self.owner, "public", &mapping.table).await.unwrap().unwrap();
+            let mapped = Mapped::new(table, mapping, zone.clone()).unwrap();
+            tables.insert(mapped.mapping.entity, Arc::new(mapped));
+        }
+        tables
+    }
+
+    pub async fn writer(&self) -> CampaignWriter {
+        self.writer_at(&self.campaign.truce).await
+    }
+
+    pub async fn writer_at(&self, url: &ServerUrl) -> CampaignWriter {
+        let limit = Duration::from_secs(20);
+        let leader = Leader::try_lead(url, "public", "truce", limit).await.unwrap().unwrap();
+        let options = WriteOptions { rows: 200, lock_timeout: Duration::from_millis(200) };
+        CampaignWriter::new(leader, self.tables().await, &BTreeMap::new(), options).await.unwrap()
+    }
+}
+
+async fn recipients(client: &Session) -> SideMapping {
+    let text =
+        |max| Shape::Text(Text { max, case: Case::Kept, too_long: TooLong::Reject, only: None });
+    let fields = [
+        (EMAIL, "email", vec!["semail"], text(128)),
+        (FIRST_NAME, "first_name", vec!["sfirstname"], text(80)),
+        (OPTED_OUT, "opted_out", vec!["iblacklistemail", "iblacklist"], Shape::Consent),
+        (ACCOUNT, "account", vec!["iaccountid"], Shape::Reference(ACCOUNTS)),
+        (MEMBER, "member", vec!["smember"], text(40)),
+        (BIRTH, "birth", vec!["tsbirth"], Shape::Date),
+        (NOTE, "note", vec!["mdata"], text(100_000)),
+    ];
+    mapping(client, RECIPIENTS, ("nmsrecipient", "irecipientid"), &fields).await
+}
+
+async fn accounts(client: &Session) -> SideMapping {
+    let text =
+        Shape::Text(Text { max: 160, case: Case::Kept, too_long: TooLong::Reject, only: None });
+    let fields = [
+        (NAME, "name", vec!["sname"], text),
+        (SCORE, "score", vec!["dscore"], Shape::Decimal { whole: 10, scale: 2 }),
+    ];
+    mapping(client, ACCOUNTS, ("cusaccount", "icusaccountid"), &fields).await
+}
+
+async fn mapping(
+    client: &Session,
+    entity: Entity,
+    (table, key): (&str, &str),
+    fields: &[(Field, &str, Vec<&str>, Shape)],
+) -> SideMapping {
+    let known = Table::read(client, "public", table).await.unwrap().unwrap();
+    let column = |name: &&str| known.column(name).unwrap().column.clone();
+    let field = |(field, name, columns, shape): &(Field, &str, Vec<&str>, Shape)| SideField {
+        field: *field,
+        name: (*name).into(),
+        columns: columns.iter().map(column).collect(),
+        shape: shape.clone(),
+        zero_is_null: false,
+        writable: true,
+    };
+    SideMapping {
+        entity,
+        name: table.into(),
+        table: table.into(),
+        key: key.into(),
+        external_id: None,
+        stamp: None,
+        fields: fields.iter().map(field).collect(),
+        match_on: vec![],
+        defaults: BTreeMap::new(),
+    }
+}
+
+/// Ticks that count up.
+#[derive(Default)]
+pub struct Ticks(u64);
+
+impl Ask for Ticks {
+    fn tick(&mut self) -> (Position, Timestamp) {
+        self.0 += 1;
+        (Position { epoch: 1, major: self.0, minor: 0 }, Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// Notes that are kept in memory; what is told to each is for the test to say.
+#[derive(Default)]
+pub struct Noted {
+    pub kept: Mutex<Vec<(Vec<LinkId>, u64)>>,
+    pub refuse: bool,
+}
+
+impl Notes for Noted {
+    async fn note(&self, links: Vec<LinkId>, xid: u64) -> Result<(), PeerError> {
+        if self.refuse {
+            return Err(PeerError::Denied { why: "the ledger is not there".to_owned() });
+        }
+        self.kept.lock().unwrap().push((links, xid));
+        Ok(())
+    }
+}
+
+impl Noted {
+    pub fn links(&self) -> BTreeSet<u64> {
+        self.kept.lock().unwrap().iter().flat_map(|(links, _)| links).map(|link| link.0).collect()
+    }
+
+    pub fn last_xid(&self) -> u64 {
+        self.kept.lock().unwrap().last().unwrap().1
+    }
+}
+
+pub fn row(fields: &[(Field, Value)]) -> Row {
+    fields.iter().cloned().collect()
+}
+
+/// A write to a record that expects these fields to hold these values.
+pub fn update(
+    entity: Entity,
+    key: &str,
+    set: &[(Field, Value)],
+    expect: &[(Field, Value)],
+) -> Write {
+    let expected =
+        |(field, value): &(Field, Value)| (*field, Expected { value: value.clone(), raw: None });
+    Write {
+        link: LinkId(key.trim_start_matches('-').parse().unwrap()),
+        entity,
+        side: Side::Campaign,
+        lane: Lane::Ordinary,
+        target: Target::Record(RecordId::from(key)),
+        change: Change::Set(row(set)),
+        expect: expect.iter().map(expected).collect(),
+        stamp: Stamp { epoch: 1, link: LinkId(1), sequence: 1 },
+        unmodified_since: None,
+        opt_in: false,
+    }
+}
+
+pub fn create(
+    entity: Entity,
+    key: &RecordId,
+    set: &[(Field, Value)],
+    unless: &[(Field, Value)],
+) -> Write {
+    Write {
+        target: Target::New {
+            key: Some(key.clone()),
+            across: RecordId::from("003000000000001AAA"),
+            unless: unless.to_vec(),
+        },
+        ..update(entity, &key.0, set, &[])
+    }
+}
+
+pub fn delete(entity: Entity, key: &str, expect: &[(Field, Value)]) -> Write {
+    Write { change: Change::Delete, ..update(entity, key, &[], expect) }
+}
