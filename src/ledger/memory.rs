@@ -66,6 +66,18 @@ impl Ledger for MemoryLedger {
         Ok(ids.into_iter().filter_map(|id| tables.kept(id)).collect())
     }
 
+    async fn walk(
+        &self,
+        entity: Entity,
+        after: Option<LinkId>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, LedgerError> {
+        let tables = self.tables();
+        let links = tables.links.values().filter(|keep| keep.link.entity == entity);
+        let links = links.filter(|keep| after < Some(keep.link.id)).take(limit);
+        Ok(links.filter_map(|keep| tables.kept(keep.link.id)).collect())
+    }
+
     async fn due(
         &self,
         entities: &[Entity],

@@ -49,6 +49,14 @@ pub trait Ledger: Send + Sync {
     /// The links with these numbers, each once, in the order of their numbers.
     fn links(&self, ids: &[LinkId]) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;
 
+    /// A mapping's links after this one, in the order of their numbers, whatever their state.
+    fn walk(
+        &self,
+        entity: Entity,
+        after: Option<LinkId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;
+
     /// Links of these mappings whose time has come: consent first, then the oldest.
     ///
     /// The mappings are named, so that a CRM that is down does not stand before the others.
