@@ -28,6 +28,12 @@ pub enum AgentError {
         /// How many tries.
         tries: u32,
     },
+    /// A task of the agent panicked: a bug. What it had kept is resolved by the next leader.
+    #[error("a task of the agent died")]
+    Died {
+        /// How.
+        source: tokio::task::JoinError,
+    },
 }
 
 /// A store that was refused, unless it is to be done again on links loaded afresh.

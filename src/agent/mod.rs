@@ -6,8 +6,13 @@
 //! any two steps. The simulation drives these same functions.
 
 pub mod absorb;
+pub mod backfill;
+pub mod clock;
 pub mod deliver;
+pub mod epochs;
+pub mod http;
 pub mod plan;
+pub mod run;
 pub mod settle;
 pub mod time;
 pub mod working;

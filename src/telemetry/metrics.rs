@@ -128,6 +128,12 @@ pub fn held(mapping: &str, reason: &HeldReason, count: u64) {
     gauge!(names::HELD, "mapping" => mapping.to_owned(), "reason" => reason).set(real(count));
 }
 
+/// The same by the reason's word, as the ledger counts them.
+pub fn held_by(mapping: &str, reason: &str, count: u64) {
+    gauge!(names::HELD, "mapping" => mapping.to_owned(), "reason" => reason.to_owned())
+        .set(real(count));
+}
+
 /// How many links a mapping has.
 pub fn links(mapping: &str, count: u64) {
     gauge!(names::LINKS, "mapping" => mapping.to_owned()).set(real(count));

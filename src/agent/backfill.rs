@@ -1,0 +1,391 @@
+//! First scans and comparisons: both sides read whole, in bounded memory, while the feeds go on.
+//!
+//! A mapping's progress is kept with the rows that made it, so a scan goes on where it was killed.
+//! Nothing is created before both sides of a mapping, and of those it refers to, were read to
+//! their ends and the feeds have passed that moment: until then a record's counterpart may only
+//! not have come by yet. Then links that stand alone are looked at again.
+//!
+//! A comparison is the same scan once more. After it each record that a link names is read by its
+//! key, so that one which is no longer there is noticed; that is held, as absence is not deletion.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use crate::ledger::{Batch, Kept, Ledger};
+use crate::peer::{Cursor, Scan};
+use crate::reconcile::{Bond, Entity, Lane, LinkId, LinkState, RecordId, Side};
+use crate::telemetry::{self, metrics};
+
+use super::absorb::absorb;
+use super::epochs::wanted_generation;
+use super::error::unless_conflict;
+use super::plan::{Plan, Plans};
+use super::prepare::alone;
+use super::run::{CAMPAIGN_FEED, Doors, Shared, crm_feed, stumble};
+use super::time::{Clock as _, Ticks};
+use super::working::{Bench, later};
+use super::{AgentError, Desk};
+
+/// What scans one account's mappings.
+pub struct Backfill<L, C: Doors, A: Doors> {
+    shared: Arc<Shared<L>>,
+    account: usize,
+    account_name: Arc<str>,
+    name: Arc<str>,
+    /// In the order of their references.
+    order: Vec<Entity>,
+    campaign: Arc<C>,
+    crm: Arc<A>,
+}
+
+/// The most rows of a page; a page is one transaction of the ledger.
+const PAGE: usize = 2000;
+
+/// The most records that are read by their keys at once: a call of Salesforce takes no more.
+const READ: usize = 2000;
+
+/// How often to look whether a comparison is wanted, besides being told.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a line says how far a scan has come.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+impl<L, C, A> Backfill<L, C, A>
+where
+    L: Ledger + 'static,
+    C: Doors,
+    A: Doors,
+{
+    /// What scans this account's mappings.
+    pub fn new(
+        shared: &Arc<Shared<L>>,
+        (account, account_name): (usize, Arc<str>),
+        campaign: &Arc<C>,
+        crm: &Arc<A>,
+    ) -> Self {
+        Self {
+            account,
+            account_name,
+            name: format!("backfill/{account}").into(),
+            order: in_order(&shared.plans, account),
+            campaign: Arc::clone(campaign),
+            crm: Arc::clone(crm),
+            shared: Arc::clone(shared),
+        }
+    }
+
+    /// Scans what is wanted until the loops stop.
+    pub async fn run(self) -> Result<(), AgentError> {
+        let shared = &self.shared;
+        shared.health.begins(&self.name, None);
+        let mut failures = 0;
+        while !shared.is_stopping() {
+            let done = tokio::select! {
+                biased;
+                () = shared.stopped() => return Ok(()),
+                done = self.bring_all() => done,
+            };
+            let delay = match done {
+                Ok(()) => {
+                    failures = 0;
+                    shared.health.beats(&self.name);
+                    LOOK_EVERY
+                }
+                Err(error) => {
+                    failures += 1;
+                    match stumble(&shared.health, &self.name, &error, failures) {
+                        Some(delay) => delay,
+                        None => return Err(error),
+                    }
+                }
+            };
+            tokio::select! {
+                () = shared.compares[self.account].notified() => (),
+                () = shared.rest(delay) => (),
+            }
+        }
+        Ok(())
+    }
+
+    async fn bring_all(&self) -> Result<(), AgentError> {
+        for entity in &self.order {
+            if let Some(plan) = self.shared.plans.get(entity) {
+                self.bring(plan).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a mapping to the comparison that is wanted.
+    async fn bring(&self, plan: &Plan) -> Result<(), AgentError> {
+        let ledger = &*self.shared.ledger;
+        let wanted = wanted_generation(ledger, plan).await?;
+        let done = compared(ledger, plan).await?;
+        if done.generation < wanted {
+            let feeds = self.feeds(plan);
+            // What changes from here on comes by the feeds.
+            self.shared.health.all_pass(&feeds, 0).await;
+            tracing::info!(mapping = %plan.name, generation = wanted, "scanning both sides");
+            tokio::try_join!(
+                self.scan(plan, Side::Campaign, self.campaign.scan(), wanted),
+                self.scan(plan, Side::Crm, self.crm.scan(), wanted),
+            )?;
+            if 1 < wanted {
+                tokio::try_join!(
+                    self.sweep(plan, Side::Campaign, self.campaign.scan(), wanted),
+                    self.sweep(plan, Side::Crm, self.crm.scan(), wanted),
+                )?;
+            }
+            self.shared.health.all_pass(&feeds, self.shared.clock.tick()).await;
+            let woken = 0 < done.generation;
+            self.keep(plan, Compared { generation: wanted, woken }).await?;
+            tracing::info!(mapping = %plan.name, "both sides are scanned");
+        }
+        let done = compared(ledger, plan).await?;
+        if !done.woken && is_open(ledger, &self.shared.plans, plan).await? {
+            super::run::refresh(&self.shared).await?;
+            self.wake(plan).await?;
+            self.keep(plan, Compared { woken: true, ..done }).await?;
+        }
+        Ok(())
+    }
+
+    fn feeds(&self, plan: &Plan) -> [Arc<str>; 2] {
+        [CAMPAIGN_FEED.into(), crm_feed(&self.account_name, &plan.name).into()]
+    }
+
+    /// Reads one side's records from where that was left off to their end.
+    async fn scan<S: Scan>(
+        &self,
+        plan: &Plan,
+        side: Side,
+        mut scan: S,
+        generation: u64,
+    ) -> Result<(), AgentError> {
+        let name = format!("scan/{}/{side}", plan.name);
+        let kept = self.shared.ledger.cursor(&name).await?;
+        let mut progress = Progress::of(&kept, generation);
+        let mut told = tokio::time::Instant::now();
+        while !progress.done {
+            let mut ticks = Ticks::new(&*self.shared.clock, self.account, side);
+            let after = progress.after.as_ref();
+            let rows = scan.scan(plan.policy.entity, after, PAGE, &mut ticks).await?;
+            progress.count += rows.len() as u64;
+            progress.done = rows.is_empty();
+            progress.after = rows.last().map(|row| row.record.clone()).or(progress.after);
+            let cursors = BTreeMap::from([(name.clone(), progress.cursor())]);
+            absorb(&self.desk(), side, &rows, &cursors).await?;
+            self.shared.wakes[self.account].notify_one();
+            self.shared.health.beats(&self.name);
+            metrics::observed(&plan.name, side, rows.len() as u64);
+            if TELL_EVERY < told.elapsed() || progress.done {
+                told = tokio::time::Instant::now();
+                let records = progress.count;
+                tracing::info!(mapping = %plan.name, %side, records, done = progress.done, "scanned");
+            }
+            self.measure(plan, side, &progress);
+        }
+        Ok(())
+    }
+
+    /// The number of records is not known before the end: what the mapping has links for stands
+    /// for it, and the ratio is 1 only at the end.
+    fn measure(&self, plan: &Plan, side: Side, progress: &Progress) {
+        let links = self.shared.totals.borrow().get(&plan.policy.entity).copied().unwrap_or(0);
+        let rest = u64::from(!progress.done);
+        let total = if progress.done { progress.count } else { links.max(progress.count) + rest };
+        metrics::backfill(&plan.name, side, telemetry::Scan { done: progress.count, total });
+    }
+
+    /// Reads each record that a link names, to notice those that are no longer there.
+    async fn sweep<S: Scan>(
+        &self,
+        plan: &Plan,
+        side: Side,
+        mut scan: S,
+        generation: u64,
+    ) -> Result<(), AgentError> {
+        let name = format!("sweep/{}/{side}", plan.name);
+        let kept = self.shared.ledger.cursor(&name).await?;
+        let mut progress = Progress::of(&kept, generation);
+        while !progress.done {
+            let after = progress.after.as_ref().and_then(|after| after.0.parse().ok()).map(LinkId);
+            let links = self.shared.ledger.walk(plan.policy.entity, after, READ).await?;
+            progress.done = links.is_empty();
+            let last = links.last().map(|kept| kept.link.id.to_string().into());
+            progress.after = last.or(progress.after);
+            let records = standing(&links, side);
+            let mut ticks = Ticks::new(&*self.shared.clock, self.account, side);
+            let found = match records.as_slice() {
+                [] => Vec::new(),
+                some => scan.read(plan.policy.entity, some, &mut ticks).await?,
+            };
+            let cursors = BTreeMap::from([(name.clone(), progress.cursor())]);
+            absorb(&self.desk(), side, &found, &cursors).await?;
+            self.shared.wakes[self.account].notify_one();
+            self.shared.health.beats(&self.name);
+        }
+        Ok(())
+    }
+
+    /// Looks at every link again that stands alone: its counterpart may be made now.
+    async fn wake(&self, plan: &Plan) -> Result<(), AgentError> {
+        let ledger = &*self.shared.ledger;
+        let mut after = None;
+        loop {
+            let links = ledger.walk(plan.policy.entity, after, PAGE).await?;
+            let Some(last) = links.last().map(|kept| kept.link.id) else { return Ok(()) };
+            let mut bench = Bench::default();
+            bench.add(links.into_iter().filter(|kept| alone(&kept.link).is_some()).collect());
+            let now = self.shared.clock.now();
+            for piece in bench.pieces.values_mut() {
+                piece.due_at(later(now, plan.linger), Lane::Ordinary);
+            }
+            let stored = match bench.into_batch(&self.shared.plans, now) {
+                batch if batch.is_empty() => Ok(()),
+                batch => ledger.store(batch).await,
+            };
+            match stored {
+                Ok(()) => after = Some(last),
+                // Somebody else has moved one of them: the page is taken again.
+                Err(error) => drop(unless_conflict(error)?),
+            }
+            self.shared.wakes[self.account].notify_one();
+        }
+    }
+
+    async fn keep(&self, plan: &Plan, compared: Compared) -> Result<(), AgentError> {
+        let mut batch = Batch::new(self.shared.clock.now());
+        let Compared { generation, woken } = compared;
+        let fact = json!({ "generation": generation, "woken": woken });
+        batch.facts.insert(compared_fact(plan), fact);
+        match self.shared.ledger.store(batch).await {
+            Ok(()) => Ok(()),
+            Err(error) => unless_conflict(error).map(drop),
+        }
+    }
+
+    fn desk(&self) -> Desk<'_, L, super::clock::AgentClock> {
+        self.shared.desk(&self.shared.plans, self.account)
+    }
+}
+
+/// Which records of a side the links name, and saw there last.
+fn standing(links: &[Kept], side: Side) -> Vec<RecordId> {
+    let here = |kept: &&Kept| match kept.link.state {
+        LinkState::Live | LinkState::Alias(_) => kept.link.seen[side].bond == Bond::Here,
+        LinkState::Severed | LinkState::Tombstone => false,
+    };
+    links.iter().filter(here).filter_map(|kept| kept.link.record(side).cloned()).collect()
+}
+
+/// How far a scan has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    generation: u64,
+    after: Option<RecordId>,
+    count: u64,
+    done: bool,
+}
+
+impl Progress {
+    /// What was kept, if it is of this scan and not of an earlier one.
+    fn of(cursor: &Cursor, generation: u64) -> Self {
+        let kept = &cursor.0;
+        if kept["generation"].as_u64() != Some(generation) {
+            return Self { generation, ..Self::default() };
+        }
+        Self {
+            generation,
+            after: kept["after"].as_str().map(RecordId::from),
+            count: kept["count"].as_u64().unwrap_or(0),
+            done: kept["done"].as_bool().unwrap_or(false),
+        }
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor(json!({
+            "generation": self.generation,
+            "after": self.after.as_ref().map(ToString::to_string),
+            "count": self.count,
+            "done": self.done,
+        }))
+    }
+}
+
+/// Which comparison of a mapping is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Its number; 0 before the first scan is done.
+    pub generation: u64,
+    /// Whether the links that stood alone were looked at again since.
+    pub woken: bool,
+}
+
+fn compared_fact(plan: &Plan) -> String {
+    format!("compared/{}", plan.name)
+}
+
+/// Which comparison of a mapping is done.
+pub async fn compared<L: Ledger>(ledger: &L, plan: &Plan) -> Result<Compared, AgentError> {
+    let fact = ledger.fact(&compared_fact(plan)).await?.unwrap_or(Json::Null);
+    Ok(Compared {
+        generation: fact["generation"].as_u64().unwrap_or(0),
+        woken: fact["woken"].as_bool().unwrap_or(false),
+    })
+}
+
+/// Whether a mapping and those it refers to were scanned to their ends.
+pub async fn is_open<L: Ledger>(
+    ledger: &L,
+    plans: &Plans,
+    plan: &Plan,
+) -> Result<bool, AgentError> {
+    let parents = parents(plan).filter_map(|entity| plans.get(&entity));
+    for plan in parents.chain([plan]) {
+        if compared(ledger, plan).await?.generation == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn parents(plan: &Plan) -> impl Iterator<Item = Entity> {
+    plan.policy.fields.keys().filter_map(|field| plan.refers_to(*field))
+}
+
+/// An account's mappings, those first that others refer to.
+fn in_order(plans: &Plans, account: usize) -> Vec<Entity> {
+    let mut order: Vec<Entity> = Vec::new();
+    let mut rest: Vec<&Plan> = plans.values().filter(|plan| plan.account == account).collect();
+    while !rest.is_empty() {
+        let waits = |plan: &&&Plan| {
+            parents(plan).any(|parent| {
+                parent != plan.policy.entity && rest.iter().any(|o| o.policy.entity == parent)
+            })
+        };
+        // A circle has no first: any of it will do, as references that wait are looked at again.
+        let next = rest.iter().position(|plan| !waits(&plan)).unwrap_or(0);
+        order.push(rest.remove(next).policy.entity);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_read_as_it_was_kept_and_only_by_the_same_scan() {
+        let progress =
+            Progress { generation: 3, after: Some("17".into()), count: 4000, done: false };
+        assert_eq!(Progress::of(&progress.cursor(), 3), progress);
+        let anew = Progress { generation: 4, ..Progress::default() };
+        assert_eq!(Progress::of(&progress.cursor(), 4), anew);
+        let begun = Progress { generation: 1, ..Progress::default() };
+        assert_eq!(Progress::of(&Cursor::start(), 1), begun);
+    }
+}

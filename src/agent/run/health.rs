@@ -1,0 +1,187 @@
+//! How the loops are: what `/readyz`, the first scan and the metrics ask them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The state of the process, shared by its loops and its endpoints.
+#[derive(Debug, Default)]
+pub struct Health {
+    state: Mutex<State>,
+    passed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    leads: bool,
+    standing_by_for: Option<String>,
+    loops: BTreeMap<Arc<str>, Loop>,
+}
+
+/// A loop, by its own word.
+#[derive(Clone, Debug)]
+struct Loop {
+    /// When it last came round.
+    beat: Instant,
+    /// Feeds: when it last saw the end of what there is, and the tick drawn before it asked.
+    passed: Option<(Instant, u64)>,
+    /// What stands in its way.
+    trouble: Option<String>,
+    /// Feeds: how old the last pass may be.
+    fresh_within: Option<Duration>,
+}
+
+/// A loop that has not come round for this long is stuck: longer than any call may take.
+const STUCK_AFTER: Duration = Duration::from_mins(20);
+
+impl Health {
+    /// Says that this agent stands by, and for what it waits.
+    pub fn stands_by(&self, for_what: &str) {
+        let mut state = self.state();
+        state.leads = false;
+        state.loops.clear();
+        state.standing_by_for = Some(for_what.to_owned());
+        crate::telemetry::metrics::leader(false);
+    }
+
+    /// Says that this agent leads.
+    pub fn leads(&self) {
+        let mut state = self.state();
+        state.leads = true;
+        state.standing_by_for = None;
+        crate::telemetry::metrics::leader(true);
+    }
+
+    /// A loop begins; a feed says how old its last pass may be.
+    pub fn begins(&self, name: &Arc<str>, fresh_within: Option<Duration>) {
+        let begun = Loop { beat: Instant::now(), passed: None, trouble: None, fresh_within };
+        self.state().loops.insert(Arc::clone(name), begun);
+    }
+
+    /// A loop came round.
+    pub fn beats(&self, name: &str) {
+        if let Some(known) = self.state().loops.get_mut(name) {
+            known.beat = Instant::now();
+            known.trouble = None;
+        }
+    }
+
+    /// A feed saw the end of what there is, after having drawn this tick.
+    pub fn passes(&self, name: &str, tick: u64) {
+        if let Some(known) = self.state().loops.get_mut(name) {
+            known.passed = Some((Instant::now(), tick));
+        }
+        self.passed.notify_waiters();
+    }
+
+    /// A loop came round to nothing.
+    pub fn stumbles(&self, name: &str, why: &str) {
+        if let Some(known) = self.state().loops.get_mut(name) {
+            known.beat = Instant::now();
+            known.trouble = Some(why.to_owned());
+        }
+    }
+
+    /// Waits until these feeds have seen the end of what there was when this was asked.
+    pub async fn all_pass(&self, feeds: &[Arc<str>], since: u64) {
+        loop {
+            let next = self.passed.notified();
+            tokio::pin!(next);
+            next.as_mut().enable();
+            let passed = |name: &Arc<str>| {
+                let state = self.state();
+                let passed = state.loops.get(name).and_then(|known| known.passed);
+                passed.is_some_and(|(_, tick)| since < tick)
+            };
+            if feeds.iter().all(passed) {
+                return;
+            }
+            next.await;
+        }
+    }
+
+    /// How long ago a feed last saw the end of what there is.
+    pub fn age(&self, name: &str) -> Option<Duration> {
+        self.state().loops.get(name)?.passed.map(|(at, _)| at.elapsed())
+    }
+
+    /// Which loops are stuck; none is what `/livez` wants.
+    pub fn stuck(&self) -> Vec<String> {
+        let state = self.state();
+        let stuck = state.loops.iter().filter(|(_, known)| STUCK_AFTER < known.beat.elapsed());
+        stuck.map(|(name, _)| name.to_string()).collect()
+    }
+
+    /// Why this agent does not keep the two sides in agreement now; nothing where it does.
+    pub fn unready(&self) -> Vec<String> {
+        let state = self.state();
+        if !state.leads {
+            let why = state.standing_by_for.as_deref().unwrap_or("it is starting");
+            return vec![format!("standing by: {why}")];
+        }
+        state.loops.iter().filter_map(|(name, known)| known.unready(name)).collect()
+    }
+
+    /// Whether this agent leads.
+    pub fn is_leading(&self) -> bool {
+        self.state().leads
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Loop {
+    fn unready(&self, name: &str) -> Option<String> {
+        if let Some(trouble) = &self.trouble {
+            return Some(format!("{name}: {trouble}"));
+        }
+        let within = self.fresh_within?;
+        match self.passed {
+            None => Some(format!("{name}: not caught up yet")),
+            Some((at, _)) if within < at.elapsed() => {
+                Some(format!("{name}: behind for {} s", at.elapsed().as_secs()))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn ready_is_leading_with_every_feed_fresh_and_no_trouble() {
+        let health = Health::default();
+        assert_eq!(health.unready(), ["standing by: it is starting"]);
+        health.leads();
+        let feed: Arc<str> = "feed/campaign".into();
+        health.begins(&feed, Some(Duration::from_secs(60)));
+        assert_eq!(health.unready(), ["feed/campaign: not caught up yet"]);
+        health.passes(&feed, 1);
+        assert!(health.unready().is_empty());
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(health.unready(), ["feed/campaign: behind for 61 s"]);
+        health.stumbles(&feed, "the server is gone");
+        assert_eq!(health.unready(), ["feed/campaign: the server is gone"]);
+    }
+
+    #[tokio::test]
+    async fn a_feed_has_passed_what_was_asked_after() {
+        let health = Health::default();
+        let feed: Arc<str> = "feed/campaign".into();
+        health.begins(&feed, None);
+        health.passes(&feed, 7);
+        let feeds = [feed];
+        let waits = health.all_pass(&feeds, 7);
+        tokio::pin!(waits);
+        assert!(futures_util::poll!(waits.as_mut()).is_pending());
+        health.passes(&feeds[0], 8);
+        waits.await;
+    }
+}

@@ -1,0 +1,329 @@
+//! From the ledger to the writers: one loop an account, woken by what its feeds bring.
+//!
+//! A round decides what is due and keeps what is to be written; the deliveries go on beside the
+//! next rounds, a bounded number at once, so that an opt-out never waits for a slow call. While a
+//! side cannot be written nothing is decided for this account: what its feeds bring is kept all
+//! the same, and no other account waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::agent::AgentError;
+use crate::agent::absorb::absorb;
+use crate::agent::deliver::{Delivered, ask_transactions, deliver, reads};
+use crate::agent::plan::Plans;
+use crate::agent::settle::{Settled, settle};
+use crate::agent::time::Ticks;
+use crate::ledger::Ledger;
+use crate::peer::Scan;
+use crate::reconcile::{Entity, Lane, LinkId, RecordId, Side, Sides};
+use crate::telemetry::metrics;
+
+use super::doors::Doors;
+use super::shared::{Gates, Shared, stumble};
+
+/// What settles one account.
+pub struct Settler<L, C: Doors, A: Doors> {
+    shared: Arc<Shared<L>>,
+    account: usize,
+    name: Arc<str>,
+    campaign: Arc<C>,
+    crm: Arc<A>,
+    plans: Arc<Plans>,
+    gates: watch::Receiver<BTreeMap<Entity, Gates>>,
+    /// What goes on beside the rounds.
+    under_way: JoinSet<Result<Ended<C::Scan, A::Scan>, AgentError>>,
+    /// How many deliveries are under way, by side and lane.
+    busy: BTreeMap<(Side, Lane), usize>,
+    /// Here while nobody reads with them.
+    scans: (Option<C::Scan>, Option<A::Scan>),
+    failures: Sides<u32>,
+    /// A side that stumbled is left alone until then.
+    paused: Sides<Option<Instant>>,
+}
+
+/// Something that went on beside the rounds, and came to its end.
+enum Ended<C, A> {
+    Delivered { side: Side, lane: Lane, result: Result<Delivered, AgentError> },
+    CampaignRead { scan: C, result: Result<(), AgentError> },
+    CrmRead { scan: A, result: Result<(), AgentError> },
+    Asked(Result<(), AgentError>),
+}
+
+/// The most links of a round: two full calls of writes. A round is one transaction of the ledger.
+const ROUND: usize = 400;
+
+/// How many deliveries of one side and lane are under way at once. Four calls of 200 hide each
+/// other's waiting; more would only queue at the account's own limits.
+const DELIVERIES: usize = 4;
+
+/// Links become due by time too (a limit, a second look); this is how late they may be looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+impl<L, C, A> Settler<L, C, A>
+where
+    L: Ledger + 'static,
+    C: Doors,
+    A: Doors,
+{
+    /// What settles this account.
+    pub fn new(shared: &Arc<Shared<L>>, account: usize, campaign: &Arc<C>, crm: &Arc<A>) -> Self {
+        let of_account = shared.plans.iter().filter(|(_, plan)| plan.account == account);
+        let plans: Plans = of_account.map(|(entity, plan)| (*entity, plan.clone())).collect();
+        let mut gates = shared.gates.subscribe();
+        gates.mark_changed();
+        Self {
+            account,
+            name: format!("settle/{account}").into(),
+            scans: (Some(campaign.scan()), Some(crm.scan())),
+            campaign: Arc::clone(campaign),
+            crm: Arc::clone(crm),
+            plans: Arc::new(plans),
+            gates,
+            under_way: JoinSet::new(),
+            busy: BTreeMap::new(),
+            failures: Sides::default(),
+            paused: Sides::default(),
+            shared: Arc::clone(shared),
+        }
+    }
+
+    /// Settles until the loops stop, then lets what is under way come to its end.
+    pub async fn run(mut self) -> Result<(), AgentError> {
+        self.shared.health.begins(&self.name, None);
+        let mut failures = 0;
+        while !self.shared.is_stopping() {
+            let looked_at = match self.round().await {
+                Ok(looked_at) => {
+                    failures = 0;
+                    looked_at
+                }
+                Err(error) => {
+                    let shared = Arc::clone(&self.shared);
+                    let Some(delay) = stumble(&shared.health, &self.name, &error, failures) else {
+                        return Err(error);
+                    };
+                    failures += 1;
+                    shared.rest(delay).await;
+                    0
+                }
+            };
+            self.gather(looked_at == ROUND).await?;
+        }
+        while let Some(ended) = self.under_way.join_next().await {
+            self.end(ended.map_err(died)?)?;
+        }
+        Ok(())
+    }
+
+    /// Decides what is due and begins what follows; says how many links it looked at.
+    async fn round(&mut self) -> Result<usize, AgentError> {
+        let full = self.busy.values().any(|busy| DELIVERIES <= *busy);
+        if full || self.pause().is_some() {
+            return Ok(0);
+        }
+        self.take_gates();
+        let shared = Arc::clone(&self.shared);
+        let plans = Arc::clone(&self.plans);
+        let desk = shared.desk(&plans, self.account);
+        let totals = shared.totals.borrow().clone();
+        let settled = settle(&desk, self.campaign.writer(), &totals, ROUND).await?;
+        for entity in &settled.braked {
+            if let Some(plan) = plans.get(entity) {
+                tracing::error!(mapping = %plan.name, "the brake went on; see truce held");
+                metrics::brake(&plan.name, true);
+            }
+        }
+        let looked_at = settled.looked_at;
+        self.begin(settled);
+        Ok(looked_at)
+    }
+
+    /// Puts what may be created and deleted now into the mappings.
+    fn take_gates(&mut self) {
+        if !self.gates.has_changed().unwrap_or(false) {
+            return;
+        }
+        let gates = self.gates.borrow_and_update().clone();
+        let mut plans = (*self.plans).clone();
+        for (entity, plan) in &mut plans {
+            if let Some(gates) = gates.get(entity) {
+                (plan.creates, plan.deletes) = (gates.creates, gates.deletes);
+            }
+        }
+        self.plans = Arc::new(plans);
+    }
+
+    /// Begins deliveries, reads and questions.
+    fn begin(&mut self, settled: Settled) {
+        let mut counts: BTreeMap<Entity, u64> = BTreeMap::new();
+        for write in &settled.writes {
+            *counts.entry(write.entity).or_default() += 1;
+        }
+        for (entity, count) in counts {
+            if let Some(plan) = self.plans.get(&entity) {
+                metrics::decided(&plan.name, count);
+            }
+        }
+        for (side, lane) in Side::BOTH.into_iter().flat_map(|s| Lane::ALL.map(|l| (s, l))) {
+            let of_lane =
+                |write: &&crate::reconcile::Write| write.side == side && write.lane == lane;
+            let writes: Vec<_> = settled.writes.iter().filter(of_lane).cloned().collect();
+            if !writes.is_empty() {
+                self.deliver(side, lane, Settled { writes, ..Settled::default() });
+            }
+        }
+        let of_side = Sides::of(|side| reads(&settled, side));
+        self.read(of_side);
+        if !settled.unsettled.is_empty() {
+            self.ask(settled.unsettled);
+        }
+    }
+
+    fn deliver(&mut self, side: Side, lane: Lane, batch: Settled) {
+        *self.busy.entry((side, lane)).or_default() += 1;
+        let (shared, plans) = (Arc::clone(&self.shared), Arc::clone(&self.plans));
+        let (campaign, crm) = (Arc::clone(&self.campaign), Arc::clone(&self.crm));
+        let account = self.account;
+        self.under_way.spawn(async move {
+            let desk = shared.desk(&plans, account);
+            let result = match side {
+                Side::Campaign => deliver(&desk, side, campaign.writer(), &batch).await,
+                Side::Crm => deliver(&desk, side, crm.writer(), &batch).await,
+            };
+            Ok(Ended::Delivered { side, lane, result })
+        });
+    }
+
+    /// Reads what must be known first, with the scan of each side that is free.
+    fn read(&mut self, mut wanted: Sides<BTreeMap<Entity, Vec<RecordId>>>) {
+        let account = self.account;
+        if !wanted.campaign.is_empty()
+            && let Some(mut scan) = self.scans.0.take()
+        {
+            let (shared, plans) = (Arc::clone(&self.shared), Arc::clone(&self.plans));
+            let wanted = std::mem::take(&mut wanted.campaign);
+            self.under_way.spawn(async move {
+                let place = (account, Side::Campaign);
+                let result = read(&shared, &plans, place, &mut scan, wanted).await;
+                Ok(Ended::CampaignRead { scan, result })
+            });
+        }
+        if !wanted.crm.is_empty()
+            && let Some(mut scan) = self.scans.1.take()
+        {
+            let (shared, plans) = (Arc::clone(&self.shared), Arc::clone(&self.plans));
+            self.under_way.spawn(async move {
+                let place = (account, Side::Crm);
+                let result = read(&shared, &plans, place, &mut scan, wanted.crm).await;
+                Ok(Ended::CrmRead { scan, result })
+            });
+        }
+    }
+
+    fn ask(&mut self, unsettled: Vec<(LinkId, u64)>) {
+        let (shared, plans) = (Arc::clone(&self.shared), Arc::clone(&self.plans));
+        let (campaign, account) = (Arc::clone(&self.campaign), self.account);
+        self.under_way.spawn(async move {
+            let desk = shared.desk(&plans, account);
+            let result = ask_transactions(&desk, campaign.writer(), &unsettled).await;
+            Ok(Ended::Asked(result))
+        });
+    }
+
+    /// Waits for news, for something under way to end, or for the next look.
+    async fn gather(&mut self, more: bool) -> Result<(), AgentError> {
+        while let Some(ended) = self.under_way.try_join_next() {
+            self.end(ended.map_err(died)?)?;
+        }
+        let full = self.busy.values().any(|busy| DELIVERIES <= *busy);
+        if more && !full && self.pause().is_none() {
+            return Ok(());
+        }
+        let pause = self.pause();
+        let look = pause.unwrap_or_else(|| Instant::now() + LOOK_EVERY);
+        let shared = Arc::clone(&self.shared);
+        tokio::select! {
+            () = shared.stopped() => (),
+            Some(ended) = self.under_way.join_next(), if !self.under_way.is_empty() => {
+                self.end(ended.map_err(died)?)?;
+            }
+            () = shared.wakes[self.account].notified(), if pause.is_none() && !full => (),
+            () = tokio::time::sleep_until(look) => (),
+        }
+        if pause.is_none() {
+            self.shared.health.beats(&self.name);
+        }
+        Ok(())
+    }
+
+    /// Until when this account is left alone, if it is.
+    fn pause(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let until = [self.paused.campaign, self.paused.crm].into_iter().flatten().max();
+        until.filter(|until| now < *until)
+    }
+
+    fn end(
+        &mut self,
+        ended: Result<Ended<C::Scan, A::Scan>, AgentError>,
+    ) -> Result<(), AgentError> {
+        let (side, result) = match ended? {
+            Ended::Delivered { side, lane, result } => {
+                if let Some(busy) = self.busy.get_mut(&(side, lane)) {
+                    *busy -= 1;
+                }
+                (side, result.map(drop))
+            }
+            Ended::CampaignRead { scan, result } => {
+                self.scans.0 = Some(scan);
+                (Side::Campaign, result)
+            }
+            Ended::CrmRead { scan, result } => {
+                self.scans.1 = Some(scan);
+                (Side::Crm, result)
+            }
+            Ended::Asked(result) => (Side::Campaign, result),
+        };
+        let Err(error) = result else {
+            self.failures[side] = 0;
+            self.paused[side] = None;
+            // What was answered may make another decision due.
+            self.shared.wakes[self.account].notify_one();
+            return Ok(());
+        };
+        let shared = Arc::clone(&self.shared);
+        let Some(delay) = stumble(&shared.health, &self.name, &error, self.failures[side]) else {
+            return Err(error);
+        };
+        self.failures[side] += 1;
+        self.paused[side] = Some(Instant::now() + delay);
+        Ok(())
+    }
+}
+
+/// Reads records and takes in what they hold.
+async fn read<L: Ledger, S: Scan>(
+    shared: &Shared<L>,
+    plans: &Plans,
+    (account, side): (usize, Side),
+    scan: &mut S,
+    wanted: BTreeMap<Entity, Vec<RecordId>>,
+) -> Result<(), AgentError> {
+    for (entity, records) in wanted {
+        let mut ticks = Ticks::new(&*shared.clock, account, side);
+        let found = scan.read(entity, &records, &mut ticks).await?;
+        absorb(&shared.desk(plans, account), side, &found, &BTreeMap::new()).await?;
+    }
+    Ok(())
+}
+
+/// A task that panicked takes the agent with it: its links are loaded afresh by the next leader.
+fn died(error: tokio::task::JoinError) -> AgentError {
+    AgentError::Died { source: error }
+}

@@ -1,0 +1,103 @@
+//! What is looked at every few seconds: gates that a person released, totals, metrics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent::AgentError;
+use crate::agent::backfill::is_open;
+use crate::agent::epochs::gate_fact;
+use crate::agent::settle::{brake_fact, read_brake};
+use crate::ledger::{Counts, Ledger, State};
+use crate::reconcile::Side;
+use crate::reconcile::decide::Gate;
+use crate::telemetry::metrics;
+
+use super::shared::{Gates, Shared, stumble};
+
+/// How often: a release by a person is seen within this.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Counting every link takes a while in a large ledger: one round of so many counts.
+const COUNT_EVERY: u32 = 5;
+
+/// Tends until the loops stop.
+pub async fn tend<L: Ledger>(shared: Arc<Shared<L>>) -> Result<(), AgentError> {
+    let name: Arc<str> = "tend".into();
+    shared.health.begins(&name, None);
+    let (mut rounds, mut failures) = (0_u32, 0);
+    let mut told = BTreeSet::new();
+    while !shared.is_stopping() {
+        let done = match refresh(&shared).await {
+            Ok(()) if rounds.is_multiple_of(COUNT_EVERY) => count(&shared, &mut told).await,
+            other => other,
+        };
+        rounds = rounds.wrapping_add(1);
+        match done {
+            Ok(()) => {
+                failures = 0;
+                shared.health.beats(&name);
+                shared.rest(EVERY).await;
+            }
+            Err(error) => {
+                let Some(delay) = stumble(&shared.health, &name, &error, failures) else {
+                    return Err(error);
+                };
+                failures += 1;
+                shared.rest(delay).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks at what may be created and deleted now.
+pub async fn refresh<L: Ledger>(shared: &Shared<L>) -> Result<(), AgentError> {
+    let mut gates = BTreeMap::new();
+    for (entity, plan) in &*shared.plans {
+        let held = shared.ledger.fact(&gate_fact(plan)).await?.is_some_and(|fact| !fact.is_null());
+        let open = is_open(&*shared.ledger, &shared.plans, plan).await?;
+        let creates = match (held, open) {
+            (true, _) => Gate::Held,
+            (false, true) => Gate::Open,
+            (false, false) => Gate::Later,
+        };
+        let deletes = if held { Gate::Held } else { Gate::Open };
+        gates.insert(*entity, Gates { creates, deletes });
+        let brake = shared.ledger.fact(&brake_fact(plan)).await?;
+        let on = brake.is_some_and(|fact| read_brake(&fact).on_since.is_some());
+        metrics::brake(&plan.name, on);
+    }
+    shared.gates.send_if_modified(|known| {
+        let changed = *known != gates;
+        *known = gates;
+        changed
+    });
+    Ok(())
+}
+
+async fn count<L: Ledger>(
+    shared: &Shared<L>,
+    told: &mut BTreeSet<(crate::reconcile::Entity, String)>,
+) -> Result<(), AgentError> {
+    let Counts { links, due, held, .. } = shared.ledger.counts().await?;
+    let mut totals = BTreeMap::new();
+    for (entity, plan) in &*shared.plans {
+        let live = links.get(&(*entity, State::Live)).copied().unwrap_or(0);
+        totals.insert(*entity, live);
+        metrics::links(&plan.name, live);
+        let due: u64 = due.iter().filter(|((of, _), _)| of == entity).map(|(_, n)| n).sum();
+        for side in Side::BOTH {
+            metrics::due(&plan.name, side, due);
+        }
+    }
+    shared.totals.send_replace(totals);
+    told.extend(held.keys().cloned());
+    for (entity, reason) in told.iter() {
+        if let Some(plan) = shared.plans.get(entity) {
+            let count = held.get(&(*entity, reason.clone())).copied().unwrap_or(0);
+            metrics::held_by(&plan.name, reason, count);
+        }
+    }
+    Ok(())
+}

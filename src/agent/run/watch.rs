@@ -1,0 +1,179 @@
+//! From a feed to the ledger: one loop a feed, the same for both sides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent::AgentError;
+use crate::agent::absorb::absorb;
+use crate::agent::epochs::demand_compare;
+use crate::agent::error::unless_conflict;
+use crate::agent::plan::Plans;
+use crate::agent::time::{Clock as _, Ticks};
+use crate::ledger::{Batch, Ledger};
+use crate::peer::{Cursor, Page};
+use crate::reconcile::{Entity, Side};
+use crate::telemetry::metrics;
+
+use super::doors::Watch;
+use super::shared::{After, Shared, after, stumble};
+
+/// Which feed a loop follows.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// The feed's name, under which its cursor is kept.
+    pub name: Arc<str>,
+    /// Whose it is.
+    pub side: Side,
+    /// Of which account; Campaign's is that of all, and takes the first's number.
+    pub account: usize,
+    /// The mappings whose records it brings.
+    pub plans: Arc<Plans>,
+    /// How old its last pass may be.
+    pub fresh_within: Duration,
+}
+
+/// How long a feed waits for something to come: as long as a loop may take to hear that it is to
+/// stop, were it not cancelled then.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Follows a feed until the loops stop.
+pub async fn follow<L: Ledger, F: Watch>(
+    shared: &Shared<L>,
+    followed: &Followed,
+    mut feed: F,
+) -> Result<(), AgentError> {
+    let Followed { name, .. } = followed;
+    shared.health.begins(name, Some(followed.fresh_within));
+    let mut cursor: Option<Cursor> = None;
+    let mut failures = 0;
+    while !shared.is_stopping() {
+        match step(shared, followed, &mut feed, &mut cursor).await {
+            Ok(()) => {
+                failures = 0;
+                shared.health.beats(name);
+            }
+            Err(error) => {
+                // What was not stored is read again.
+                cursor = None;
+                let delay = match (stumble(&shared.health, name, &error, failures), error) {
+                    (Some(delay), _) => delay,
+                    (None, error) if after(&error, failures) == After::Compare => {
+                        tracing::error!(feed = %name, %error, "the feed has a gap: comparing");
+                        start_over(shared, followed).await?;
+                        Duration::ZERO
+                    }
+                    (None, error) => return Err(error),
+                };
+                failures += 1;
+                shared.rest(delay).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One page: read, kept, confirmed.
+async fn step<L: Ledger, F: Watch>(
+    shared: &Shared<L>,
+    followed: &Followed,
+    feed: &mut F,
+    cursor: &mut Option<Cursor>,
+) -> Result<(), AgentError> {
+    let Followed { name, side, account, plans, .. } = followed;
+    let known = match cursor.take() {
+        Some(known) => known,
+        None => shared.ledger.cursor(name).await?,
+    };
+    let begun = shared.clock.tick();
+    let mut ticks = Ticks::new(&*shared.clock, *account, *side);
+    let page = tokio::select! {
+        biased;
+        () = shared.stopped() => return Ok(()),
+        page = feed.page(&known, PATIENCE, &mut ticks) => page?,
+    };
+    let more = page.more;
+    let moved = page.cursor != known;
+    let durable = page.cursor.clone();
+    if moved || !page.observations.is_empty() || !page.compare.is_empty() {
+        keep(shared, followed, feed, page).await?;
+    } else if let Some(skew) = page.skew {
+        shared.clock.measured(*account, *side, skew);
+    }
+    if moved {
+        feed.confirm(&durable).await?;
+    }
+    if !more {
+        shared.health.passes(name, begun);
+    }
+    if *side == Side::Crm {
+        let mapping = plans.values().next().map_or("", |plan| &*plan.name);
+        metrics::poll_age(account_name(name), mapping, shared.health.age(name).unwrap_or_default());
+    }
+    *cursor = Some(durable);
+    Ok(())
+}
+
+/// Makes a page durable, and wakes whoever has something to do with it.
+async fn keep<L: Ledger, F: Watch>(
+    shared: &Shared<L>,
+    followed: &Followed,
+    feed: &mut F,
+    page: Page,
+) -> Result<(), AgentError> {
+    let Followed { name, side, account, plans, .. } = followed;
+    if let Some(skew) = page.skew {
+        shared.clock.measured(*account, *side, skew);
+    }
+    // Asked for before the page is kept: a crash between the two compares once too often.
+    for entity in &page.compare {
+        if let Some(plan) = plans.get(entity) {
+            tracing::warn!(mapping = %plan.name, "the feed asks for a comparison");
+            demand_compare(&*shared.ledger, plan, shared.clock.now()).await?;
+            shared.compares[plan.account].notify_one();
+        }
+    }
+    let begun = tokio::time::Instant::now();
+    let desk = shared.desk(plans, *account);
+    let cursors = BTreeMap::from([(name.to_string(), page.cursor)]);
+    let absorbed = absorb(&desk, *side, &page.observations, &cursors).await?;
+    metrics::saved(begun.elapsed());
+    feed.forget(&absorbed.deaf);
+    let mut seen: BTreeMap<Entity, u64> = BTreeMap::new();
+    for observation in &page.observations {
+        *seen.entry(observation.entity).or_default() += 1;
+    }
+    for (entity, count) in seen {
+        if let Some(plan) = plans.get(&entity) {
+            metrics::observed(&plan.name, *side, count);
+            shared.wakes[plan.account].notify_one();
+        }
+    }
+    Ok(())
+}
+
+/// Begins a feed anew where it can no longer go on, with a comparison for what was missed.
+async fn start_over<L: Ledger>(shared: &Shared<L>, followed: &Followed) -> Result<(), AgentError> {
+    for plan in followed.plans.values() {
+        demand_compare(&*shared.ledger, plan, shared.clock.now()).await?;
+        shared.compares[plan.account].notify_one();
+    }
+    let mut batch = Batch::new(shared.clock.now());
+    batch.cursors.insert(followed.name.to_string(), Cursor::start());
+    match shared.ledger.store(batch).await {
+        Ok(()) => Ok(()),
+        Err(error) => unless_conflict(error).map(drop),
+    }
+}
+
+/// The name of Campaign's feed.
+pub const CAMPAIGN_FEED: &str = "feed/campaign";
+
+/// The name of the feed of an account's mapping.
+pub fn crm_feed(account: &str, mapping: &str) -> String {
+    format!("feed/{account}/{mapping}")
+}
+
+fn account_name(feed: &str) -> &str {
+    feed.split('/').nth(1).unwrap_or(feed)
+}
