@@ -91,7 +91,8 @@ const ACCOUNTS: [Mistake; 11] = [
     ("a password for nothing", "[crm.sales]", "[ledger]\npassword_file = \"p\"\n[crm.sales]"),
 ];
 
-const MAPPINGS: [Mistake; 15] = [
+const MAPPINGS: [Mistake; 16] = [
+    ("merges of a later version", "match_on", "merge = \"hold\"\nmatch_on"),
     ("a CRM that is not there", "crm = \"sales\"\ntable = \"n", "crm = \"sale\"\ntable = \"n"),
     ("newest without a fallback", "fallback = \"crm\"\n", ""),
     (
@@ -133,7 +134,12 @@ const MAPPINGS: [Mistake; 15] = [
     ),
 ];
 
-const FIELDS: [Mistake; 8] = [
+const FIELDS: [Mistake; 9] = [
+    (
+        "a conversion of a later version",
+        "crm = \"Email\" }",
+        "crm = \"Email\", convert = \"copy\" }",
+    ),
     ("several columns without consent", ", conflict = \"most_restrictive\"", ""),
     ("consent one way", "\"most_restrictive\" }", "\"most_restrictive\", direction = \"to_crm\" }"),
     ("consent that refers", "\"most_restrictive\" }", "\"most_restrictive\", pairing = \"crm\" }"),

@@ -41,6 +41,13 @@ pub(super) fn resolve(
         );
     }
     reserved(key, &field, mapping, findings);
+    // Better refused than ignored.
+    if field.convert != Convert::Default {
+        findings.add(
+            format!("{key}.convert"),
+            "is not supported by this version; \"default\" converts by the types of both sides",
+        );
+    }
     field
 }
 

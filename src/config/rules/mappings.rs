@@ -6,7 +6,7 @@ use super::{Findings, fields};
 use crate::config::mapping::file::{FieldFile, MappingFile};
 use crate::config::mapping::policy::ConflictWord;
 use crate::config::words::nearest;
-use crate::config::{Label, Mapping, Side};
+use crate::config::{Label, Mapping, Merge, Side};
 
 pub(super) fn resolve(
     files: BTreeMap<Label, MappingFile>,
@@ -63,6 +63,10 @@ fn check(name: &Label, file: &MappingFile, findings: &mut Findings) {
         findings.add(key("fields"), "is empty; name at least one field");
     }
     policies(name, file, findings);
+    if file.merge == Merge::Hold {
+        // Better refused than ignored.
+        findings.add(key("merge"), "is not supported by this version; \"relink\" is");
+    }
     if file.create.contains(&Side::Crm) && file.external_id.is_none() {
         findings.add(
             key("create"),
