@@ -237,8 +237,10 @@ fn fixture_text(scenario: &Scenario, messages: &[Vec<u8>]) -> String {
         writeln!(text, "# {}", line.trim()).unwrap();
     }
     for message in messages {
-        let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(text, "{hex}").unwrap();
+        for byte in message {
+            write!(text, "{byte:02x}").unwrap();
+        }
+        text.push('\n');
     }
     text
 }

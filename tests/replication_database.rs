@@ -1,6 +1,5 @@
 //! The private server of the demo and the tests is a real one: it starts, survives a fall, keeps
 //! its word about roles and keys, and leaves nothing behind.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use truce::postgres::{Settings, connect};
 use truce::simulator::database::{Database, DatabaseOptions};

@@ -69,7 +69,8 @@ pub struct Stream {
     outbox: BytesMut,
     feedback: Feedback,
     pace: Pace,
-    heard_at: Instant,
+    /// When we asked for an answer that has not come.
+    unanswered_since: Option<Instant>,
     place: Place,
     system: System,
     publication: String,
@@ -118,7 +119,7 @@ impl Stream {
             outbox: BytesMut::new(),
             feedback: Feedback::new(options.from, started.sender_timeout, now),
             pace: Pace::new(now),
-            heard_at: now,
+            unanswered_since: None,
             place: Place { last_end: options.from, ..Place::default() },
             system: started.system,
             publication: options.publication.clone(),
@@ -217,7 +218,7 @@ impl Stream {
                 return error;
             }
             // Not heard, because not listened to.
-            self.heard_at = Instant::now();
+            self.unanswered_since = None;
             sleep_until(self.feedback.due_at()).await;
         }
     }
@@ -295,14 +296,15 @@ impl Stream {
 
     /// Reads once, waiting for it, and then whatever else is there already.
     async fn read(&mut self) -> Result<(), StreamError> {
-        let deaf_at = self.heard_at + self.feedback.silence_max();
-        let wake_at = self.feedback.due_at().min(deaf_at);
+        let silence_max = self.feedback.silence_max();
+        let due_at = self.feedback.due_at();
+        let gone_at = self.unanswered_since.map(|asked| asked + silence_max);
         tokio::select! {
             biased;
             read = self.socket.read_buf(&mut self.inbox) => self.heard(read?)?,
-            () = sleep_until(wake_at) => {
-                if deaf_at <= Instant::now() {
-                    return Err(StreamError::Silent { after: self.feedback.silence_max() });
+            () = sleep_until(gone_at.map_or(due_at, |gone_at| due_at.min(gone_at))) => {
+                if gone_at.is_some_and(|gone_at| gone_at <= Instant::now()) {
+                    return Err(StreamError::Silent { after: silence_max });
                 }
             }
         }
@@ -319,8 +321,8 @@ impl Stream {
         if bytes == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        self.heard_at = Instant::now();
-        self.pace.read(bytes, self.heard_at);
+        self.unanswered_since = None;
+        self.pace.read(bytes, Instant::now());
         Ok(())
     }
 
@@ -345,6 +347,9 @@ impl Stream {
             let status = self.feedback.status(now);
             let (written, durable) = (self.feedback.received(), self.feedback.confirmed());
             let asks = status == feedback::Status::AndAsk;
+            if asks {
+                self.unanswered_since.get_or_insert(now);
+            }
             self.outbox.extend_from_slice(&standby_status(written, durable, wall_clock(), asks));
         }
         self.send().await

@@ -21,7 +21,9 @@ impl Binaries {
     /// Those in PATH, else the newest that the system's packages installed.
     pub(super) fn find() -> Result<Self, DatabaseError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let in_path = std::env::split_paths(&path).find(|directory| is_server(directory));
+        let in_path = std::env::split_paths(&path)
+            .find(|directory| is_server(directory))
+            .map(|directory| beyond_links(&directory).unwrap_or(directory));
         let directory = in_path.or_else(packaged).ok_or(DatabaseError::NotInstalled)?;
         Ok(Self { directory, user: stand_in()? })
     }
@@ -51,6 +53,13 @@ impl Binaries {
         chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
             .map_err(failed("giving away", path))
     }
+}
+
+/// Where a server really is: PATH may hold links to some of its programs, and the others lie beside
+/// what is linked to.
+fn beyond_links(directory: &Path) -> Option<PathBuf> {
+    let server = fs::canonicalize(directory.join("postgres")).ok()?;
+    server.parent().filter(|directory| is_server(directory)).map(Path::to_owned)
 }
 
 fn is_server(directory: &Path) -> bool {

@@ -205,3 +205,17 @@ async fn an_open_transaction_is_not_idle() {
     }
     assert_eq!(stream.idle_position(Lsn(u64::MAX - 1)), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_given_up() {
+    let world = world(impatient()).await;
+    let mut stream = world.stream().await;
+    let pid = "select pid from pg_stat_replication";
+    let pid: i32 = world.admin.query_one(pid, &[]).await.unwrap().get(0);
+    let sender = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(sender, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let error = failure(&mut stream).await;
+    nix::sys::signal::kill(sender, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert!(matches!(error, StreamError::Silent { .. }), "{error:?}");
+    assert!(error.is_transient());
+}

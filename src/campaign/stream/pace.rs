@@ -10,29 +10,31 @@ use tokio::time::{Duration, Instant};
 /// How long to let rows pile up.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
 const WINDOW: Duration = Duration::from_millis(3);
-const BUSY_BYTES: usize = 16 << 10;
+const BUSY_BYTES: f64 = 16_384.0;
 
 #[derive(Debug)]
 pub(super) struct Pace {
     window_began: Instant,
-    window_bytes: usize,
+    window_bytes: f64,
     is_busy: bool,
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        Self { window_began: now, window_bytes: 0, is_busy: false }
+        Self { window_began: now, window_bytes: 0.0, is_busy: false }
     }
 
     /// Takes note of a read.
     pub(super) fn read(&mut self, bytes: usize, now: Instant) {
-        self.window_bytes += bytes;
+        self.window_bytes += f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
         let elapsed = now.duration_since(self.window_began);
         if WINDOW <= elapsed {
-            // A gap longer than the window is a quiet time, however much came at its end.
-            self.is_busy = BUSY_BYTES < self.window_bytes && elapsed < 2 * WINDOW;
+            // By rate: a window that a quiet time has stretched is not busy, however much came at
+            // its end.
+            let windows = elapsed.as_secs_f64() / WINDOW.as_secs_f64();
+            self.is_busy = BUSY_BYTES * windows < self.window_bytes;
             self.window_began = now;
-            self.window_bytes = 0;
+            self.window_bytes = 0.0;
         }
     }
 
