@@ -64,8 +64,11 @@ pub enum Form {
 /// How changes of a table name the row they were made to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// By its primary key, which Campaign's tables do not have.
-    PrimaryKey,
+    /// By its primary key: what every table starts with, and Campaign's tables have none.
+    Default {
+        /// Whether it has one.
+        keyed: bool,
+    },
     /// Not at all: an update of a published table fails.
     Nothing,
     /// By this index.
@@ -181,8 +184,8 @@ impl Table {
     /// Whether updates and deletes can be published: otherwise Campaign's own would fail.
     pub fn has_identity(&self) -> bool {
         match &self.identity {
-            Identity::PrimaryKey | Identity::Index(_) | Identity::Full => true,
-            Identity::Nothing | Identity::IndexGone => false,
+            Identity::Default { keyed: true } | Identity::Index(_) | Identity::Full => true,
+            Identity::Default { keyed: false } | Identity::Nothing | Identity::IndexGone => false,
         }
     }
 }
@@ -244,7 +247,7 @@ fn identity(found: &Row) -> Identity {
     match found.get("identity") {
         "f" => Identity::Full,
         "i" => index.map_or(Identity::IndexGone, |name| Identity::Index(name.into())),
-        "d" if found.get("keyed") => Identity::PrimaryKey,
+        "d" => Identity::Default { keyed: found.get("keyed") },
         _ => Identity::Nothing,
     }
 }

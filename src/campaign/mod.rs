@@ -14,6 +14,10 @@ pub mod identity;
 pub mod table;
 pub mod values;
 
+pub mod carry_out;
+pub mod setup;
+pub mod watch;
+
 pub mod scan;
 
 pub mod pgoutput;
@@ -21,6 +25,11 @@ pub mod slot;
 pub mod stream;
 mod wire;
 pub use wire::WireError;
+
+pub mod capture;
+pub mod cursor;
+mod gather;
+mod projection;
 
 pub mod apply;
 pub mod keys;

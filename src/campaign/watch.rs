@@ -1,0 +1,106 @@
+//! Watching what can come undone while the agent runs: a table rebuilt by copy and rename is no
+//! longer published, an identity whose index was dropped makes Campaign's next update fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio_postgres::Client;
+
+use crate::campaign::carry_out::{Patience, carry_out};
+use crate::campaign::catalog::Table;
+use crate::campaign::chain;
+use crate::campaign::setup::{Chosen, Found, Wanted, WantedTable, plan_tables};
+use crate::campaign::table::Tables;
+use crate::peer::PeerError;
+use crate::reconcile::Entity;
+
+/// Something that an operator must hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// What is wrong, and what follows from it.
+    pub what: String,
+    /// What mends it.
+    pub sql: String,
+    /// Whether it was mended already.
+    pub mended: bool,
+}
+
+/// What a look at the tables found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// What is wrong.
+    pub alarms: Vec<Alarm>,
+    /// Entities of tables that are others than they were, so that they must be compared.
+    pub compare: BTreeSet<Entity>,
+    /// What was found before anything was mended, for the record of setup.
+    pub found: Vec<Found>,
+}
+
+/// Remembers which tables it saw.
+#[derive(Clone, Debug, Default)]
+pub struct TableWatch {
+    oids: BTreeMap<Entity, u32>,
+}
+
+impl TableWatch {
+    /// Begins with the tables as they were mapped.
+    pub fn new(tables: &Tables) -> Self {
+        Self { oids: tables.iter().map(|(entity, mapped)| (*entity, mapped.table.oid)).collect() }
+    }
+
+    /// Looks once, and mends what its role may.
+    pub async fn look(
+        &mut self,
+        client: &Client,
+        wanted: &Wanted,
+        tables: &Tables,
+        patience: Patience,
+    ) -> Result<Watched, PeerError> {
+        let mut watched = Watched::default();
+        let mut there = Wanted { tables: Vec::new(), ..wanted.clone() };
+        for one in &wanted.tables {
+            match Table::read(client, &wanted.schema, &one.name).await? {
+                Some(table) => {
+                    self.compare_rebuilt(&table, tables, &mut watched);
+                    there.tables.push(urgent(&table, one));
+                }
+                None => watched.alarms.push(Alarm {
+                    what: format!("there is no table {} any more", one.name),
+                    sql: String::new(),
+                    mended: false,
+                }),
+            }
+        }
+        for step in plan_tables(client, &there).await? {
+            let outcome = carry_out(client, std::slice::from_ref(&step), patience, |_| {}).await;
+            let mended = outcome.is_ok();
+            let what = match outcome {
+                Ok(found) => {
+                    watched.found.extend(found);
+                    format!("mended: {}", step.why)
+                }
+                Err(error) => format!("{}; {}", step.why, chain(&error)),
+            };
+            watched.alarms.push(Alarm { what, sql: step.sql, mended });
+        }
+        Ok(watched)
+    }
+
+    fn compare_rebuilt(&mut self, table: &Table, tables: &Tables, watched: &mut Watched) {
+        let mapped = tables.iter().filter(|(_, mapped)| mapped.table.name == table.name);
+        for (entity, _) in mapped {
+            if self.oids.insert(*entity, table.oid) != Some(table.oid) {
+                watched.compare.insert(*entity);
+            }
+        }
+    }
+}
+
+/// Where no index is left that could be the identity, the whole row is: until the index is back,
+/// nothing else lets Campaign's own updates pass.
+fn urgent(table: &Table, one: &WantedTable) -> WantedTable {
+    let identity = match table.identity_index(&one.key) {
+        Some(_) => one.identity,
+        None => Chosen::Full,
+    };
+    WantedTable { identity, ..one.clone() }
+}
