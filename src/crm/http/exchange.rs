@@ -1,6 +1,7 @@
 //! One request and its answer, tried once.
 
 use std::error::Error;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -95,6 +96,10 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         let date = server_date(&headers);
+        if let Some(date) = date {
+            let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+            *clock = Some((date, Instant::now()));
+        }
         Ok(Answer { status, headers, body, date, took: sent.elapsed() })
     }
 }

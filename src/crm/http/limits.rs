@@ -75,10 +75,8 @@ impl Gate {
 
     /// Waits until a request may go out; the permit is held until it is answered.
     pub(super) async fn admit(&self, urgency: Urgency) -> Result<OwnedSemaphorePermit, PeerError> {
-        let permit = Arc::clone(&self.at_once)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let permit =
+            Arc::clone(&self.at_once).acquire_owned().await.expect("the semaphore is never closed");
         while let Some((after, why)) = self.closed(Instant::now()) {
             if after > NAP {
                 return Err(PeerError::Throttled { after, why });
@@ -140,15 +138,28 @@ impl Gate {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_short_closure_is_slept_through_and_a_long_one_is_told() {
+    #[tokio::test]
+    async fn a_closed_account_is_left_alone_until_the_latest_time_that_was_asked_for() {
         let gate = Gate::new(Limits::default());
-        gate.close(Duration::from_secs(2), "busy");
-        let before = Instant::now();
-        drop(gate.admit(Urgency::Ordinary).await.unwrap());
-        assert!(before.elapsed() >= Duration::from_secs(2));
+        let now = Instant::now();
+        assert_eq!(gate.closed(now), None);
         gate.close(Duration::from_secs(60), "busy");
+        gate.close(Duration::from_secs(2), "busy too");
+        let (after, why) = gate.closed(now).unwrap();
+        assert!(after >= Duration::from_secs(60) && why == "busy");
+        assert_eq!(gate.closed(now + Duration::from_secs(61)), None);
         let refused = gate.admit(Urgency::Urgent).await.unwrap_err();
         assert!(matches!(refused, PeerError::Throttled { after, .. } if after > NAP));
+    }
+
+    #[tokio::test]
+    async fn no_more_requests_are_under_way_than_allowed() {
+        let limits = Limits { in_flight: NonZeroU32::MIN, ..Limits::default() };
+        let gate = Gate::new(limits);
+        let first = gate.admit(Urgency::Ordinary).await.unwrap();
+        let mut second = Box::pin(gate.admit(Urgency::Ordinary));
+        assert!(futures_util::FutureExt::now_or_never(&mut second).is_none());
+        drop(first);
+        assert!(second.await.is_ok());
     }
 }

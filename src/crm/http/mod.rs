@@ -14,12 +14,13 @@ mod tls;
 mod token;
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName};
+use tokio::time::Instant;
 
 use crate::crm::delays::{Delays, Pace};
 use crate::peer::PeerError;
@@ -168,6 +169,7 @@ pub struct Client {
     tokens: Tokens,
     gate: Gate,
     calls: Calls,
+    clock: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 impl Client {
@@ -201,7 +203,14 @@ impl Client {
             tokens: Tokens::default(),
             gate,
             calls: Calls::default(),
+            clock: Mutex::new(None),
         })
+    }
+
+    /// The server's clock, as of its last answer and the time since; `None` before the first.
+    pub fn server_now(&self) -> Option<Timestamp> {
+        let (date, at) = (*self.clock.lock().unwrap_or_else(PoisonError::into_inner))?;
+        date.checked_add(SignedDuration::try_from(at.elapsed()).ok()?).ok()
     }
 
     /// What was called how often.
@@ -216,7 +225,7 @@ impl Client {
 
     /// The token in use, asked for where there is none yet.
     pub async fn token(&self) -> Result<Arc<Token>, PeerError> {
-        Ok(self.tokens.current(None, || self.ask_for_token()).await?.0)
+        Ok(self.tokens.current(None, Instant::now(), || self.ask_for_token()).await?.0)
     }
 
     /// Sends a request until it is answered, or may not be sent again.
@@ -231,7 +240,7 @@ impl Client {
         let mut dead: Option<Generation> = None;
         loop {
             let renew = || self.ask_for_token();
-            let current = self.tokens.current(dead, renew).await;
+            let current = self.tokens.current(dead, Instant::now(), renew).await;
             let (token, generation) = current.map_err(Failure::Undone)?;
             let permit = self.gate.admit(request.urgency).await.map_err(Failure::Undone)?;
             about();

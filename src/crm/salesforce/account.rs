@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::crm::http::{Call, Calls, Usage};
@@ -78,13 +79,13 @@ impl Account {
         }
         let statement =
             "SELECT Id, Name, IsSandbox, InstanceName, OrganizationType FROM Organization";
-        let selected =
-            self.api.query(Rows::Live, statement, Call::Describe, &mut || ()).await?;
+        let selected = self.api.query(Rows::Live, statement, Call::Describe, &mut || ()).await?;
         let Some(row) = selected.records.first() else {
             return Err(PeerError::Denied {
-                why: "the integration user cannot see its organisation; grant API Enabled and View \
+                why:
+                    "the integration user cannot see its organisation; grant API Enabled and View \
                       Setup and Configuration"
-                    .to_owned(),
+                        .to_owned(),
             });
         };
         let text = |name: &str| row.get(name).and_then(Json::as_str).unwrap_or_default().into();
@@ -115,6 +116,18 @@ impl Account {
     /// The organisation's id, as the token names it.
     pub async fn organisation(&self) -> Result<String, PeerError> {
         Ok(self.api.client.token().await?.organisation.clone())
+    }
+
+    /// The server's clock; ours is never asked.
+    pub(super) async fn server_now(&self) -> Result<Timestamp, PeerError> {
+        if let Some(now) = self.api.client.server_now() {
+            return Ok(now);
+        }
+        self.api.versions().await?;
+        self.api.client.server_now().ok_or_else(|| PeerError::Transient {
+            doing: "asking for the server's time",
+            source: "an answer without a Date header".into(),
+        })
     }
 
     /// What was called how often.

@@ -258,8 +258,8 @@ impl Api {
             return Ok(Saved::Refused(refusals(&answer)));
         }
         // An answer that cannot be read leaves open what was done.
-        let results: Vec<SaveResult> = serde_json::from_slice(&answer.body)
-            .map_err(|error| Failure::Lost(Box::new(error)))?;
+        let results: Vec<SaveResult> =
+            serde_json::from_slice(&answer.body).map_err(|error| Failure::Lost(Box::new(error)))?;
         if results.len() == count {
             return Ok(Saved::Each(results));
         }

@@ -129,11 +129,15 @@ mod tests {
     #[test]
     fn refusals_for_good_are_told_from_those_to_try_again() {
         let refused = |status, body| token(&answer(status, body)).unwrap_err();
-        let wrong = refused(400, r#"{"error":"invalid_client","error_description":"invalid client credentials"}"#);
+        let wrong = refused(
+            400,
+            r#"{"error":"invalid_client","error_description":"invalid client credentials"}"#,
+        );
         assert!(matches!(wrong, TokenRefusal::Denied(why) if why.contains("client_secret_file")));
         let bare = refused(400, r#"{"error":"invalid_grant"}"#);
         assert!(matches!(bare, TokenRefusal::Denied(_)));
-        let again = refused(400, r#"{"error":"unknown_error","error_description":"retry your request"}"#);
+        let again =
+            refused(400, r#"{"error":"unknown_error","error_description":"retry your request"}"#);
         assert!(matches!(again, TokenRefusal::Again(_)));
         assert!(matches!(refused(503, "<html>"), TokenRefusal::Again(_)));
     }

@@ -252,11 +252,8 @@ impl DescribedField {
     }
 
     fn column_kind(&self) -> Kind {
-        let text = |case, only| Kind::Text {
-            max: (self.length > 0).then_some(self.length),
-            case,
-            only,
-        };
+        let text =
+            |case, only| Kind::Text { max: (self.length > 0).then_some(self.length), case, only };
         match self.kind.as_str() {
             "boolean" => Kind::Bool,
             "int" => {

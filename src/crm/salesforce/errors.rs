@@ -346,13 +346,16 @@ mod tests {
     #[test]
     fn a_request_as_a_whole_is_judged_by_its_code_first() {
         check(200, "[]", &Verdict::Answered);
-        let expired = r#"[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]"#;
+        let expired =
+            r#"[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]"#;
         check(401, expired, &Verdict::Expired);
-        let day = r#"[{"message":"TotalRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]"#;
+        let day =
+            r#"[{"message":"TotalRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]"#;
         check(403, day, &Verdict::Exhausted);
         let busy = r#"[{"message":"ConcurrentRequests (Concurrent API Requests) Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]"#;
         check(403, busy, &Verdict::Busy);
-        let gone = r#"[{"message":"entity is deleted","errorCode":"ENTITY_IS_DELETED","fields":[]}]"#;
+        let gone =
+            r#"[{"message":"entity is deleted","errorCode":"ENTITY_IS_DELETED","fields":[]}]"#;
         check(404, gone, &Verdict::Answered);
         let down = r#"[{"message":"busy","errorCode":"SERVER_UNAVAILABLE"}]"#;
         check(503, down, &Verdict::Broken("SERVER_UNAVAILABLE (503)".to_owned()));

@@ -29,7 +29,8 @@ pub(super) fn find(text: &str, before: &str) -> Option<RecordId> {
 /// One letter for each group of five: its bits say which of the characters are capitals.
 fn suffix(id: &[u8]) -> String {
     let letter = |group: &[u8]| {
-        let bits = group.iter().rev().fold(0, |bits, c| bits << 1 | usize::from(c.is_ascii_uppercase()));
+        let bits =
+            group.iter().rev().fold(0, |bits, c| bits << 1 | usize::from(c.is_ascii_uppercase()));
         char::from(LETTERS[bits])
     };
     id.chunks(5).map(letter).collect()
@@ -56,7 +57,8 @@ mod tests {
 
     #[test]
     fn the_owner_of_a_value_is_found_in_the_message() {
-        let message = "duplicate value found: Ext__c duplicates value on record with id: 003xx000004TmiQ";
+        let message =
+            "duplicate value found: Ext__c duplicates value on record with id: 003xx000004TmiQ";
         assert_eq!(find(message, "record with id:"), Some("003xx000004TmiQAAS".into()));
         assert_eq!(find("duplicate value found: <unknown>", "record with id:"), None);
     }
