@@ -37,7 +37,7 @@ pub struct Usage {
     pub left: Option<u64>,
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Counts calls in 24 hours, by the hour.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const PROBE: Duration = Duration::from_secs(300);
+    const PROBE: Duration = Duration::from_mins(5);
 
     fn now() -> Instant {
         Instant::now()

@@ -112,13 +112,10 @@ fn server_date(headers: &HeaderMap) -> Option<Timestamp> {
 /// How long the server asks to be left alone: seconds, or a date by its own clock.
 pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
     let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = match text.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let until = DateTimeParser::new().parse_timestamp(text).ok()?;
-            u64::try_from(until.as_second() - answer.date?.as_second()).ok()?
-        }
-    };
+    let seconds = text.parse::<u64>().ok().or_else(|| {
+        let until = DateTimeParser::new().parse_timestamp(text).ok()?;
+        u64::try_from(until.as_second() - answer.date?.as_second()).ok()
+    })?;
     Some(Duration::from_secs(seconds.min(LONGEST_ASKED)))
 }
 

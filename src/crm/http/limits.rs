@@ -38,7 +38,7 @@ impl Default for Limits {
             in_flight: AT_ONCE,
             per_day: None,
             reserve_percent: 20,
-            probe: Duration::from_secs(300),
+            probe: Duration::from_mins(5),
         }
     }
 }
@@ -143,10 +143,10 @@ mod tests {
         let gate = Gate::new(Limits::default());
         let now = Instant::now();
         assert_eq!(gate.closed(now), None);
-        gate.close(Duration::from_secs(60), "busy");
+        gate.close(Duration::from_mins(1), "busy");
         gate.close(Duration::from_secs(2), "busy too");
         let (after, why) = gate.closed(now).unwrap();
-        assert!(after >= Duration::from_secs(60) && why == "busy");
+        assert!(after >= Duration::from_mins(1) && why == "busy");
         assert_eq!(gate.closed(now + Duration::from_secs(61)), None);
         let refused = gate.admit(Urgency::Urgent).await.unwrap_err();
         assert!(matches!(refused, PeerError::Throttled { after, .. } if after > NAP));

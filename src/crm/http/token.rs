@@ -36,7 +36,7 @@ impl fmt::Debug for Token {
 pub(super) struct Generation(u64);
 
 /// How long a refusal for good is believed without asking again.
-const REFUSED_FOR: Duration = Duration::from_secs(60);
+const REFUSED_FOR: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Tokens {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
+use tokio::time::Instant;
 
 use crate::crm::http::{Call, Calls, Usage};
 use crate::crm::salesforce::Settings;
@@ -128,6 +129,12 @@ impl Account {
             doing: "asking for the server's time",
             source: "an answer without a Date header".into(),
         })
+    }
+
+    /// What the server's clock showed at least, at a moment since the last answer or before it.
+    pub(super) fn server_had(&self, at: Instant) -> Option<Timestamp> {
+        let now = self.api.client.server_now()?;
+        now.checked_sub(SignedDuration::try_from(at.elapsed()).ok()?).ok()
     }
 
     /// What was called how often.

@@ -211,7 +211,8 @@ impl Api {
         urgency: Urgency,
     ) -> Result<Saved, Failure> {
         let path = format!("{}/composite/sobjects", self.root);
-        self.save(Method::PATCH, path, Some(records), urgency, records.len()).await
+        self.save(write(Method::PATCH, path, Some(&collection(records)), urgency), records.len())
+            .await
     }
 
     /// Makes records by the external id that each bears.
@@ -223,36 +224,20 @@ impl Api {
     ) -> Result<Saved, Failure> {
         let (object, key) = (soql::encode(object), soql::encode(external_id));
         let path = format!("{}/composite/sobjects/{object}/{key}", self.root);
-        self.save(Method::PATCH, path, Some(records), Urgency::Ordinary, records.len()).await
+        let body = collection(records);
+        self.save(write(Method::PATCH, path, Some(&body), Urgency::Ordinary), records.len()).await
     }
 
     /// Deletes records by their ids.
     pub(super) async fn delete(&self, ids: &[&RecordId]) -> Result<Saved, Failure> {
         let list: Vec<&str> = ids.iter().map(|id| &*id.0).collect();
-        let path =
-            format!("{}/composite/sobjects?ids={}&allOrNone=false", self.root, list.join(","));
-        self.save(Method::DELETE, path, None, Urgency::Ordinary, ids.len()).await
+        let list = list.join(",");
+        let path = format!("{}/composite/sobjects?ids={list}&allOrNone=false", self.root);
+        self.save(write(Method::DELETE, path, None, Urgency::Ordinary), ids.len()).await
     }
 
-    async fn save(
-        &self,
-        method: Method,
-        path: String,
-        records: Option<&[Record]>,
-        urgency: Urgency,
-        count: usize,
-    ) -> Result<Saved, Failure> {
+    async fn save(&self, request: Request, count: usize) -> Result<Saved, Failure> {
         assert!(count <= WRITES_MAX, "a write holds at most {WRITES_MAX} records");
-        let body = records.map(|records| json!({ "allOrNone": false, "records": records }));
-        let request = Request {
-            call: Call::Write,
-            method,
-            path,
-            headers: write_headers(),
-            body: body.map(|body| body.to_string().into_bytes()),
-            repeat: Repeat::IfUndone,
-            urgency,
-        };
         let answer = self.client.send(&request, &mut || ()).await?;
         if !(200..300).contains(&answer.status) {
             return Ok(Saved::Refused(refusals(&answer)));
@@ -274,20 +259,13 @@ impl Api {
         fields: &Record,
         unmodified_since: Timestamp,
     ) -> Result<Patched, Failure> {
-        let mut headers = write_headers();
         let date = DateTimePrinter::new()
             .timestamp_to_rfc9110_string(&unmodified_since)
             .map_err(|error| Failure::Undone(PeerError::Unfit { why: error.to_string() }))?;
-        headers.push((reqwest::header::IF_UNMODIFIED_SINCE, date));
-        let request = Request {
-            call: Call::Write,
-            method: Method::PATCH,
-            path: format!("{}/sobjects/{}/{id}", self.root, soql::encode(object)),
-            headers,
-            body: Some(Json::Object(fields.clone()).to_string().into_bytes()),
-            repeat: Repeat::IfUndone,
-            urgency: Urgency::Urgent,
-        };
+        let path = format!("{}/sobjects/{}/{id}", self.root, soql::encode(object));
+        let body = Json::Object(fields.clone());
+        let mut request = write(Method::PATCH, path, Some(&body), Urgency::Urgent);
+        request.headers.push((reqwest::header::IF_UNMODIFIED_SINCE, date));
         let answer = self.client.send(&request, &mut || ()).await?;
         match answer.status {
             200..300 => Ok(Patched::Done),
@@ -312,6 +290,22 @@ fn write_headers() -> Vec<(HeaderName, String)> {
         ),
         header("sforce-call-options", "client=truce"),
     ]
+}
+
+fn write(method: Method, path: String, body: Option<&Json>, urgency: Urgency) -> Request {
+    Request {
+        call: Call::Write,
+        method,
+        path,
+        headers: write_headers(),
+        body: body.map(|body| body.to_string().into_bytes()),
+        repeat: Repeat::IfUndone,
+        urgency,
+    }
+}
+
+fn collection(records: &[Record]) -> Json {
+    json!({ "allOrNone": false, "records": records })
 }
 
 fn get(path: String, call: Call, urgency: Urgency) -> Request {

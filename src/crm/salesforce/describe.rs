@@ -16,6 +16,10 @@ use crate::reconcile::shape::Case;
 /// room to grow.
 const STAMP_LENGTH_MIN: usize = 60;
 
+/// Numbers are doubles over there, whatever precision is declared: digits beyond these do not come
+/// back as they were sent, and the field would go back and forth for ever.
+const DIGITS_KEPT: u8 = 15;
+
 /// An object as the integration user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -263,7 +267,7 @@ impl DescribedField {
             }
             "long" => Kind::Int { min: i64::MIN, max: i64::MAX },
             "double" | "currency" | "percent" => Kind::Decimal {
-                whole: self.precision.saturating_sub(self.scale),
+                whole: self.precision.min(DIGITS_KEPT).saturating_sub(self.scale),
                 scale: self.scale,
             },
             "email" => text(Case::Lower, None),

@@ -170,7 +170,7 @@ const TABLE: &[(Class, &[&str])] = &[
 /// Locks and hiccups pass in seconds.
 const SOON: Duration = Duration::from_secs(2);
 /// Maintenance, an approval that locks the record, a full disk: minutes at best.
-const LATE: Duration = Duration::from_secs(600);
+const LATE: Duration = Duration::from_mins(10);
 
 impl ApiError {
     /// What the code means, told apart by the words where one code means two things.
@@ -226,11 +226,11 @@ impl ApiError {
     }
 
     fn mapped_fields(&self, mapping: &SideMapping) -> Vec<Field> {
-        let named = self.fields.as_deref().unwrap_or_default();
+        let listed = self.fields.as_deref().unwrap_or_default();
         // A duplicate names no field but in its words.
         let told = self.message.strip_prefix("duplicate value found: ");
         let told = told.and_then(|rest| rest.split_whitespace().next());
-        let names: Vec<&str> = named.iter().map(String::as_str).chain(told).collect();
+        let names: Vec<&str> = listed.iter().map(String::as_str).chain(told).collect();
         let is = |column: &Arc<str>| names.iter().any(|name| column.eq_ignore_ascii_case(name));
         let hit = mapping.fields.iter().filter(|f| f.columns.iter().any(|c| is(&c.name)));
         hit.map(|field| field.field).collect()

@@ -96,8 +96,8 @@ impl ObjectFeed {
 
     async fn poll(
         &mut self,
-        progress: Progress,
-        pass: Pass,
+        progress: &Progress,
+        pass: &Pass,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Page, PeerError> {
         let polling = &self.account.settings.polling;
@@ -130,7 +130,7 @@ impl ObjectFeed {
         let all = selected.done && selected.records.len() < polling.page;
         let next = match last {
             Some(last) if !all => progress.went_on(pass, last),
-            Some(_) | None => progress.ended(&pass, now),
+            Some(_) | None => progress.ended(pass, now),
         };
         self.read_again = false;
         self.seen.give(next.cursor(), &prints);
@@ -187,7 +187,7 @@ impl Feed for ObjectFeed {
         {
             return Ok(page);
         }
-        self.poll(progress, pass, asked).await
+        self.poll(&progress, &pass, asked).await
     }
 
     async fn confirm(&mut self, durable: &Cursor) -> Result<(), PeerError> {

@@ -12,17 +12,20 @@
 mod account;
 mod api;
 mod auth;
+mod create;
 mod describe;
 mod errors;
 mod feed;
 mod ids;
 mod plan;
 mod progress;
+mod save;
 mod scan;
 mod seen;
 mod settings;
 mod soql;
 mod values;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +40,7 @@ pub use describe::{Object, Rights, Wanted};
 pub use feed::ObjectFeed;
 pub use scan::ObjectScan;
 pub use settings::{Polling, Secret, Settings};
+pub use writer::RecordWriter;
 
 /// An account with its mappings.
 pub struct Salesforce {
@@ -86,6 +90,11 @@ impl Salesforce {
                 ObjectFeed::new(Arc::clone(&self.account), Arc::clone(plan), self.org.clone())
             })
             .collect()
+    }
+
+    /// The writer of all mappings.
+    pub fn writer(&self) -> RecordWriter {
+        RecordWriter::new(Arc::clone(&self.account), self.plans.clone())
     }
 
     /// Scans of the mappings' objects.

@@ -14,7 +14,7 @@ use crate::crm::salesforce::{Account, ids, soql};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::mapping::SideMapping;
 use crate::reconcile::{
-    Gone, Interval, Observation, Position, Presence, Read, RecordId, Row, Value,
+    Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Row, Value,
 };
 
 /// When a read was asked for: the tick that orders it, and our clock.
@@ -165,11 +165,7 @@ impl Plan {
     }
 
     /// The column to look a field's value up by, with the literal.
-    pub(super) fn condition(
-        &self,
-        field: crate::reconcile::Field,
-        value: &Value,
-    ) -> Option<(&Arc<str>, String)> {
+    pub(super) fn condition(&self, field: Field, value: &Value) -> Option<(&Arc<str>, String)> {
         let column = self.mapping.field(field)?.columns.first()?;
         Some((&column.name, soql::literal(value)?))
     }

@@ -111,8 +111,8 @@ impl Progress {
     }
 
     /// After a page of the pass that ended with this row, while more is there.
-    pub(super) fn went_on(&self, pass: Pass, at: (Timestamp, String)) -> Self {
-        Self { pass: Some(Pass { at: Some(at), ..pass }), ..self.clone() }
+    pub(super) fn went_on(&self, pass: &Pass, at: (Timestamp, String)) -> Self {
+        Self { pass: Some(Pass { at: Some(at), ..pass.clone() }), ..self.clone() }
     }
 
     /// After the last page of the pass, which was answered from what was there at `now`.
@@ -153,7 +153,7 @@ impl Pass {
 ///
 /// A poll may take a tenth of the calls that are left, spread over the day that they must last.
 pub(super) fn interval(polling: &Polling, idle_polls: u32, left: Option<u64>) -> Duration {
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
     let idle =
         polling.interval.mul_f64(1.1_f64.powi(i32::try_from(idle_polls.min(60)).unwrap_or(60)));
     let frugal = match left {
@@ -177,10 +177,10 @@ mod tests {
 
     const POLLING: Polling = Polling {
         interval: Duration::from_secs(5),
-        interval_max: Duration::from_secs(60),
+        interval_max: Duration::from_mins(1),
         overlap: Duration::from_secs(30),
-        wide_every: Duration::from_secs(300),
-        late_commit: Duration::from_secs(900),
+        wide_every: Duration::from_mins(5),
+        late_commit: Duration::from_mins(15),
         page: 2000,
     };
 
@@ -242,7 +242,7 @@ mod tests {
     fn a_pass_goes_on_behind_the_last_row_also_among_equal_stamps() {
         let progress = start(10_000);
         let pass = progress.pass(at(10_000), &POLLING);
-        let progress = progress.went_on(pass, (at(9_990), "003xx000004TmiQAAS".to_owned()));
+        let progress = progress.went_on(&pass, (at(9_990), "003xx000004TmiQAAS".to_owned()));
         let read = Progress::of(&progress.cursor(), "o", at(10_007), &POLLING).unwrap();
         assert_eq!(read, progress);
         assert_eq!(

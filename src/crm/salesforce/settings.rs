@@ -82,12 +82,12 @@ impl Default for Polling {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(5),
-            interval_max: Duration::from_secs(60),
+            interval_max: Duration::from_mins(1),
             // Ordinary transactions end within seconds.
             overlap: Duration::from_secs(30),
-            wide_every: Duration::from_secs(300),
+            wide_every: Duration::from_mins(5),
             // A call may run for ten minutes, and its rows bear the time at which it wrote them.
-            late_commit: Duration::from_secs(900),
+            late_commit: Duration::from_mins(15),
             // The most that Salesforce gives.
             page: 2000,
         }

@@ -1,7 +1,5 @@
 //! Statements of SOQL: the few shapes that are asked, with literals that cannot break out.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 
 use crate::reconcile::Value;
@@ -43,7 +41,7 @@ pub(super) fn literal(value: &Value) -> Option<String> {
         Value::Decimal(n) => Some(n.to_string()),
         Value::Date(date) => Some(date.to_string()),
         Value::Instant(at) => Some(instant(*at)),
-        Value::Uuid(id) => Some(text(&format!("{:032x}", id))),
+        Value::Uuid(id) => Some(text(&format!("{id:032x}"))),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Time(_) | Value::Set(_) | Value::Link(_) | Value::Consent(_) => None,
     }
@@ -62,8 +60,8 @@ pub(super) fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            // Writing to a string cannot fail.
-            drop(write!(encoded, "%{byte:02X}"));
+            let digit = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
+            encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
         }
     }
     encoded

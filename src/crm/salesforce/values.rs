@@ -216,7 +216,8 @@ mod tests {
         Shape::Text(Text { max: 80, case: Case::Kept, too_long: TooLong::Reject, only: None })
     }
 
-    fn check(shape: Shape, told: Json, expected: Value) {
+    fn check(shape: Shape, told: impl Into<Json>, expected: Value) {
+        let told = told.into();
         let field = field(shape, &["C"]);
         let record = json!({ "C": told }).as_object().unwrap().clone();
         assert_eq!(decode(&field, &record), Told::Value(expected.clone()), "{told}");
