@@ -1,1 +1,3 @@
 //! Simulated systems that serve clients we did not write.
+
+pub mod salesforce;
