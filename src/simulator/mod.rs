@@ -4,3 +4,5 @@ pub mod database;
 
 mod database_binaries;
 pub mod database_campaign;
+
+pub mod salesforce;

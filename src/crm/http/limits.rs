@@ -1,0 +1,165 @@
+//! How fast an account may be called: a second, at once, a day, and not at all for a while.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock as _;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::crm::http::budget::{Budget, Reported, Urgency, Usage};
+use crate::peer::PeerError;
+
+/// An account's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests a second.
+    pub per_second: NonZeroU32,
+    /// Requests under way at once.
+    pub in_flight: NonZeroU32,
+    /// Calls of ours in 24 hours; without it only the CRM's own limit counts.
+    pub per_day: Option<u64>,
+    /// How much of a day's calls is kept for consent.
+    pub reserve_percent: u8,
+    /// How long to leave an account alone that has used up its day, before one call asks again.
+    pub probe: Duration,
+}
+
+impl Default for Limits {
+    /// Salesforce counts only calls of 20 seconds and more at once, 25 of them; a fifth of the
+    /// day's calls stays for consent, since an opt-out must go out also at the end of a bad day.
+    fn default() -> Self {
+        const SECOND: NonZeroU32 = NonZeroU32::new(20).expect("is not zero");
+        const AT_ONCE: NonZeroU32 = NonZeroU32::new(8).expect("is not zero");
+        Self {
+            per_second: SECOND,
+            in_flight: AT_ONCE,
+            per_day: None,
+            reserve_percent: 20,
+            probe: Duration::from_mins(5),
+        }
+    }
+}
+
+/// Waits shorter than this are slept through; longer ones are the caller's to know of.
+const NAP: Duration = Duration::from_secs(5);
+
+/// Lets requests pass one by one.
+#[derive(Debug)]
+pub(super) struct Gate {
+    limits: Limits,
+    second: DefaultDirectRateLimiter,
+    at_once: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    budget: Budget,
+    closed: Option<(Instant, String)>,
+}
+
+impl Gate {
+    pub(super) fn new(limits: Limits) -> Self {
+        let at_once = usize::try_from(limits.in_flight.get()).unwrap_or(usize::MAX);
+        let budget = Budget::new(limits.per_day, limits.reserve_percent, Instant::now());
+        Self {
+            limits,
+            second: RateLimiter::direct(Quota::per_second(limits.per_second)),
+            at_once: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
+            state: Mutex::new(State { budget, closed: None }),
+        }
+    }
+
+    /// Waits until a request may go out; the permit is held until it is answered.
+    pub(super) async fn admit(&self, urgency: Urgency) -> Result<OwnedSemaphorePermit, PeerError> {
+        let permit =
+            Arc::clone(&self.at_once).acquire_owned().await.expect("the semaphore is never closed");
+        while let Some((after, why)) = self.closed(Instant::now()) {
+            if after > NAP {
+                return Err(PeerError::Throttled { after, why });
+            }
+            tokio::time::sleep(after).await;
+        }
+        if !self.with(|state| state.budget.take(urgency, Instant::now(), self.limits.probe)) {
+            return Err(PeerError::Throttled {
+                after: self.limits.probe,
+                why: "the day's calls are used up, but for the reserve for consent".to_owned(),
+            });
+        }
+        while let Err(early) = self.second.check() {
+            tokio::time::sleep(early.wait_time_from(self.second.clock().now())).await;
+        }
+        Ok(permit)
+    }
+
+    /// Stops all workers of the account for a while.
+    pub(super) fn close(&self, how_long: Duration, why: &str) {
+        let until = Instant::now() + how_long;
+        self.with(|state| {
+            if state.closed.as_ref().is_none_or(|(other, _)| *other < until) {
+                state.closed = Some((until, why.to_owned()));
+            }
+        });
+    }
+
+    /// Leaves the account alone until one call may ask whether the day's calls are back.
+    pub(super) fn exhausted(&self) -> PeerError {
+        let why = "the organisation has used up its calls of the last 24 hours";
+        self.close(self.limits.probe, why);
+        PeerError::Throttled { after: self.limits.probe, why: why.to_owned() }
+    }
+
+    pub(super) fn report(&self, reported: Reported) {
+        self.with(|state| state.budget.report(reported, Instant::now()));
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        self.with(|state| state.budget.usage(Instant::now()))
+    }
+
+    fn closed(&self, now: Instant) -> Option<(Duration, String)> {
+        self.with(|state| {
+            let (until, why) = state.closed.as_ref()?;
+            let left = until.checked_duration_since(now).filter(|left| !left.is_zero())?;
+            Some((left, why.clone()))
+        })
+    }
+
+    /// The state is plain numbers: one that a panic left behind is as good as any.
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_account_is_left_alone_until_the_latest_time_that_was_asked_for() {
+        let gate = Gate::new(Limits::default());
+        let now = Instant::now();
+        assert_eq!(gate.closed(now), None);
+        gate.close(Duration::from_mins(1), "busy");
+        gate.close(Duration::from_secs(2), "busy too");
+        let (after, why) = gate.closed(now).unwrap();
+        assert!(after >= Duration::from_mins(1) && why == "busy");
+        assert_eq!(gate.closed(now + Duration::from_secs(61)), None);
+        let refused = gate.admit(Urgency::Urgent).await.unwrap_err();
+        assert!(matches!(refused, PeerError::Throttled { after, .. } if after > NAP));
+    }
+
+    #[tokio::test]
+    async fn no_more_requests_are_under_way_than_allowed() {
+        let limits = Limits { in_flight: NonZeroU32::MIN, ..Limits::default() };
+        let gate = Gate::new(limits);
+        let first = gate.admit(Urgency::Ordinary).await.unwrap();
+        let mut second = Box::pin(gate.admit(Urgency::Ordinary));
+        assert!(futures_util::FutureExt::now_or_never(&mut second).is_none());
+        drop(first);
+        assert!(second.await.is_ok());
+    }
+}

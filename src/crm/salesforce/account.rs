@@ -1,0 +1,167 @@
+//! An account: one organisation, reached with one client, whoever asks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use crate::crm::http::{Call, Calls, Usage};
+use crate::crm::salesforce::Settings;
+use crate::crm::salesforce::api::{Api, Rows};
+use crate::crm::salesforce::describe::{Described, Object};
+use crate::peer::PeerError;
+
+/// An account of Salesforce. Cheap to share; dropping it ends nothing over there.
+pub struct Account {
+    pub(super) api: Api,
+    pub(super) settings: Settings,
+    window: Window,
+}
+
+/// Which organisation answers, and what it allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Org {
+    /// Its id: a refresh of a sandbox brings another.
+    pub id: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it is a sandbox.
+    pub sandbox: bool,
+    /// The instance that serves it.
+    pub instance: Arc<str>,
+    /// Its edition.
+    pub edition: Arc<str>,
+    /// The version of the API that is spoken.
+    pub api_version: String,
+    /// The day's calls.
+    pub usage: Usage,
+}
+
+/// How long records stood between being read and being written: the window in which an edit of
+/// the same field by somebody else is lost, as Salesforce has no compare-and-set for many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// How many calls wrote.
+    pub writes: u64,
+    /// All windows together.
+    pub total: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    writes: AtomicU64,
+    total_us: AtomicU64,
+    longest_us: AtomicU64,
+}
+
+impl Account {
+    /// An account that has not been called yet.
+    pub fn open(settings: Settings) -> Result<Self, PeerError> {
+        Ok(Self { api: Api::new(&settings)?, settings, window: Window::default() })
+    }
+
+    /// Asks who answers: the cheapest proof that address, credentials and version are right.
+    pub async fn inspect(&self) -> Result<Org, PeerError> {
+        let version = &self.settings.api_version;
+        let versions = self.api.versions().await?;
+        if !versions.contains(version) {
+            return Err(PeerError::Unfit {
+                why: format!(
+                    "api_version `{version}` is not served by `{}`; the newest there is {}",
+                    self.settings.url,
+                    versions.last().map_or("unknown", String::as_str)
+                ),
+            });
+        }
+        let statement =
+            "SELECT Id, Name, IsSandbox, InstanceName, OrganizationType FROM Organization";
+        let selected = self.api.query(Rows::Live, statement, Call::Describe, &mut || ()).await?;
+        let Some(row) = selected.records.first() else {
+            return Err(PeerError::Denied {
+                why:
+                    "the integration user cannot see its organisation; grant API Enabled and View \
+                      Setup and Configuration"
+                        .to_owned(),
+            });
+        };
+        let text = |name: &str| row.get(name).and_then(Json::as_str).unwrap_or_default().into();
+        Ok(Org {
+            id: text("Id"),
+            name: text("Name"),
+            sandbox: row.get("IsSandbox").and_then(Json::as_bool).unwrap_or_default(),
+            instance: text("InstanceName"),
+            edition: text("OrganizationType"),
+            api_version: version.clone(),
+            usage: self.usage(),
+        })
+    }
+
+    /// What an object looks like to the integration user.
+    pub async fn describe(&self, object: &str) -> Result<Object, PeerError> {
+        match self.api.describe::<Described>(object).await? {
+            Some(described) => Ok(described.object()),
+            None => Err(PeerError::Unfit {
+                why: format!(
+                    "there is no object `{object}` that the integration user can see; correct the \
+                     API name, or grant Read on the object in a permission set"
+                ),
+            }),
+        }
+    }
+
+    /// The organisation's id, as the token names it.
+    pub async fn organisation(&self) -> Result<String, PeerError> {
+        Ok(self.api.client.token().await?.organisation.clone())
+    }
+
+    /// The server's clock; ours is never asked.
+    pub(super) async fn server_now(&self) -> Result<Timestamp, PeerError> {
+        if let Some(now) = self.api.client.server_now() {
+            return Ok(now);
+        }
+        self.api.versions().await?;
+        self.api.client.server_now().ok_or_else(|| PeerError::Transient {
+            doing: "asking for the server's time",
+            source: "an answer without a Date header".into(),
+        })
+    }
+
+    /// What the server's clock showed at least, at a moment since the last answer or before it.
+    pub(super) fn server_had(&self, at: Instant) -> Option<Timestamp> {
+        let now = self.api.client.server_now()?;
+        now.checked_sub(SignedDuration::try_from(at.elapsed()).ok()?).ok()
+    }
+
+    /// What was called how often.
+    pub fn calls(&self) -> &Calls {
+        self.api.client.calls()
+    }
+
+    /// The day's calls as they stand.
+    pub fn usage(&self) -> Usage {
+        self.api.client.usage()
+    }
+
+    /// The windows between reads and writes so far.
+    pub fn windows(&self) -> Windows {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Windows {
+            writes: load(&self.window.writes),
+            total: Duration::from_micros(load(&self.window.total_us)),
+            longest: Duration::from_micros(load(&self.window.longest_us)),
+        }
+    }
+
+    /// Counts a write that was answered this long after its read was asked for.
+    pub(super) fn count_window(&self, window: Duration) {
+        let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+        self.window.writes.fetch_add(1, Ordering::Relaxed);
+        self.window.total_us.fetch_add(window_us, Ordering::Relaxed);
+        self.window.longest_us.fetch_max(window_us, Ordering::Relaxed);
+    }
+}

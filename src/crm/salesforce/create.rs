@@ -1,0 +1,221 @@
+//! Creates: by upsert on the external id, after asking whether the record is there already.
+//!
+//! A create whose answer was lost may be sent again, as it names the record across: Salesforce
+//! finds what the first one made. It is asked for first all the same, by external id and by
+//! what the mapping matches on, because an upsert that finds a live record overwrites it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::crm::http::Call;
+use crate::crm::salesforce::api::{READS_MAX, Record, Rows};
+use crate::crm::salesforce::errors::ApiError;
+use crate::crm::salesforce::plan::Plan;
+use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
+use crate::crm::salesforce::soql;
+use crate::crm::salesforce::writer::{RecordWriter, row, unsayable};
+use crate::peer::{Ask, PeerError};
+use crate::reconcile::{Observation, Outcome, Refusal, RefusalKind, Target, Write};
+
+/// A value that so many records hold is nothing to match by.
+const MATCH_PAGES_MAX: usize = 5;
+/// A literal in a condition may be 4,000 characters long.
+const LITERAL_CHARS_MAX: usize = 4000;
+
+/// Some creates whose questions fit one address.
+#[derive(Default)]
+struct Question {
+    places: Vec<usize>,
+    literals: BTreeMap<Arc<str>, BTreeSet<String>>,
+    encoded_bytes: usize,
+}
+
+/// What stands for the same thing already, by the create's place; `None` where nobody can tell.
+type Known = Vec<Option<Vec<Observation>>>;
+
+impl RecordWriter {
+    pub(super) async fn create(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let Some(external_id) = &plan.mapping.external_id else {
+            return Ok(vec![Outcome::Refused(no_external_id()); writes.len()]);
+        };
+        let asked_at = Instant::now();
+        let known = self.known(plan, external_id, writes, asked).await?;
+        let mut outcomes: Vec<Option<Outcome>> = known.into_iter().map(settle).collect();
+        let (mut records, mut places) = (Vec::new(), Vec::new());
+        for (place, write) in writes.iter().enumerate() {
+            if outcomes[place].is_some() {
+                continue;
+            }
+            match create_body(plan, external_id, write) {
+                Some(record) => {
+                    records.push(record);
+                    places.push(place);
+                }
+                None => outcomes[place] = Some(unsayable(write)),
+            }
+        }
+        let batch = Batch::Upsert(&records, external_id);
+        let answered = save::save(&self.account.api, plan, batch).await?;
+        if !records.is_empty() {
+            self.account.count_window(asked_at.elapsed());
+        }
+        for (place, answered) in places.into_iter().zip(answered) {
+            outcomes[place] = Some(match errors(&answered) {
+                // Another create of the same key was under way.
+                [error, ..] if takes(error, external_id) => Outcome::Later(AGAIN),
+                _ => save::outcome(answered, plan, Age::New),
+            });
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+    }
+
+    /// Asks for what stands for the same things already.
+    async fn known(
+        &self,
+        plan: &Plan,
+        external_id: &Arc<str>,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Known, PeerError> {
+        let mut known: Known = writes.iter().map(|_| Some(Vec::new())).collect();
+        for question in questions(plan, external_id, writes) {
+            let found = self.answers(plan, &question, asked).await?;
+            for place in question.places {
+                known[place] = found.as_ref().map(|found| {
+                    let same = found.iter().filter(|found| stands_for(found, writes[place]));
+                    same.cloned().collect()
+                });
+            }
+        }
+        Ok(known)
+    }
+
+    async fn answers(
+        &self,
+        plan: &Plan,
+        question: &Question,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Option<Vec<Observation>>, PeerError> {
+        let any: Vec<String> =
+            question.literals.iter().map(|(column, list)| soql::within(column, list)).collect();
+        let any = any.join(" OR ");
+        let mut found: Vec<Observation> = Vec::new();
+        for _ in 0..MATCH_PAGES_MAX {
+            let behind =
+                found.last().map(|last| format!(" AND Id > {}", soql::text(&last.record.0)));
+            let statement = format!(
+                "{} WHERE ({any}){} ORDER BY Id LIMIT {READS_MAX}",
+                plan.select(),
+                behind.unwrap_or_default()
+            );
+            let mut tick = None;
+            let mut about = || tick = Some(asked.tick());
+            let api = &self.account.api;
+            let selected = api.query(Rows::Live, &statement, Call::Read, &mut about).await?;
+            let tick = tick.expect("what was answered was sent");
+            for record in &selected.records {
+                found.push(plan.observe(record, tick)?.observation);
+            }
+            if selected.done && selected.records.len() < READS_MAX {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Packs the creates' questions into as few statements as fit an address each.
+fn questions(plan: &Plan, external_id: &Arc<str>, writes: &[&Write]) -> Vec<Question> {
+    let room = soql::ENCODED_BYTES_MAX.saturating_sub(soql::encode(&plan.select()).len());
+    let mut questions: Vec<Question> = Vec::new();
+    for (place, write) in writes.iter().enumerate() {
+        let Target::New { across, unless, .. } = &write.target else { continue };
+        let own = (Arc::clone(external_id), soql::text(&plan.external_id(across)));
+        let matches = unless.iter().filter_map(|(field, value)| plan.condition(*field, value));
+        let matches = matches.map(|(column, literal)| (Arc::clone(column), literal));
+        let terms: Vec<(Arc<str>, String)> = std::iter::once(own)
+            .chain(matches)
+            .filter(|(_, literal)| literal.chars().count() <= LITERAL_CHARS_MAX)
+            .collect();
+        // Each literal with its comma.
+        let bytes: usize = terms.iter().map(|(_, literal)| soql::encode(literal).len() + 3).sum();
+        if questions.last().is_none_or(|last| last.encoded_bytes + bytes > room) {
+            questions.push(Question::default());
+        }
+        let question = questions.last_mut().expect("one was pushed where there was none");
+        question.encoded_bytes += bytes;
+        question.places.push(place);
+        for (column, literal) in terms {
+            question.literals.entry(column).or_default().insert(literal);
+        }
+    }
+    questions
+}
+
+/// Whether a record stands for what a create would make: Salesforce compares without case, we
+/// compare what is canonical.
+fn stands_for(found: &Observation, write: &Write) -> bool {
+    let Target::New { across, unless, .. } = &write.target else { return false };
+    found.claims.as_ref() == Some(across)
+        || unless
+            .iter()
+            .any(|(field, value)| !value.is_null() && found.value(*field) == Some(value))
+}
+
+/// Why a record is not to be made; `None` where it is.
+fn settle(known: Option<Vec<Observation>>) -> Option<Outcome> {
+    match known {
+        Some(found) if found.is_empty() => None,
+        Some(found) => Some(Outcome::Found(found)),
+        None => Some(Outcome::Refused(Refusal {
+            kind: RefusalKind::Record,
+            code: "TRUCE_MATCHES_TOO_MANY".into(),
+            message: "thousands of records hold one of the values that this one is matched by"
+                .into(),
+            fields: Vec::new(),
+        })),
+    }
+}
+
+fn create_body(plan: &Plan, external_id: &str, write: &Write) -> Option<Record> {
+    let Target::New { across, .. } = &write.target else { return None };
+    let mut record = Record::new();
+    record.insert("attributes".to_owned(), json!({ "type": &*plan.mapping.table }));
+    record.extend(plan.fields(row(write)?, true, &write.stamp.to_string())?);
+    record.insert(external_id.to_owned(), json!(plan.external_id(across)));
+    Some(record)
+}
+
+fn errors(answered: &Answered) -> &[ApiError] {
+    match answered {
+        Answered::Saved(result) => &result.errors,
+        Answered::Refused(error) => std::slice::from_ref(error),
+        Answered::Undone(_) | Answered::Lost => &[],
+    }
+}
+
+/// Whether the external id itself was taken while we asked: the next try finds who holds it.
+fn takes(error: &ApiError, external_id: &str) -> bool {
+    let told = error.message.strip_prefix("duplicate value found: ");
+    let named = told.and_then(|rest| rest.split_whitespace().next());
+    error.code == "DUPLICATE_VALUE" && named.is_some_and(|n| n.eq_ignore_ascii_case(external_id))
+}
+
+fn no_external_id() -> Refusal {
+    Refusal {
+        kind: RefusalKind::Mapping,
+        code: "TRUCE_NO_EXTERNAL_ID".into(),
+        message: "records are created by an external id, so that a lost answer doubles nothing; \
+                  set external_id in the mapping"
+            .into(),
+        fields: Vec::new(),
+    }
+}

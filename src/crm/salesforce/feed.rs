@@ -1,0 +1,209 @@
+//! The change feed of one object: `queryAll` on `SystemModstamp`, deletes and merges in the same call.
+//!
+//! Pages go on by keyset and never by Salesforce's own query locator. It costs the same calls, a
+//! page can be asked for again after a restart, and each page has its own moment at which it was
+//! asked for: a locator's later pages may tell what the rows held when the query began.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::crm::http::Call;
+use crate::crm::salesforce::Account;
+use crate::crm::salesforce::api::{Rows, Selected};
+use crate::crm::salesforce::plan::{Asked, Plan};
+use crate::crm::salesforce::progress::{self, Pass, Progress};
+use crate::crm::salesforce::seen::{Print, Seen};
+use crate::peer::{Ask, Cursor, Feed, Page, PeerError};
+use crate::reconcile::{Entity, RecordId, Skew};
+
+/// The change feed of one mapping's object.
+pub struct ObjectFeed {
+    account: Arc<Account>,
+    plan: Arc<Plan>,
+    org: String,
+    seen: Seen,
+    /// Ignored sightings that are to be read again, with the stamps they had.
+    again: BTreeMap<RecordId, Option<Timestamp>>,
+    /// Whether that was done since the last poll; what is ignored again waits for the next.
+    read_again: bool,
+    idle_polls: u32,
+    next_poll: Option<Instant>,
+}
+
+impl ObjectFeed {
+    pub(super) fn new(account: Arc<Account>, plan: Arc<Plan>, org: String) -> Self {
+        Self {
+            account,
+            plan,
+            org,
+            seen: Seen::default(),
+            again: BTreeMap::new(),
+            read_again: false,
+            idle_polls: 0,
+            next_poll: None,
+        }
+    }
+
+    /// The mapping whose records it gives.
+    pub fn entity(&self) -> Entity {
+        self.plan.mapping.entity
+    }
+
+    /// Tells that these sightings were ignored (a write of their link was answered after they
+    /// were asked for), so that the records are read again.
+    pub fn forget(&mut self, records: &[RecordId]) {
+        for record in records {
+            let stamp = self.seen.forget(record);
+            self.again.insert(record.clone(), stamp);
+        }
+    }
+
+    /// Waits until the next poll is due, for at most `patience`; says whether it is.
+    async fn due(&self, patience: Duration) -> bool {
+        let Some(next) = self.next_poll else { return true };
+        let give_up = Instant::now() + patience;
+        tokio::time::sleep_until(next.min(give_up)).await;
+        next <= Instant::now()
+    }
+
+    /// Reads the ignored ones that the pass will not come by.
+    async fn read_again(
+        &mut self,
+        after: &Cursor,
+        pass: &Pass,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Option<Page>, PeerError> {
+        self.again.retain(|_, stamp| stamp.is_none_or(|stamp| stamp < pass.from));
+        if self.again.is_empty() {
+            return Ok(None);
+        }
+        let records: Vec<&RecordId> = self.again.keys().collect();
+        let sightings = self.plan.read(&self.account, &records, asked).await?;
+        self.again.clear();
+        self.read_again = true;
+        Ok(Some(Page {
+            observations: sightings.into_iter().map(|sighting| sighting.observation).collect(),
+            cursor: after.clone(),
+            more: true,
+            skew: None,
+            compare: Vec::new(),
+        }))
+    }
+
+    async fn poll(
+        &mut self,
+        progress: &Progress,
+        pass: &Pass,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Page, PeerError> {
+        let polling = &self.account.settings.polling;
+        let statement = format!("{} {}", self.plan.select(), pass.condition(polling.page));
+        let mut tick = None;
+        let mut about = || tick = Some(asked.tick());
+        let selected =
+            self.account.api.query(Rows::All, &statement, Call::Feed, &mut about).await?;
+        let tick: Asked = tick.expect("what was answered was sent");
+        // What the query saw may be as old as its start.
+        let now = selected.date.map(|date| {
+            let took = SignedDuration::try_from(selected.took).unwrap_or(SignedDuration::MAX);
+            date.saturating_sub(took).unwrap_or(date)
+        });
+        let now = now.ok_or_else(|| PeerError::Transient {
+            doing: "reading the change feed",
+            source: "an answer without a Date header".into(),
+        })?;
+        let (mut observations, mut prints, mut last) = (Vec::new(), Vec::new(), None);
+        for record in &selected.records {
+            let sighting = self.plan.observe(record, tick)?;
+            let (id, print) =
+                (sighting.observation.record.clone(), Print::of(record, sighting.modified));
+            last = Some((sighting.modified, id.0.to_string()));
+            if !self.seen.knows(&id, print) {
+                prints.push((id, print));
+                observations.push(sighting.observation);
+            }
+        }
+        let all = selected.done && selected.records.len() < polling.page;
+        let next = match last {
+            Some(last) if !all => progress.went_on(pass, last),
+            Some(_) | None => progress.ended(pass, now),
+        };
+        self.read_again = false;
+        self.seen.give(next.cursor(), &prints);
+        if !next.under_way() {
+            self.seen.drop_before(next.floor(polling));
+            self.rest(observations.is_empty());
+        }
+        Ok(Page {
+            observations,
+            cursor: next.cursor(),
+            more: next.under_way(),
+            skew: skew(&selected, tick.1),
+            compare: Vec::new(),
+        })
+    }
+
+    /// Sets the time of the next poll.
+    fn rest(&mut self, idle: bool) {
+        self.idle_polls = if idle { self.idle_polls.saturating_add(1) } else { 0 };
+        let polling = &self.account.settings.polling;
+        let left = self.account.usage().left;
+        let interval = progress::interval(polling, self.idle_polls, left);
+        self.next_poll = Some(Instant::now() + interval);
+    }
+}
+
+impl Feed for ObjectFeed {
+    /// Cursors are documented in `progress`; at [`Cursor::start`] the feed begins a late commit's
+    /// time before now, and a scan covers the rest.
+    async fn page(
+        &mut self,
+        after: &Cursor,
+        patience: Duration,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Page, PeerError> {
+        self.seen.resume(after);
+        let server_now = self.account.server_now().await?;
+        let polling = self.account.settings.polling;
+        let progress = Progress::of(after, &self.org, server_now, &polling)?;
+        if !progress.under_way() && !self.due(patience).await {
+            return Ok(Page {
+                observations: Vec::new(),
+                cursor: after.clone(),
+                more: false,
+                skew: None,
+                compare: Vec::new(),
+            });
+        }
+        let server_now = self.account.server_now().await?;
+        let pass = progress.pass(server_now, &polling);
+        if !progress.under_way()
+            && !self.read_again
+            && let Some(page) = self.read_again(after, &pass, asked).await?
+        {
+            return Ok(page);
+        }
+        self.poll(&progress, &pass, asked).await
+    }
+
+    async fn confirm(&mut self, durable: &Cursor) -> Result<(), PeerError> {
+        self.seen.confirm(durable);
+        Ok(())
+    }
+}
+
+/// The server's clock against ours: its date has whole seconds, and was taken somewhere between
+/// the request and the answer.
+fn skew(selected: &Selected, sent: Timestamp) -> Option<Skew> {
+    let took = SignedDuration::try_from(selected.took).ok()?;
+    let middle = sent.checked_add(took / 2).ok()?;
+    let half_a_second = SignedDuration::from_millis(500);
+    Some(Skew {
+        offset: selected.date?.duration_since(middle) + half_a_second,
+        uncertainty: SignedDuration::from_secs(1) + took / 2,
+    })
+}

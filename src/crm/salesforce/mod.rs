@@ -1,0 +1,112 @@
+//! Salesforce: a feed by `SystemModstamp`, scans by `Id`, writes by sObject Collections.
+//!
+//! Its traps, each with its answer where it is met: time stamps of whole seconds that become visible
+//! late (`progress`); no compare-and-set for many records (`writer`); a record id in two forms
+//! (`ids`); upserts that resurrect what was deleted, so that they only ever create (`create`); texts
+//! that are trimmed and e-mail addresses that lose their case (`values`); one code for two meanings
+//! (`errors`).
+//!
+//! [`Salesforce`] is one account with its mappings, and gives the agent's doors: a feed for each
+//! mapping, a scan, a writer. They share one client: its token, its limits, its counters.
+
+mod account;
+mod api;
+mod auth;
+mod create;
+mod describe;
+mod errors;
+mod feed;
+mod ids;
+mod plan;
+mod progress;
+mod save;
+mod scan;
+mod seen;
+mod settings;
+mod soql;
+mod values;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::peer::PeerError;
+use crate::reconcile::Entity;
+use crate::reconcile::mapping::SideMapping;
+use plan::Plan;
+
+pub use account::{Account, Org, Windows};
+pub use describe::{Object, Rights, Wanted};
+pub use feed::ObjectFeed;
+pub use scan::ObjectScan;
+pub use settings::{Polling, Secret, Settings};
+pub use writer::RecordWriter;
+
+/// An account with its mappings.
+pub struct Salesforce {
+    account: Arc<Account>,
+    plans: Plans,
+    org: String,
+}
+
+/// The mappings made ready, by entity.
+#[derive(Clone)]
+pub(crate) struct Plans(BTreeMap<Entity, Arc<Plan>>);
+
+impl Salesforce {
+    /// Opens the account and makes the mappings ready.
+    pub async fn connect(
+        settings: Settings,
+        mappings: Vec<SideMapping>,
+    ) -> Result<Self, PeerError> {
+        Self::with(Arc::new(Account::open(settings)?), mappings).await
+    }
+
+    /// Makes the mappings ready on an account that is open already.
+    pub async fn with(
+        account: Arc<Account>,
+        mappings: Vec<SideMapping>,
+    ) -> Result<Self, PeerError> {
+        let mut plans = BTreeMap::new();
+        for mapping in mappings {
+            let object = account.describe(&mapping.table).await?;
+            let plan = Plan::new(mapping, &object, &account.settings.external_id_prefix)?;
+            plans.insert(plan.mapping.entity, Arc::new(plan));
+        }
+        let org = account.organisation().await?;
+        Ok(Self { account, plans: Plans(plans), org })
+    }
+
+    /// The account: its counters, its usage, its windows.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// The change feeds, one for each mapping.
+    pub fn feeds(&self) -> Vec<ObjectFeed> {
+        let plans = self.plans.0.values();
+        plans
+            .map(|plan| {
+                ObjectFeed::new(Arc::clone(&self.account), Arc::clone(plan), self.org.clone())
+            })
+            .collect()
+    }
+
+    /// The writer of all mappings.
+    pub fn writer(&self) -> RecordWriter {
+        RecordWriter::new(Arc::clone(&self.account), self.plans.clone())
+    }
+
+    /// Scans of the mappings' objects.
+    pub fn scan(&self) -> ObjectScan {
+        ObjectScan::new(Arc::clone(&self.account), self.plans.clone())
+    }
+}
+
+impl Plans {
+    fn of(&self, entity: Entity) -> Result<&Arc<Plan>, PeerError> {
+        self.0.get(&entity).ok_or_else(|| PeerError::Unfit {
+            why: format!("mapping {} is not of this account", entity.0),
+        })
+    }
+}

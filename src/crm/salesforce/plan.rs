@@ -1,0 +1,262 @@
+//! A mapping made ready: what to select of an object, and what its records mean.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value as Json, json};
+
+use crate::crm::http::{Answer, Call};
+use crate::crm::salesforce::api::{READS_MAX, Record, Rows};
+use crate::crm::salesforce::describe::Object;
+use crate::crm::salesforce::values::{self, Told};
+use crate::crm::salesforce::{Account, ids, soql};
+use crate::peer::{Ask, PeerError};
+use crate::reconcile::mapping::SideMapping;
+use crate::reconcile::{
+    Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Row, Value,
+};
+
+/// When a read was asked for: the tick that orders it, and our clock.
+pub(super) type Asked = (Position, Timestamp);
+
+/// So many ids fit a query's address.
+const IDS_IN_QUERY: usize = 400;
+
+/// A mapping, ready to read and write with.
+pub(super) struct Plan {
+    pub(super) mapping: SideMapping,
+    /// Everything that is read of a record.
+    pub(super) columns: Vec<Arc<str>>,
+    /// The constants of new records.
+    pub(super) constants: Record,
+    /// What stands before Campaign's key in an external id.
+    prefix: String,
+}
+
+impl Plan {
+    pub(super) fn new(
+        mut mapping: SideMapping,
+        object: &Object,
+        prefix: &str,
+    ) -> Result<Self, PeerError> {
+        // Salesforce takes names in any letters and answers in its own.
+        mapping.table = Arc::clone(&object.name);
+        for name in [&mut mapping.external_id, &mut mapping.stamp].into_iter().flatten() {
+            let column = object.column(name);
+            let column = column.ok_or_else(|| PeerError::Unfit { why: object.missing(name) })?;
+            *name = Arc::clone(&column.name);
+        }
+        let mut columns: Vec<Arc<str>> = vec!["Id".into(), "SystemModstamp".into()];
+        let optional =
+            ["IsDeleted"].into_iter().chain(object.mergeable.then_some("MasterRecordId"));
+        columns.extend(optional.filter(|name| object.column(name).is_some()).map(Arc::from));
+        let mapped = mapping.fields.iter().flat_map(|field| &field.columns).map(|c| &c.name);
+        let named = mapping.external_id.iter().chain(&mapping.stamp).chain(mapped);
+        for name in named {
+            if object.column(name).is_none() {
+                return Err(PeerError::Unfit { why: object.missing(name) });
+            }
+            if !columns.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                columns.push(Arc::clone(name));
+            }
+        }
+        let mut constants = Record::new();
+        for (name, text) in &mapping.defaults {
+            let column = object
+                .column(name)
+                .ok_or_else(|| PeerError::Unfit { why: object.missing(name) })?;
+            constants.insert(name.to_string(), values::constant(column, text));
+        }
+        Ok(Self { mapping, columns, constants, prefix: prefix.to_owned() })
+    }
+
+    /// `SELECT … FROM …`, to be followed by a condition.
+    pub(super) fn select(&self) -> String {
+        format!("SELECT {} FROM {}", self.columns.join(", "), self.mapping.table)
+    }
+
+    /// The external id of the record across.
+    pub(super) fn external_id(&self, across: &RecordId) -> String {
+        format!("{}{across}", self.prefix)
+    }
+
+    /// What a record that was read says.
+    pub(super) fn observe(&self, record: &Record, asked: Asked) -> Result<Sighting, PeerError> {
+        let (id, modified) = identity(record)?;
+        let text = |column: &Option<Arc<str>>| {
+            column.as_ref().and_then(|name| record.get(&**name)).and_then(Json::as_str)
+        };
+        let claims = text(&self.mapping.external_id)
+            .and_then(|id| id.strip_prefix(&self.prefix))
+            .filter(|key| !key.is_empty());
+        let stamp = text(&self.mapping.stamp).and_then(|stamp| stamp.parse().ok());
+        let observation = Observation {
+            entity: self.mapping.entity,
+            record: id,
+            was: None,
+            at: asked.0,
+            read: Read::Asked(asked.1),
+            presence: self.presence(record),
+            modified: Some(Interval {
+                after: modified,
+                until: modified.saturating_add(SignedDuration::from_secs(1)).unwrap_or(modified),
+            }),
+            stamp,
+            claims: claims.map(RecordId::from),
+        };
+        Ok(Sighting { observation, modified })
+    }
+
+    fn presence(&self, record: &Record) -> Presence {
+        if record.get("IsDeleted").and_then(Json::as_bool) == Some(true) {
+            let master = record.get("MasterRecordId").and_then(Json::as_str);
+            return Presence::Gone(match master.and_then(ids::record_id) {
+                Some(survivor) => Gone::Merged(survivor),
+                None => Gone::Deleted,
+            });
+        }
+        let (mut row, mut raw, mut unfit) = (Row::new(), BTreeMap::new(), BTreeMap::new());
+        for field in &self.mapping.fields {
+            match values::decode(field, record) {
+                Told::Value(value) => {
+                    row.insert(field.field, value);
+                }
+                Told::Unfit(why, texts) => {
+                    unfit.insert(field.field, why);
+                    raw.insert(field.field, texts);
+                }
+                Told::Unknown => {}
+            }
+        }
+        Presence::Here { row, raw, unfit }
+    }
+
+    fn missing(&self, id: &RecordId, asked: Asked) -> Observation {
+        Observation {
+            entity: self.mapping.entity,
+            record: id.clone(),
+            was: None,
+            at: asked.0,
+            read: Read::Asked(asked.1),
+            presence: Presence::Gone(Gone::Missing),
+            modified: None,
+            stamp: None,
+            claims: None,
+        }
+    }
+
+    /// The fields of a change, and what goes with it.
+    ///
+    /// `None` where a value cannot be said to Salesforce: a link that nobody translated.
+    pub(super) fn fields(&self, row: &Row, new: bool, stamp: &str) -> Option<Record> {
+        let mut record = if new { self.constants.clone() } else { Record::new() };
+        for (field, value) in row {
+            let column = self.mapping.field(*field)?.columns.first()?;
+            // What may only be set later is set by the update that follows.
+            if !new || column.creatable {
+                record.insert(column.name.to_string(), values::encode(column, value).ok()?);
+            }
+        }
+        if let Some(name) = &self.mapping.stamp {
+            record.insert(name.to_string(), json!(stamp));
+        }
+        Some(record)
+    }
+
+    /// The column to look a field's value up by, with the literal.
+    pub(super) fn condition(&self, field: Field, value: &Value) -> Option<(&Arc<str>, String)> {
+        let column = self.mapping.field(field)?.columns.first()?;
+        Some((&column.name, soql::literal(value)?))
+    }
+
+    /// Reads records afresh, in the order asked: deleted ones say so, others that are not there
+    /// are missing.
+    pub(super) async fn read(
+        &self,
+        account: &Account,
+        records: &[&RecordId],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Sighting>, PeerError> {
+        let mut sightings = Vec::with_capacity(records.len());
+        for chunk in records.chunks(READS_MAX) {
+            let (live, _) = self.read_live(account, chunk, asked).await?;
+            let absent: Vec<&RecordId> = chunk
+                .iter()
+                .zip(&live)
+                .filter(|(_, live)| live.is_none())
+                .map(|(id, _)| *id)
+                .collect();
+            let mut gone = self.read_gone(account, &absent, asked).await?.into_iter();
+            let found = live.into_iter().map(|live| live.or_else(|| gone.next()));
+            sightings.extend(found.flatten());
+        }
+        Ok(sightings)
+    }
+
+    /// Reads records by id; what is not live is `None`.
+    pub(super) async fn read_live(
+        &self,
+        account: &Account,
+        records: &[&RecordId],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<(Vec<Option<Sighting>>, Answer), PeerError> {
+        let mut tick = None;
+        let object = &self.mapping.table;
+        let mut about = || tick = Some(asked.tick());
+        let (live, answer) =
+            account.api.retrieve(object, records, &self.columns, &mut about).await?;
+        let tick = tick.expect("what was answered was sent");
+        let sightings =
+            live.iter().map(|record| record.as_ref().map(|r| self.observe(r, tick)).transpose());
+        Ok((sightings.collect::<Result<_, _>>()?, answer))
+    }
+
+    /// Reads records that are not live, deleted rows included.
+    pub(super) async fn read_gone(
+        &self,
+        account: &Account,
+        records: &[&RecordId],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Sighting>, PeerError> {
+        let mut sightings = Vec::with_capacity(records.len());
+        for chunk in records.chunks(IDS_IN_QUERY) {
+            let literals: Vec<String> = chunk.iter().map(|id| soql::text(&id.0)).collect();
+            let statement = format!("{} WHERE {}", self.select(), soql::within("Id", &literals));
+            let mut tick = None;
+            let mut about = || tick = Some(asked.tick());
+            let selected = account.api.query(Rows::All, &statement, Call::Read, &mut about).await?;
+            let tick = tick.expect("what was answered was sent");
+            let mut found = BTreeMap::new();
+            for record in &selected.records {
+                let sighting = self.observe(record, tick)?;
+                found.insert(sighting.observation.record.clone(), sighting);
+            }
+            sightings.extend(chunk.iter().map(|id| {
+                found.remove(*id).unwrap_or_else(|| Sighting {
+                    observation: self.missing(id, tick),
+                    modified: Timestamp::MIN,
+                })
+            }));
+        }
+        Ok(sightings)
+    }
+}
+
+/// An observation, with the second of its stamp.
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    pub(super) observation: Observation,
+    pub(super) modified: Timestamp,
+}
+
+/// A record's id and stamp, which every answer must have.
+fn identity(record: &Record) -> Result<(RecordId, Timestamp), PeerError> {
+    let text = |name| record.get(name).and_then(Json::as_str);
+    let id = text("Id").and_then(ids::record_id);
+    let stamp = text("SystemModstamp").and_then(values::instant);
+    id.zip(stamp).ok_or_else(|| PeerError::Transient {
+        doing: "reading records",
+        source: "a record without Id or SystemModstamp".into(),
+    })
+}

@@ -1,0 +1,274 @@
+//! How far a feed has come, and where its next pass begins: times in, decisions out.
+//!
+//! `SystemModstamp` is set when a row is written and not when its transaction commits, so rows
+//! become visible minutes after their stamp, in no order. A feed that went on from the largest
+//! stamp it saw would lose them. So there are two kinds of passes, both over everything from some
+//! stamp on, in the order of (stamp, id), a page at a time:
+//!
+//! - a **fast** pass goes back by a short overlap, and finds what ordinary people do at once;
+//! - a **wide** pass, every few minutes, goes back from where the last wide pass *began* by the
+//!   whole time that a transaction may take. It alone makes the feed complete: what was committed
+//!   after the last wide pass began bears a stamp that is at most so much older.
+//!
+//! After a day of standing still the first pass is a wide one, as it is due.
+//!
+//! All times are the server's. The cursor that the ledger keeps is this, as JSON:
+//! `{"org": "00D…", "until": "…Z", "wide": "…Z", "pass": {"kind": "fast", "from": "…Z",
+//! "begun": "…Z", "at": ["…Z", "003…"]}}`, where `pass` is there only in the middle of one.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::crm::salesforce::{Polling, soql};
+use crate::peer::{Cursor, PeerError};
+
+/// How far a feed has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// The organisation: stamps of another mean nothing.
+    pub(super) org: String,
+    /// The last pass ended here, by the server's clock.
+    until: Timestamp,
+    /// The last wide pass began here.
+    wide: Timestamp,
+    /// The pass that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pass: Option<Pass>,
+}
+
+/// A pass that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pass {
+    kind: Kind,
+    /// Everything with this stamp or a later one.
+    pub(super) from: Timestamp,
+    begun: Timestamp,
+    /// The last row that was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<(Timestamp, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Fast,
+    Wide,
+}
+
+impl Progress {
+    /// Reads a cursor; at the start, everything that is committed from now on.
+    pub(super) fn of(
+        cursor: &Cursor,
+        org: &str,
+        now: Timestamp,
+        polling: &Polling,
+    ) -> Result<Self, PeerError> {
+        if cursor.is_start() {
+            let until = back(now, polling.late_commit);
+            return Ok(Self { org: org.to_owned(), until, wide: now, pass: None });
+        }
+        let progress: Self = serde_json::from_value(cursor.0.clone())
+            .map_err(|error| PeerError::CursorLost { why: format!("not a cursor: {error}") })?;
+        if progress.org != org {
+            return Err(PeerError::NewEpoch {
+                what: "organisation",
+                was: progress.org,
+                is: org.to_owned(),
+            });
+        }
+        Ok(progress)
+    }
+
+    pub(super) fn cursor(&self) -> Cursor {
+        Cursor(serde_json::to_value(self).expect("plain data is JSON"))
+    }
+
+    /// Whether a pass is under way.
+    pub(super) fn under_way(&self) -> bool {
+        self.pass.is_some()
+    }
+
+    /// The pass that is under way, or the next one.
+    pub(super) fn pass(&self, now: Timestamp, polling: &Polling) -> Pass {
+        if let Some(pass) = &self.pass {
+            return pass.clone();
+        }
+        let wide = if now < self.wide {
+            // The server's clock stepped back: what bears a stamp of the hour that comes again
+            // is before what was seen.
+            true
+        } else {
+            now.duration_since(self.wide) >= span(polling.wide_every)
+        };
+        let (kind, from) = if wide {
+            (Kind::Wide, back(self.wide.min(now), polling.late_commit))
+        } else {
+            (Kind::Fast, back(self.until.min(now), polling.overlap))
+        };
+        Pass { kind, from, begun: now, at: None }
+    }
+
+    /// After a page of the pass that ended with this row, while more is there.
+    pub(super) fn went_on(&self, pass: &Pass, at: (Timestamp, String)) -> Self {
+        Self { pass: Some(Pass { at: Some(at), ..pass.clone() }), ..self.clone() }
+    }
+
+    /// After the last page of the pass, which was answered from what was there at `now`.
+    pub(super) fn ended(&self, pass: &Pass, now: Timestamp) -> Self {
+        let wide = match pass.kind {
+            Kind::Fast => self.wide,
+            Kind::Wide => pass.begun.min(now),
+        };
+        // The second that is not over yet may bring more.
+        let until = back(now, Duration::from_secs(1));
+        Self { org: self.org.clone(), until, wide, pass: None }
+    }
+
+    /// No pass that is still to come goes back behind this.
+    pub(super) fn floor(&self, polling: &Polling) -> Timestamp {
+        back(self.until, polling.overlap).min(back(self.wide, polling.late_commit))
+    }
+}
+
+impl Pass {
+    /// The condition and order of the pass's next page.
+    pub(super) fn condition(&self, page: usize) -> String {
+        let order = format!("ORDER BY SystemModstamp, Id LIMIT {page}");
+        match &self.at {
+            None => format!("WHERE SystemModstamp >= {} {order}", soql::instant(self.from)),
+            Some((stamp, id)) => {
+                let (stamp, id) = (soql::instant(*stamp), soql::text(id));
+                format!(
+                    "WHERE SystemModstamp >= {stamp} AND (SystemModstamp > {stamp} OR Id > {id}) \
+                     {order}"
+                )
+            }
+        }
+    }
+}
+
+/// The time until the next poll: longer when nothing happens, and when calls run short.
+///
+/// A poll may take a tenth of the calls that are left, spread over the day that they must last.
+pub(super) fn interval(polling: &Polling, idle_polls: u32, left: Option<u64>) -> Duration {
+    const DAY: Duration = Duration::from_hours(24);
+    let idle =
+        polling.interval.mul_f64(1.1_f64.powi(i32::try_from(idle_polls.min(60)).unwrap_or(60)));
+    let frugal = match left {
+        None => polling.interval,
+        Some(left) => DAY / u32::try_from((left / 10).max(1)).unwrap_or(u32::MAX),
+    };
+    idle.max(frugal).clamp(polling.interval, polling.interval_max.max(polling.interval))
+}
+
+fn back(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_sub(span(by)).unwrap_or(Timestamp::MIN)
+}
+
+fn span(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLLING: Polling = Polling {
+        interval: Duration::from_secs(5),
+        interval_max: Duration::from_mins(1),
+        overlap: Duration::from_secs(30),
+        wide_every: Duration::from_mins(5),
+        late_commit: Duration::from_mins(15),
+        page: 2000,
+    };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn start(now: i64) -> Progress {
+        Progress::of(&Cursor::start(), "o", at(now), &POLLING).unwrap()
+    }
+
+    /// A whole pass in one page.
+    fn step(progress: &Progress, now: i64) -> (Timestamp, Progress) {
+        let pass = progress.pass(at(now), &POLLING);
+        (pass.from, progress.ended(&pass, at(now)))
+    }
+
+    #[test]
+    fn a_feed_begins_a_late_commit_ago_and_then_overlaps_shortly() {
+        let (from, after) = step(&start(10_000), 10_000);
+        assert_eq!(from, at(10_000 - 900 - 30));
+        let (from, _) = step(&after, 10_005);
+        assert_eq!(from, at(9_999 - 30));
+    }
+
+    #[test]
+    fn whatever_becomes_visible_within_the_window_is_covered_by_some_later_pass() {
+        let (mut progress, mut passes) = (start(10_000), Vec::new());
+        for now in (10_000..20_000).step_by(7) {
+            let (from, after) = step(&progress, now);
+            passes.push((now, from));
+            assert!(progress.floor(&POLLING) <= from, "dedupe must reach as far as a pass");
+            progress = after;
+        }
+        for committed in 10_000..18_000 {
+            let stamp = at(committed - 900);
+            let found = passes.iter().any(|(now, from)| *now >= committed && *from <= stamp);
+            assert!(found, "committed at {committed}");
+        }
+    }
+
+    #[test]
+    fn after_a_day_of_standing_still_the_whole_day_is_read() {
+        let (_, progress) = step(&start(100_000), 100_000);
+        let (from, _) = step(&progress, 186_400);
+        assert_eq!(from, at(100_000 - 900));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_is_read_again() {
+        let (_, progress) = step(&start(100_000), 100_000);
+        let (from, after) = step(&progress, 96_400);
+        assert!(from <= at(96_400 - 900));
+        let (from, _) = step(&after, 96_405);
+        assert!(from <= at(96_405 - 30));
+    }
+
+    #[test]
+    fn a_pass_goes_on_behind_the_last_row_also_among_equal_stamps() {
+        let progress = start(10_000);
+        let pass = progress.pass(at(10_000), &POLLING);
+        let progress = progress.went_on(&pass, (at(9_990), "003xx000004TmiQAAS".to_owned()));
+        let read = Progress::of(&progress.cursor(), "o", at(10_007), &POLLING).unwrap();
+        assert_eq!(read, progress);
+        assert_eq!(
+            read.pass(at(10_400), &POLLING).condition(50),
+            "WHERE SystemModstamp >= 1970-01-01T02:46:30Z AND (SystemModstamp > \
+             1970-01-01T02:46:30Z OR Id > '003xx000004TmiQAAS') ORDER BY SystemModstamp, Id LIMIT 50"
+        );
+    }
+
+    #[test]
+    fn a_cursor_of_another_organisation_is_another_epoch() {
+        let cursor = start(10_000).cursor();
+        let other = Progress::of(&cursor, "p", at(10_000), &POLLING);
+        assert!(matches!(other, Err(PeerError::NewEpoch { .. })));
+        let nonsense = Progress::of(&Cursor(serde_json::json!(7)), "o", at(0), &POLLING);
+        assert!(matches!(nonsense, Err(PeerError::CursorLost { .. })));
+    }
+
+    #[test]
+    fn polls_spread_when_nothing_happens_or_calls_run_short() {
+        let seconds = |idle, left| interval(&POLLING, idle, left).as_secs();
+        assert_eq!(seconds(0, None), 5);
+        assert_eq!(seconds(0, Some(1_000_000)), 5);
+        assert_eq!(seconds(0, Some(15_000)), 57);
+        assert_eq!(seconds(0, Some(0)), 60);
+        assert_eq!(seconds(10, None), 12);
+        assert_eq!(seconds(1000, None), 60);
+    }
+}

@@ -1,0 +1,162 @@
+//! Sending what is to be saved, and what its answer says of each record.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::crm::http::{Failure, Urgency};
+use crate::crm::salesforce::api::{Api, Record, SaveResult, Saved};
+use crate::crm::salesforce::errors::{ApiError, Class};
+use crate::crm::salesforce::ids;
+use crate::crm::salesforce::plan::Plan;
+use crate::peer::PeerError;
+use crate::reconcile::{Outcome, RecordId, Refusal, RefusalKind};
+
+/// Records of one object, to be saved in one way.
+#[derive(Clone, Copy)]
+pub(super) enum Batch<'a> {
+    /// By their own ids.
+    Update(&'a [Record], Urgency),
+    /// By this external id.
+    Upsert(&'a [Record], &'a str),
+    /// Away with these.
+    Delete(&'a [&'a RecordId]),
+}
+
+impl Batch<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Update(records, _) | Self::Upsert(records, _) => records.len(),
+            Self::Delete(ids) => ids.len(),
+        }
+    }
+
+    async fn send(self, api: &Api, plan: &Plan, part: Range<usize>) -> Result<Saved, Failure> {
+        match self {
+            Self::Update(records, urgency) => api.update(&records[part], urgency).await,
+            Self::Upsert(records, key) => {
+                api.upsert(&plan.mapping.table, key, &records[part]).await
+            }
+            Self::Delete(ids) => api.delete(&ids[part]).await,
+        }
+    }
+}
+
+/// What came of one record of a call.
+#[derive(Debug)]
+pub(super) enum Answered {
+    Saved(SaveResult),
+    Refused(ApiError),
+    Undone(Duration),
+    Lost,
+}
+
+/// Whether a record was there before its write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    New,
+    Known,
+}
+
+/// What was under way at the same moment has ended after this long.
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
+
+/// Sends what is to be saved; in halves, where one record makes the whole body unreadable.
+///
+/// An error means that nothing was sent at all.
+pub(super) async fn save(
+    api: &Api,
+    plan: &Plan,
+    batch: Batch<'_>,
+) -> Result<Vec<Answered>, PeerError> {
+    let mut answered = Vec::with_capacity(batch.len());
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    parts.push(0..batch.len());
+    let mut sent = false;
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        match batch.send(api, plan, part.clone()).await {
+            Ok(Saved::Each(results)) => answered.extend(results.into_iter().map(Answered::Saved)),
+            Ok(Saved::Refused(errors)) => {
+                let error = errors.into_iter().next().unwrap_or_else(unexplained);
+                if error.class() == Class::Body && part.len() > 1 {
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                } else {
+                    answered.extend(part.map(|_| Answered::Refused(error.clone())));
+                }
+            }
+            Err(Failure::Undone(error)) if !sent => return Err(error),
+            Err(Failure::Undone(error)) => {
+                answered.extend(part.map(|_| Answered::Undone(after(&error))));
+            }
+            Err(Failure::Lost(error)) => {
+                lost(&*error, part.len());
+                answered.extend(part.map(|_| Answered::Lost));
+            }
+        }
+        sent = true;
+    }
+    Ok(answered)
+}
+
+/// The outcome of a write that was sent.
+pub(super) fn outcome(answered: Answered, plan: &Plan, age: Age) -> Outcome {
+    match (answered, age) {
+        (Answered::Saved(result), Age::Known) if result.success => {
+            Outcome::Done { created: None, xid: None }
+        }
+        (Answered::Saved(result), Age::New) if result.success => {
+            match result.id.and_then(|id| ids::record_id(&id)) {
+                Some(id) => Outcome::Done { created: Some(id), xid: None },
+                // Made, and nobody knows which one it is.
+                None => Outcome::Lost,
+            }
+        }
+        (Answered::Saved(result), age) => refused(result.errors, plan, age),
+        (Answered::Refused(error), age) => refused(vec![error], plan, age),
+        (Answered::Undone(after), _) => Outcome::Later(after),
+        (Answered::Lost, _) => Outcome::Lost,
+    }
+}
+
+/// The outcome of a write that was refused with these errors, of which the first counts.
+pub(super) fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
+    let outcome = errors.into_iter().next().unwrap_or_else(unexplained).outcome(&plan.mapping);
+    // A new record cannot be gone: what it refers to is.
+    if age == Age::New && outcome == Outcome::Gone(None) {
+        return Outcome::Refused(missing_parent());
+    }
+    outcome
+}
+
+fn unexplained() -> ApiError {
+    let (code, message) = ("NO_ERROR_GIVEN".to_owned(), "refused without a word".to_owned());
+    ApiError { code, message, fields: None }
+}
+
+/// When what was not done may be tried again.
+pub(super) fn after(error: &PeerError) -> Duration {
+    match error {
+        PeerError::Throttled { after, .. } => *after,
+        PeerError::Transient { .. }
+        | PeerError::Denied { .. }
+        | PeerError::CursorLost { .. }
+        | PeerError::NewEpoch { .. }
+        | PeerError::Unfit { .. } => Duration::from_secs(5),
+    }
+}
+
+pub(super) fn lost(error: &(dyn std::error::Error + Send + Sync), writes: usize) {
+    tracing::warn!(error = %error, writes, "the answer to a write was lost, its records will be read");
+}
+
+pub(super) fn missing_parent() -> Refusal {
+    Refusal {
+        kind: RefusalKind::Dependency,
+        code: "ENTITY_IS_DELETED".into(),
+        message: "a record that it refers to is deleted".into(),
+        fields: Vec::new(),
+    }
+}

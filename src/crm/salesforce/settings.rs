@@ -1,0 +1,116 @@
+//! What an account of Salesforce is reached with: plain data, made from the config by `cli`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crm::delays::Pace;
+use crate::crm::http::Limits;
+
+/// An account, as the config describes it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The account's name in the config, for messages.
+    pub name: Arc<str>,
+    /// Its My Domain, `https://example.my.salesforce.com`.
+    pub url: String,
+    /// Where tokens are asked for, where that is not below `url`.
+    pub token_url: Option<String>,
+    /// The app's consumer key.
+    pub client_id: String,
+    /// The app's consumer secret.
+    pub client_secret: Secret,
+    /// The version of the API, pinned: `66.0`.
+    pub api_version: String,
+    /// A PEM file's content, trusted beside what the system trusts.
+    pub ca_pem: Option<Vec<u8>>,
+    /// What stands before Campaign's key in an external id: `instance:`.
+    pub external_id_prefix: String,
+    /// How fast the account may be called.
+    pub limits: Limits,
+    /// How repeats follow each other.
+    pub pace: Pace,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long an answer may take.
+    pub answer_timeout: Duration,
+    /// How changes are asked for.
+    pub polling: Polling,
+}
+
+/// How changes are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Polling {
+    /// The time from one poll to the next while there are changes and calls are ample.
+    pub interval: Duration,
+    /// The most that it is widened to, when nothing changes or calls run short.
+    pub interval_max: Duration,
+    /// How far a poll goes back behind the last one.
+    pub overlap: Duration,
+    /// How often a pass goes back by `late_commit` instead.
+    pub wide_every: Duration,
+    /// How long after its stamp a row may become visible.
+    pub late_commit: Duration,
+    /// The most rows in a page.
+    pub page: usize,
+}
+
+impl Settings {
+    /// The account at `url` with these credentials, everything else as it comes.
+    pub fn new(name: &str, url: &str, client_id: &str, client_secret: Secret) -> Self {
+        Self {
+            name: name.into(),
+            url: url.trim_end_matches('/').to_owned(),
+            token_url: None,
+            client_id: client_id.to_owned(),
+            client_secret,
+            // Summer '26: served for three years, and old enough to be everywhere.
+            api_version: "66.0".to_owned(),
+            ca_pem: None,
+            external_id_prefix: "campaign:".to_owned(),
+            limits: Limits::default(),
+            pace: Pace::default(),
+            connect_timeout: Duration::from_secs(10),
+            // A query begins to answer within two minutes or not at all.
+            answer_timeout: Duration::from_secs(150),
+            polling: Polling::default(),
+        }
+    }
+}
+
+impl Default for Polling {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5),
+            interval_max: Duration::from_mins(1),
+            // Ordinary transactions end within seconds.
+            overlap: Duration::from_secs(30),
+            wide_every: Duration::from_mins(5),
+            // A call may run for ten minutes, and its rows bear the time at which it wrote them.
+            late_commit: Duration::from_mins(15),
+            // The most that Salesforce gives.
+            page: 2000,
+        }
+    }
+}
+
+/// A secret: never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}

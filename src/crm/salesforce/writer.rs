@@ -1,0 +1,369 @@
+//! Writing: batches of one object and one kind, each read and compared just before it is written.
+//!
+//! Salesforce has no compare-and-set for many records, so the guard is a read of the same records
+//! right before the write. What somebody writes to the same field in between is lost; that window
+//! is measured. Only opt-ins have no such window: each goes alone, under `If-Unmodified-Since`, and
+//! not before the second of the record's stamp is over, because the header has whole seconds.
+//!
+//! Updates and deletes go by record id, never by external id: an upsert as an update would
+//! resurrect a deleted contact as a second one. What is made is made by `create`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use tokio::time::Instant;
+
+use crate::crm::http::{Failure, Urgency};
+use crate::crm::salesforce::api::{Patched, Record, WRITES_MAX};
+use crate::crm::salesforce::plan::{Plan, Sighting};
+use crate::crm::salesforce::save::{self, AGAIN, Age, Batch};
+use crate::crm::salesforce::{Account, Plans};
+use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
+use crate::reconcile::{
+    Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal,
+    RefusalKind, Row, Target, Write,
+};
+
+/// The writer of an account's records.
+pub struct RecordWriter {
+    pub(super) account: Arc<Account>,
+    plans: Plans,
+}
+
+/// What is sent together, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    OptOut,
+    OptIn,
+    Update,
+    Create,
+    Delete,
+}
+
+impl Kind {
+    fn of(write: &Write) -> Self {
+        match (&write.change, &write.target, write.lane) {
+            (Change::Delete, _, _) => Self::Delete,
+            (Change::Set(_), Target::New { .. }, _) => Self::Create,
+            (Change::Set(_), Target::Record(_), _) if write.opt_in => Self::OptIn,
+            (Change::Set(_), Target::Record(_), Lane::Consent) => Self::OptOut,
+            (Change::Set(_), Target::Record(_), Lane::Ordinary) => Self::Update,
+        }
+    }
+
+    /// How many go together: an opt-in has a precondition of its own.
+    fn batch(self) -> usize {
+        match self {
+            Self::OptIn => 1,
+            Self::OptOut | Self::Update | Self::Create | Self::Delete => WRITES_MAX,
+        }
+    }
+}
+
+/// A record that was read just before its write.
+struct Fresh {
+    /// Why it is not to be written after all.
+    settled: Option<Outcome>,
+    /// As it was read, where it was there.
+    sighting: Option<Sighting>,
+}
+
+impl RecordWriter {
+    pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
+        Self { account, plans }
+    }
+
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        kind: Kind,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        match kind {
+            Kind::OptOut => self.update(plan, writes, Urgency::Urgent, asked).await,
+            Kind::Update => self.update(plan, writes, Urgency::Ordinary, asked).await,
+            Kind::Delete => self.delete(plan, writes, asked).await,
+            Kind::Create => self.create(plan, writes, asked).await,
+            Kind::OptIn => {
+                let mut outcomes = Vec::with_capacity(writes.len());
+                for write in writes {
+                    outcomes.push(self.opt_in(plan, write, asked).await?);
+                }
+                Ok(outcomes)
+            }
+        }
+    }
+
+    async fn update(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        urgency: Urgency,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let (fresh, read_at) = self.check(plan, writes, asked).await?;
+        let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
+        let (mut records, mut places) = (Vec::new(), Vec::new());
+        for (place, write) in writes.iter().enumerate() {
+            if outcomes[place].is_some() {
+                continue;
+            }
+            match update_body(plan, write) {
+                Some(record) => {
+                    records.push(record);
+                    places.push(place);
+                }
+                None => outcomes[place] = Some(unsayable(write)),
+            }
+        }
+        if !records.is_empty() {
+            let batch = Batch::Update(&records, urgency);
+            let answered = save::save(&self.account.api, plan, batch).await?;
+            self.account.count_window(read_at.elapsed());
+            for (place, answered) in places.into_iter().zip(answered) {
+                outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
+            }
+        }
+        self.explain_gone(plan, writes, outcomes, asked).await
+    }
+
+    async fn delete(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let (fresh, read_at) = self.check(plan, writes, asked).await?;
+        let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
+        let places: Vec<usize> = (0..writes.len()).filter(|n| outcomes[*n].is_none()).collect();
+        let doomed: Vec<&RecordId> =
+            places.iter().filter_map(|place| target(writes[*place])).collect();
+        if !doomed.is_empty() {
+            let batch = Batch::Delete(&doomed);
+            let answered = save::save(&self.account.api, plan, batch).await?;
+            self.account.count_window(read_at.elapsed());
+            for (place, answered) in places.into_iter().zip(answered) {
+                outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
+            }
+        }
+        self.explain_gone(plan, writes, outcomes, asked).await
+    }
+
+    /// Writes one record under the header that refuses it if anybody was there in between.
+    async fn opt_in(
+        &self,
+        plan: &Plan,
+        write: &Write,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Outcome, PeerError> {
+        let (mut fresh, read_at) = self.check(plan, &[write], asked).await?;
+        let Some(Fresh { settled, sighting }) = fresh.pop() else {
+            return Ok(Outcome::Later(AGAIN));
+        };
+        if let Some(settled) = settled {
+            return Ok(settled);
+        }
+        let (Some(sighting), Some(id)) = (sighting, target(write)) else {
+            return Ok(Outcome::Later(AGAIN));
+        };
+        // Somebody changed the record, if not these fields, since the decision was taken.
+        if write.unmodified_since.is_some_and(|since| since < sighting.modified) {
+            return Ok(Outcome::Stale(Some(Box::new(sighting.observation))));
+        }
+        // An opt-out in the rest of this second would pass the header.
+        let second_over = sighting.modified.saturating_add(SignedDuration::from_secs(1));
+        if !second_over.is_ok_and(|over| self.account.server_had(read_at) >= Some(over)) {
+            return Ok(Outcome::Later(AGAIN));
+        }
+        let stamp = write.stamp.to_string();
+        let Some(body) = row(write).and_then(|row| plan.fields(row, false, &stamp)) else {
+            return Ok(unsayable(write));
+        };
+        let patched =
+            self.account.api.patch(&plan.mapping.table, id, &body, sighting.modified).await;
+        self.account.count_window(read_at.elapsed());
+        let outcome = match patched {
+            Ok(Patched::Done) => Outcome::Done { created: None, xid: None },
+            Ok(Patched::Moved) => self.moved(plan, id, asked).await,
+            Ok(Patched::Refused(errors)) => save::refused(errors, plan, Age::Known),
+            Err(Failure::Undone(error)) => return Err(error),
+            Err(Failure::Lost(error)) => {
+                save::lost(&*error, 1);
+                Outcome::Lost
+            }
+        };
+        let outcomes = self.explain_gone(plan, &[write], vec![Some(outcome)], asked).await?;
+        Ok(outcomes.into_iter().next().unwrap_or(Outcome::Lost))
+    }
+
+    /// The precondition did not hold: what does the record hold now?
+    async fn moved(&self, plan: &Plan, id: &RecordId, asked: &mut (dyn Ask + Send)) -> Outcome {
+        match plan.read(&self.account, &[id], asked).await {
+            Ok(mut sightings) => match sightings.pop().map(|sighting| sighting.observation) {
+                Some(seen) if matches!(seen.presence, Presence::Gone(_)) => {
+                    Outcome::Gone(Some(Box::new(seen)))
+                }
+                seen => Outcome::Stale(seen.map(Box::new)),
+            },
+            Err(_) => Outcome::Stale(None),
+        }
+    }
+
+    /// Reads the records and compares; what is not as expected is settled. Also tells when the
+    /// read was asked for.
+    async fn check(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<(Vec<Fresh>, Instant), PeerError> {
+        let records: Vec<&RecordId> = writes.iter().filter_map(|write| target(write)).collect();
+        assert_eq!(records.len(), writes.len(), "only writes to records are checked");
+        let (live, answer) = plan.read_live(&self.account, &records, asked).await?;
+        let read_at = Instant::now() - answer.took;
+        let absent: Vec<&RecordId> = records
+            .iter()
+            .zip(&live)
+            .filter_map(|(id, live)| live.is_none().then_some(*id))
+            .collect();
+        let mut gone = plan.read_gone(&self.account, &absent, asked).await?.into_iter();
+        let compare = |(write, live): (&&Write, Option<Sighting>)| match live {
+            Some(sighting) if as_expected(&write.expect, &sighting.observation) => {
+                Fresh { settled: None, sighting: Some(sighting) }
+            }
+            Some(sighting) => {
+                let moved = Outcome::Stale(Some(Box::new(sighting.observation)));
+                Fresh { settled: Some(moved), sighting: None }
+            }
+            None => Fresh { settled: gone.next().map(absent_outcome), sighting: None },
+        };
+        Ok((writes.iter().zip(live).map(compare).collect(), read_at))
+    }
+
+    /// A record that is gone is read once more, to tell how; one that is there after all was
+    /// refused for a parent that is gone.
+    async fn explain_gone(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        outcomes: Vec<Option<Outcome>>,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let mut outcomes: Vec<Outcome> =
+            outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect();
+        let unexplained = |n: &usize| outcomes[*n] == Outcome::Gone(None);
+        let places: Vec<usize> = (0..writes.len()).filter(unexplained).collect();
+        let records: Vec<&RecordId> = places.iter().filter_map(|n| target(writes[*n])).collect();
+        if records.is_empty() {
+            return Ok(outcomes);
+        }
+        // The writes are done: an error of this read must not say that they were not.
+        let read = plan.read(&self.account, &records, asked).await.unwrap_or_default();
+        let mut read = read.into_iter().map(|sighting| sighting.observation);
+        for place in places {
+            outcomes[place] = match read.next() {
+                Some(seen) if matches!(seen.presence, Presence::Gone(_)) => {
+                    Outcome::Gone(Some(Box::new(seen)))
+                }
+                Some(_) => Outcome::Refused(save::missing_parent()),
+                None => Outcome::Later(AGAIN),
+            };
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Writer for RecordWriter {
+    async fn write(
+        &self,
+        writes: Vec<Write>,
+        _notes: &(impl Notes + Sync),
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let mut jobs: BTreeMap<(Kind, Entity), Vec<usize>> = BTreeMap::new();
+        for (place, write) in writes.iter().enumerate() {
+            jobs.entry((Kind::of(write), write.entity)).or_default().push(place);
+        }
+        let mut outcomes = vec![Outcome::Lost; writes.len()];
+        let mut begun = false;
+        for ((kind, entity), places) in jobs {
+            let plan = self.plans.of(entity)?;
+            for places in places.chunks(kind.batch()) {
+                let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
+                let done = match self.carry_out(plan, kind, &batch, asked).await {
+                    Ok(done) => done,
+                    Err(error) if !begun => return Err(error),
+                    Err(error) => vec![Outcome::Later(save::after(&error)); batch.len()],
+                };
+                begun = true;
+                for (place, outcome) in places.iter().zip(done) {
+                    outcomes[*place] = outcome;
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Salesforce gives its ids itself.
+    async fn draw_keys(&self, _: Entity, _: usize) -> Result<Vec<RecordId>, PeerError> {
+        Ok(Vec::new())
+    }
+
+    /// There are no transactions to ask after: the record is read.
+    async fn transaction(&self, _: u64) -> Result<Option<Ended>, PeerError> {
+        Ok(Some(Ended::Aborted))
+    }
+}
+
+fn target(write: &Write) -> Option<&RecordId> {
+    match &write.target {
+        Target::Record(id) => Some(id),
+        Target::New { .. } => None,
+    }
+}
+
+pub(super) fn row(write: &Write) -> Option<&Row> {
+    match &write.change {
+        Change::Set(row) => Some(row),
+        Change::Delete => None,
+    }
+}
+
+fn update_body(plan: &Plan, write: &Write) -> Option<Record> {
+    let mut record = Record::new();
+    record.insert("attributes".to_owned(), serde_json::json!({ "type": &*plan.mapping.table }));
+    record.insert("id".to_owned(), serde_json::json!(&*target(write)?.0));
+    record.extend(plan.fields(row(write)?, false, &write.stamp.to_string())?);
+    Some(record)
+}
+
+/// Whether the fields that the decision used hold what it saw: their canonical values, or the
+/// side's own text where there is no canonical one.
+fn as_expected(expect: &BTreeMap<Field, Expected>, observation: &Observation) -> bool {
+    let Presence::Here { row, raw, .. } = &observation.presence else { return false };
+    expect.iter().all(|(field, expected)| match row.get(field) {
+        Some(value) => *value == expected.value,
+        None => expected.raw.is_some() && raw.get(field) == expected.raw.as_ref(),
+    })
+}
+
+fn absent_outcome(sighting: Sighting) -> Outcome {
+    let observation = Box::new(sighting.observation);
+    match &observation.presence {
+        Presence::Gone(_) => Outcome::Gone(Some(observation)),
+        // Restored between the two reads.
+        Presence::Here { .. } => Outcome::Stale(Some(observation)),
+    }
+}
+
+/// A value that cannot be said to Salesforce is a fault of ours, told like a refusal.
+pub(super) fn unsayable(write: &Write) -> Outcome {
+    Outcome::Refused(Refusal {
+        kind: RefusalKind::Record,
+        code: "TRUCE_UNTRANSLATED".into(),
+        message: "a value has no form in Salesforce: a reference without a record there".into(),
+        fields: row(write).map(|row| row.keys().copied().collect()).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,130 @@
+//! Versions, limits and describe.
+
+use serde_json::{Value as Json, json};
+
+use super::super::clock::{http_date, parse_http_date, second};
+use super::super::describe;
+use super::super::org::Org;
+use super::super::refusal::Refusal;
+use super::{Answer, Answered, Call, Failure, object_of};
+
+/// The oldest version that works, and the newest: Winter '27.
+const VERSIONS: std::ops::RangeInclusive<u32> = 31..=68;
+/// The oldest version that ever was; those before the first that works are gone (410).
+const VERSION_FIRST: u32 = 7;
+
+/// The list of versions; it needs no token.
+pub(super) fn versions() -> Answer {
+    let list: Vec<Json> = VERSIONS
+        .map(|version| {
+            json!({
+                "label": release(version),
+                "url": format!("/services/data/v{version}.0"),
+                "version": format!("{version}.0"),
+            })
+        })
+        .collect();
+    Answer::new(200, Json::Array(list))
+}
+
+/// Three releases a year; 68.0 is Winter '27.
+fn release(version: u32) -> String {
+    let since = version + 1;
+    let (season, year) = match since % 3 {
+        0 => ("Winter", since / 3 + 4),
+        1 => ("Spring", since / 3 + 4),
+        _ => ("Summer", since / 3 + 4),
+    };
+    format!("{season} '{year:02}")
+}
+
+/// Refuses versions that are gone or never were.
+pub(super) fn check_version(version: &str) -> Result<(), Failure> {
+    let number = version
+        .strip_prefix('v')
+        .and_then(|version| version.strip_suffix(".0"))
+        .and_then(|version| version.parse::<u32>().ok());
+    match number {
+        Some(number) if VERSIONS.contains(&number) => Ok(()),
+        Some(number) if VERSION_FIRST <= number && number < *VERSIONS.start() => {
+            let refusal = Refusal::new("UNSUPPORTED_API_VERSION", "The API version is retired");
+            Err(Answer::error(410, &refusal).into())
+        }
+        Some(_) | None => Err(super::not_found()),
+    }
+}
+
+/// The resources of a version.
+pub(super) fn root(org: &Org, call: &Call<'_>) -> Answer {
+    let mut map = serde_json::Map::new();
+    for name in ["composite", "limits", "query", "queryAll", "sobjects"] {
+        map.insert(name.to_owned(), json!(format!("/services/data/{}/{name}", call.version)));
+    }
+    let names = &org.names;
+    let identity = format!("{}/id/{}/{}", names.base_url, names.org, names.api_user);
+    map.insert("identity".to_owned(), json!(identity));
+    Answer::new(200, Json::Object(map))
+}
+
+/// What is left of each limit.
+pub(super) fn limits(org: &mut Org, call: &Call<'_>) -> Answer {
+    let used = org.quota.used(second(call.now));
+    let limit = |max: u64, used: u64| json!({ "Max": max, "Remaining": max.saturating_sub(used) });
+    Answer::new(
+        200,
+        json!({
+            "DailyApiRequests": limit(org.quota.max, used),
+            "DailyBulkApiBatches": limit(15_000, 0),
+            "DailyBulkV2QueryJobs": limit(10_000, 0),
+            "DailyBulkV2QueryFileStorageMB": limit(976_562, 0),
+            "DataStorageMB": limit(1_024, 0),
+            "FileStorageMB": limit(1_024, 0),
+        }),
+    )
+}
+
+/// All objects.
+pub(super) fn global(org: &Org, call: &Call<'_>) -> Answered {
+    let objects = org.data.model.objects().iter();
+    let list: Vec<Json> = objects.map(|object| describe::brief(object, call.version)).collect();
+    let body = json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list });
+    unless_unchanged(org, call, body)
+}
+
+/// An object in short, with the records used last.
+pub(super) fn basic(org: &Org, call: &Call<'_>, object: &str) -> Answered {
+    let object = org.data.model.object(object_of(org, object)?);
+    let brief = describe::brief(object, call.version);
+    Ok(Answer::new(200, json!({ "objectDescribe": brief, "recentItems": [] })))
+}
+
+/// An object in full.
+pub(super) fn describe(org: &Org, call: &Call<'_>, object: &str) -> Answered {
+    let model = &org.data.model;
+    let object = model.object(object_of(org, object)?);
+    unless_unchanged(org, call, describe::full(model, object, call.version))
+}
+
+/// 304 where the model is as old as the client's copy.
+fn unless_unchanged(org: &Org, call: &Call<'_>, body: Json) -> Answered {
+    let since = call.request.header("if-modified-since").and_then(parse_http_date);
+    let answer = match since {
+        Some(since) if org.model_changed <= since => Answer::empty(304),
+        Some(_) | None => Answer::new(200, body),
+    };
+    Ok(answer.with("last-modified", http_date(org.model_changed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release;
+
+    #[test]
+    fn releases_are_named_by_season_and_year() {
+        assert_eq!(release(68), "Winter '27");
+        assert_eq!(release(67), "Summer '26");
+        assert_eq!(release(66), "Spring '26");
+        assert_eq!(release(65), "Winter '26");
+        assert_eq!(release(31), "Summer '14");
+    }
+}

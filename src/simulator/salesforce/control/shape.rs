@@ -1,0 +1,150 @@
+//! Orders of an administrator: new objects, new fields, hidden fields.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::super::clock::second;
+use super::super::model::{Choice, Field, Kind, Object, Reference, Uniqueness};
+use super::super::org::Org;
+use super::super::server::Shared;
+use super::{Done, Unfit, object};
+
+/// A field as a test describes it, in describe's own words.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct FieldOrder {
+    name: String,
+    label: Option<String>,
+    #[serde(rename = "type")]
+    kind: String,
+    length: Option<u32>,
+    #[serde(default)]
+    precision: u32,
+    #[serde(default)]
+    scale: u32,
+    #[serde(default)]
+    required: bool,
+    #[serde(default)]
+    unique: bool,
+    #[serde(default)]
+    external_id: bool,
+    #[serde(default)]
+    case_sensitive: bool,
+    #[serde(default)]
+    values: Vec<String>,
+    /// Values that were taken out of use.
+    #[serde(default)]
+    inactive: Vec<String>,
+    #[serde(default)]
+    restricted: bool,
+    default: Option<String>,
+    reference_to: Option<String>,
+    relationship_name: Option<String>,
+}
+
+impl FieldOrder {
+    fn field(self) -> Result<Field, Unfit> {
+        let kind = Kind::named(&self.kind)
+            .ok_or_else(|| Unfit(format!("field `{}`: no type `{}`", self.name, self.kind)))?;
+        let label = self.label.unwrap_or_else(|| self.name.replace("__c", "").replace('_', " "));
+        let mut field = Field::new(&self.name, &label, kind);
+        field.length = self.length.unwrap_or(field.length);
+        (field.precision, field.scale) = (self.precision, self.scale);
+        field.required |= self.required;
+        field.unique = match (self.unique, self.case_sensitive) {
+            (true, true) => Uniqueness::Exact,
+            (true, false) => Uniqueness::FoldingCase,
+            (false, _) => Uniqueness::None,
+        };
+        field.external_id = self.external_id;
+        field.id_lookup = self.external_id || self.unique;
+        field.restricted = self.restricted;
+        field.default = self.default.or(field.default);
+        let choice = |active: bool| move |value: String| Choice { value, active, default: false };
+        field.choices = self.values.into_iter().map(choice(true)).collect();
+        field.choices.extend(self.inactive.into_iter().map(choice(false)));
+        if kind == Kind::Reference {
+            let to = self.reference_to.ok_or_else(|| {
+                Unfit(format!("field `{}`: a reference needs `referenceTo`", self.name))
+            })?;
+            let parent = self.relationship_name.or_else(|| Some(self.name.replace("__c", "__r")));
+            field.reference = Some(Reference { to, parent, children: None, cascade: false });
+            field.length = 18;
+        }
+        Ok(field)
+    }
+}
+
+/// An object to add.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ObjectOrder {
+    name: String,
+    plural: Option<String>,
+    prefix: String,
+    #[serde(default)]
+    fields: Vec<FieldOrder>,
+}
+
+/// `POST /objects`.
+pub(super) async fn objects(State(shared): State<Shared>, Json(order): Json<ObjectOrder>) -> Done {
+    let mut org = shared.org();
+    let model = &org.data.model;
+    let taken = model.objects().iter().any(|object| object.prefix == order.prefix);
+    let shaped = order.prefix.len() == 3 && order.prefix.is_ascii();
+    if model.find(&order.name).is_some() || taken || !shaped {
+        return Err(Unfit(format!(
+            "object `{}`: the name and the prefix of three letters must be new",
+            order.name
+        )));
+    }
+    let fields = order.fields.into_iter().map(FieldOrder::field).collect::<Result<Vec<_>, _>>()?;
+    let plural = order.plural.unwrap_or_else(|| format!("{}s", order.name));
+    let at = org.data.model.add(Object::new(&order.name, &plural, &order.prefix, fields));
+    org.data.reindex(at);
+    changed(&mut org);
+    Ok(Json(json!({ "objects": org.data.model.objects().len() })))
+}
+
+/// Fields to add, change, hide or show.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FieldsOrder {
+    object: String,
+    #[serde(default)]
+    fields: Vec<FieldOrder>,
+    #[serde(default)]
+    hide: Vec<String>,
+    #[serde(default)]
+    show: Vec<String>,
+}
+
+/// `POST /fields`.
+pub(super) async fn fields(State(shared): State<Shared>, Json(order): Json<FieldsOrder>) -> Done {
+    let mut org = shared.org();
+    let at = object(&org, &order.object)?;
+    let fields = order.fields.into_iter().map(FieldOrder::field).collect::<Result<Vec<_>, _>>()?;
+    let spec = org.data.model.object_mut(at);
+    for field in fields {
+        spec.add(field);
+    }
+    for (names, hidden) in [(&order.hide, true), (&order.show, false)] {
+        for name in names {
+            let field = spec
+                .find_any(name)
+                .ok_or_else(|| Unfit(format!("`{}` has no field `{name}`", spec.name)))?;
+            spec.field_mut(field).hidden = hidden;
+        }
+    }
+    let count = spec.len();
+    org.data.reindex(at);
+    changed(&mut org);
+    Ok(Json(json!({ "fields": count })))
+}
+
+/// The model is newer than every copy that a client has.
+fn changed(org: &mut Org) {
+    org.model_changed = second(org.clock.now()).max(org.model_changed + 1);
+}

@@ -1,0 +1,260 @@
+//! Orders that make life hard: failing answers, held commits, clocks, tokens, quotas.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::clock::{second, stamp};
+use super::super::data::{Hold, Via};
+use super::super::fault::{Effect, Failing, Fault, RecordFault};
+use super::super::parse::date_time;
+use super::super::server::{Shared, answer_and_log};
+use super::super::trigger::{Rewrite, Trigger};
+use super::{Done, Unfit, object};
+
+/// `POST /fail`.
+pub(super) async fn fail(State(shared): State<Shared>, Json(fault): Json<Fault>) -> Done {
+    let mut org = shared.org();
+    org.faults.answers.push(fault);
+    Ok(Json(json!({ "faults": org.faults.answers.len() })))
+}
+
+/// Answers that take longer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Delay {
+    ms: u64,
+    /// How many; all from now on if it is not said.
+    count: Option<u64>,
+    method: Option<String>,
+    path_contains: Option<String>,
+}
+
+/// `POST /delay`.
+pub(super) async fn delay(State(shared): State<Shared>, Json(delay): Json<Delay>) -> Done {
+    let mut org = shared.org();
+    org.faults.answers.push(Fault {
+        count: delay.count.unwrap_or(u64::MAX),
+        kind: Failing::Delay,
+        effect: Effect::Before,
+        status: None,
+        code: None,
+        message: None,
+        method: delay.method,
+        path_contains: delay.path_contains,
+        delay_ms: delay.ms,
+        hits: 0,
+    });
+    Ok(Json(json!({ "faults": org.faults.answers.len() })))
+}
+
+/// `POST /release`.
+pub(super) async fn release(State(shared): State<Shared>) -> Done {
+    let mut org = shared.org();
+    let now = org.clock.now();
+    let mut statuses = Vec::new();
+    for request in org.faults.take_late() {
+        statuses.push(answer_and_log(&mut org, &request, now, Some("released")).status);
+    }
+    Ok(Json(json!({ "released": statuses.len(), "statuses": statuses })))
+}
+
+/// `POST /fail-record`.
+pub(super) async fn fail_record(
+    State(shared): State<Shared>,
+    Json(fault): Json<RecordFault>,
+) -> Done {
+    let mut org = shared.org();
+    org.faults.records.push(fault);
+    Ok(Json(json!({ "faults": org.faults.records.len() })))
+}
+
+/// `GET /faults`.
+pub(super) async fn faults(State(shared): State<Shared>) -> Done {
+    let org = shared.org();
+    Ok(Json(json!({ "answers": org.faults.answers, "records": org.faults.records })))
+}
+
+/// `DELETE /faults`.
+pub(super) async fn clear_faults(State(shared): State<Shared>) -> Done {
+    let mut org = shared.org();
+    org.faults.answers.clear();
+    org.faults.records.clear();
+    Ok(Json(json!({})))
+}
+
+/// Commits to hold back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HoldBack {
+    seconds: u32,
+    object: Option<String>,
+    /// `api` or `user`; both if it is not said.
+    via: Option<String>,
+}
+
+/// `POST /hold`.
+pub(super) async fn hold(State(shared): State<Shared>, Json(hold): Json<HoldBack>) -> Done {
+    let mut org = shared.org();
+    let object = hold.object.as_deref().map(|name| object(&org, name)).transpose()?;
+    let via = match hold.via.as_deref() {
+        None => None,
+        Some("api") => Some(Via::Api),
+        Some("user") => Some(Via::User),
+        Some(other) => return Err(Unfit(format!("`via` is `api` or `user`, not `{other}`"))),
+    };
+    let millis = i64::from(hold.seconds) * 1000;
+    org.data.hold = (0 < millis).then_some(Hold { millis, object, via });
+    Ok(Json(json!({})))
+}
+
+/// `POST /publish`.
+pub(super) async fn publish(State(shared): State<Shared>) -> Done {
+    shared.org().data.publish(i64::MAX);
+    Ok(Json(json!({})))
+}
+
+/// Whether connections are taken.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Connections {
+    accept: bool,
+}
+
+/// `POST /connections`.
+pub(super) async fn connections(
+    State(shared): State<Shared>,
+    Json(connections): Json<Connections>,
+) -> Done {
+    shared.lines.accept(connections.accept);
+    Ok(Json(json!({ "accept": shared.lines.is_accepting() })))
+}
+
+/// What happens to tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenOrder {
+    #[serde(default)]
+    expire: bool,
+    lifetime_s: Option<u32>,
+}
+
+/// `POST /tokens`.
+pub(super) async fn tokens(State(shared): State<Shared>, Json(order): Json<TokenOrder>) -> Done {
+    let mut org = shared.org();
+    if let Some(lifetime) = order.lifetime_s {
+        org.tokens.lifetime_s = i64::from(lifetime);
+    }
+    let expired = if order.expire { org.tokens.expire_all() } else { 0 };
+    Ok(Json(json!({ "expired": expired, "lifetime_s": org.tokens.lifetime_s })))
+}
+
+/// Where the clock goes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockOrder {
+    offset_s: Option<f64>,
+    at: Option<String>,
+    scale: Option<f64>,
+}
+
+/// `POST /clock`.
+#[expect(clippy::cast_possible_truncation, reason = "an offset of seconds fits milliseconds")]
+pub(super) async fn set_clock(State(shared): State<Shared>, Json(order): Json<ClockOrder>) -> Done {
+    {
+        let mut org = shared.org();
+        if let Some(at) = &order.at {
+            let at = date_time(at)
+                .ok_or_else(|| Unfit(format!("`{at}` is not like 2026-10-31T12:00:00Z")))?;
+            org.clock.set(at * 1000);
+        }
+        if let Some(offset) = order.offset_s {
+            org.clock.set_offset((offset * 1000.0) as i64);
+        }
+        if let Some(scale) = order.scale {
+            org.clock.set_scale(scale);
+        }
+    }
+    clock(State(shared)).await
+}
+
+/// `GET /clock`.
+pub(super) async fn clock(State(shared): State<Shared>) -> Done {
+    let clock = shared.org().clock;
+    let now = clock.now();
+    Ok(Json(json!({
+        "now": stamp(second(now)),
+        "now_ms": now,
+        "offset_ms": clock.offset(),
+        "scale": clock.scale(),
+    })))
+}
+
+/// Calls a day.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuotaOrder {
+    max: Option<u64>,
+    used: Option<u64>,
+}
+
+/// `POST /quota`.
+pub(super) async fn quota(State(shared): State<Shared>, Json(order): Json<QuotaOrder>) -> Done {
+    let mut org = shared.org();
+    let now = second(org.clock.now());
+    if let Some(max) = order.max {
+        org.quota.max = max;
+    }
+    if let Some(used) = order.used {
+        org.quota.set_used(now, used);
+    }
+    Ok(Json(json!({ "max": org.quota.max, "used": org.quota.used(now) })))
+}
+
+/// A trigger to add, or the triggers of a field to end.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TriggerOrder {
+    object: String,
+    field: String,
+    rewrite: Option<Rewrite>,
+}
+
+/// `POST /trigger`.
+pub(super) async fn trigger(State(shared): State<Shared>, Json(order): Json<TriggerOrder>) -> Done {
+    let mut org = shared.org();
+    let object = object(&org, &order.object)?;
+    let spec = org.data.model.object(object);
+    let found = spec.find_any(&order.field).filter(|at| spec.field(*at).kind.is_text());
+    let Some(field) = found else {
+        return Err(Unfit(format!("`{}` has no text field `{}`", spec.name, order.field)));
+    };
+    match order.rewrite {
+        Some(rewrite) => {
+            org.data.triggers.push(Trigger { object, field, rewrite, fired: 0 });
+        }
+        None => org.data.triggers.retain(|t| (t.object, t.field) != (object, field)),
+    }
+    Ok(Json(json!({ "triggers": org.data.triggers.len() })))
+}
+
+/// How cursors answer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CursorOrder {
+    frozen: bool,
+}
+
+/// `POST /cursors`.
+pub(super) async fn cursors(State(shared): State<Shared>, Json(order): Json<CursorOrder>) -> Done {
+    shared.org().cursors.frozen = order.frozen;
+    Ok(Json(json!({ "frozen": order.frozen })))
+}
+
+/// `POST /reset`.
+pub(super) async fn reset(State(shared): State<Shared>) -> Json<Value> {
+    shared.lines.accept(true);
+    shared.org().reset();
+    Json(json!({}))
+}

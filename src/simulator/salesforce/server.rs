@@ -1,0 +1,210 @@
+//! The https side: bytes to requests, the trouble that was ordered, answers to bytes.
+
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body as Bytes, to_bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{Request as HttpRequest, Response, header};
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use super::api::{self, Answer, Body, Request};
+use super::clock::Millis;
+use super::fault::{Effect, Failing, Fault};
+use super::line::Lines;
+use super::org::{Logged, Org};
+use super::refusal::{Refusal, UNREADABLE};
+
+/// Largest body, packed or not (Salesforce: "REST API Limits").
+const BODY_MAX: usize = 50 * 1024 * 1024;
+/// Smaller answers are not worth packing.
+const GZIP_FROM: usize = 512;
+
+/// What both servers share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    org: Arc<Mutex<Org>>,
+    pub(super) lines: Lines,
+}
+
+impl Shared {
+    pub(super) fn new(org: Org) -> Shared {
+        Shared { org: Arc::new(Mutex::new(org)), lines: Lines::new() }
+    }
+
+    /// The organisation, for as long as one request takes. A panic under the lock is a bug that a
+    /// test has seen already: the state is still whole enough to be looked at.
+    pub(super) fn org(&self) -> MutexGuard<'_, Org> {
+        self.org.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The service that answers clients.
+pub(super) fn router(shared: Shared) -> Router {
+    Router::new().fallback(serve).with_state(shared)
+}
+
+async fn serve(
+    State(shared): State<Shared>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: HttpRequest<Bytes>,
+) -> Response<Bytes> {
+    let (head, body) = request.into_parts();
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let packed = accepts_gzip(&head.headers);
+    let pretty = head.headers.contains_key("x-prettyprint");
+    let read = to_bytes(body, BODY_MAX).await.map_err(|error| error.to_string());
+    let body = read.and_then(|body| unpack(&head.headers, body.to_vec()));
+    let answer = match body {
+        Ok(body) => {
+            let request = Request::new(head.method.as_str(), &target, head.headers, body);
+            carry_out(&shared, client, request).await
+        }
+        Err(error) => Answer::error(400, &Refusal::new(UNREADABLE, error)),
+    };
+    respond(answer, packed, pretty)
+}
+
+async fn carry_out(shared: &Shared, client: SocketAddr, mut request: Request) -> Answer {
+    let fate = {
+        let mut org = shared.org();
+        request.number = org.log.next_number();
+        org.faults.fate(&request)
+    };
+    if 0 < fate.delay_ms {
+        tokio::time::sleep(Duration::from_millis(fate.delay_ms)).await;
+    }
+    let mut org = shared.org();
+    let now = org.clock.now();
+    let Some(fault) = fate.fault else {
+        return answer_and_log(&mut org, &request, now, None);
+    };
+    let name = match (fault.kind, fault.effect) {
+        (Failing::Late, _) => "late",
+        (_, Effect::After) => "after",
+        (_, Effect::Before) => "before",
+    };
+    if fault.kind != Failing::Late && fault.effect == Effect::After {
+        // The request and its own status are in the log; the client gets something else.
+        answer_and_log(&mut org, &request, now, Some(name));
+    } else {
+        org.log.push(logged(&request, now, fault.status.unwrap_or(0), Some(name)));
+    }
+    let is_token = request.target.contains("/oauth2/");
+    if fault.kind == Failing::Late {
+        org.faults.keep_late(request);
+    }
+    if fault.kind == Failing::Reset || (fault.kind == Failing::Late && fault.status.is_none()) {
+        shared.lines.cut(client);
+    }
+    spoilt(&fault, is_token)
+}
+
+/// The answer of a request that was ordered to fail.
+fn spoilt(fault: &Fault, is_token: bool) -> Answer {
+    let (status, refusal) = fault.refusal();
+    if fault.kind == Failing::Html {
+        return Answer::html(status, &refusal.message);
+    }
+    if is_token {
+        let code = fault.code.as_deref().unwrap_or("unknown_error");
+        let message = fault.message.as_deref().unwrap_or("retry your request");
+        return Answer::new(status, json!({ "error": code, "error_description": message }));
+    }
+    Answer::error(status, &refusal)
+}
+
+/// Answers, and keeps the request in the log.
+pub(super) fn answer_and_log(
+    org: &mut Org,
+    request: &Request,
+    now: Millis,
+    fault: Option<&'static str>,
+) -> Answer {
+    org.data.publish(now);
+    let answer = api::answer(org, request, now);
+    let mut entry = logged(request, now, answer.status, fault);
+    entry.rows = answer.rows;
+    org.log.push(entry);
+    answer
+}
+
+fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str>) -> Logged {
+    let records = match request.method.as_str() {
+        "DELETE" => request.parameter("ids").map_or(1, |ids| ids.split(',').count()),
+        _ => serde_json::from_slice::<serde_json::Value>(&request.body).map_or(0, |body| {
+            let list = body.get("records").or(body.get("ids")).and_then(|list| list.as_array());
+            list.map_or(usize::from(body.is_object()), Vec::len)
+        }),
+    };
+    Logged {
+        number: request.number,
+        at,
+        method: request.method.clone(),
+        target: request.target.clone(),
+        status,
+        records,
+        rows: 0,
+        fault,
+    }
+}
+
+fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("gzip"))
+}
+
+fn unpack(headers: &axum::http::HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, String> {
+    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    if encoding != Some("gzip") {
+        return Ok(body);
+    }
+    let mut plain = Vec::new();
+    let limit = u64::try_from(BODY_MAX).unwrap_or(u64::MAX);
+    MultiGzDecoder::new(body.as_slice())
+        .take(limit)
+        .read_to_end(&mut plain)
+        .map_err(|error| format!("the gzip body cannot be read: {error}"))?;
+    Ok(plain)
+}
+
+fn respond(answer: Answer, packed: bool, pretty: bool) -> Response<Bytes> {
+    let (kind, body) = match answer.body {
+        Body::Empty => (None, Vec::new()),
+        Body::Html(page) => (Some("text/html;charset=UTF-8"), page.into_bytes()),
+        Body::Json(body) => {
+            let text =
+                if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) };
+            (Some("application/json;charset=UTF-8"), text.unwrap_or_default())
+        }
+    };
+    let mut response = Response::builder().status(answer.status);
+    if let Some(kind) = kind {
+        response = response.header(header::CONTENT_TYPE, kind);
+    }
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    let body = match Some(&body).filter(|body| packed && GZIP_FROM <= body.len()).map(|b| pack(b)) {
+        Some(Ok(small)) => {
+            response = response.header(header::CONTENT_ENCODING, "gzip");
+            small
+        }
+        Some(Err(_)) | None => body,
+    };
+    response.body(Bytes::from(body)).unwrap_or_default()
+}
+
+fn pack(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
+}

@@ -1,0 +1,256 @@
+//! The feed finds every change once, whenever it becomes visible.
+
+use std::time::Duration;
+
+use serde_json::json;
+use truce::crm::http::Call;
+use truce::peer::{Cursor, Feed as _, PeerError, Scan as _};
+use truce::reconcile::{Consent, Gone, Observation, Presence, Read, RecordId, Value};
+
+use crate::stage::{
+    ACCOUNT, CONSENT, CONTACTS, EMAIL, INTERESTS, LAST_NAME, SCORE, Stage, TITLE, at, text,
+};
+
+fn titles(seen: &[Observation]) -> Vec<&Value> {
+    seen.iter().filter_map(|seen| seen.value(TITLE)).collect()
+}
+
+fn ids(seen: &[Observation]) -> Vec<RecordId> {
+    seen.iter().map(|seen| seen.record.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_change_is_told_once_with_all_its_fields() {
+    let mut stage = Stage::new().await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    let id = stage.contact(json!({ "LastName": "O'Neil", "Truce_Id__c": "campaign:42" })).await;
+    assert!(stage.pass(&mut feed, &mut cursor).await.is_empty(), "the scan has what is older");
+    let changed = json!({ "Email": "Zoe@X.org", "DoNotCall": true, "Score__c": 12.5,
+        "Interests__c": "Travel;News", "Truce_Stamp__c": "t1.7.3" });
+    stage.edit(&id, changed).await;
+    stage.at(5).await;
+    let before = stage.ticks.next;
+    let seen = stage.pass(&mut feed, &mut cursor).await;
+    assert_eq!(ids(&seen), [id.clone()]);
+    let [seen] = seen.as_slice() else { panic!("one change") };
+    assert_eq!(seen.value(LAST_NAME), Some(&text("O'Neil")));
+    assert_eq!(seen.value(EMAIL), Some(&text("zoe@x.org")));
+    assert_eq!(seen.value(CONSENT), Some(&Value::Consent(Consent::Implied)));
+    assert_eq!(seen.value(SCORE), Some(&Value::Decimal("12.5".parse().unwrap())));
+    let both = ["News".into(), "Travel".into()].into();
+    assert_eq!(seen.value(INTERESTS), Some(&Value::Set(both)));
+    assert_eq!(seen.value(ACCOUNT), Some(&Value::Null));
+    assert_eq!(seen.claims, Some("42".into()));
+    assert_eq!(seen.stamp.unwrap().to_string(), "t1.7.3");
+    assert_eq!(seen.at.major, before + 1, "ordered by when it was asked for");
+    assert_eq!(seen.read, Read::Asked(stage.ticks.clock));
+    assert_eq!(seen.modified.unwrap().after, at("2026-10-31T12:00:00Z"));
+    for second in 6..9 {
+        stage.at(second).await;
+        assert!(stage.pass(&mut feed, &mut cursor).await.is_empty(), "told twice");
+    }
+}
+
+#[tokio::test]
+async fn a_second_change_in_the_same_second_is_told_too() {
+    let mut stage = Stage::new().await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    let id = stage.contact(json!({})).await;
+    for title in ["one", "two", "three"] {
+        stage.edit(&id, json!({ "Title": title })).await;
+        let seen = stage.pass(&mut feed, &mut cursor).await;
+        assert_eq!(titles(&seen), [&text(title)], "the clock stands still");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_become_visible_late_are_found_by_the_wide_pass() {
+    let mut stage = Stage::new().await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    let (late, prompt) = (stage.contact(json!({})).await, stage.contact(json!({})).await);
+    stage.pass(&mut feed, &mut cursor).await;
+    stage.order("hold", json!({ "seconds": 100_000, "object": "Contact" })).await;
+    stage.edit(&late, json!({ "Title": "late" })).await;
+    stage.order("hold", json!({ "seconds": 0 })).await;
+    stage.at(200).await;
+    stage.edit(&prompt, json!({ "Title": "prompt" })).await;
+    assert_eq!(titles(&stage.pass(&mut feed, &mut cursor).await), [&text("prompt")]);
+    stage.at(250).await;
+    stage.order("publish", json!({})).await;
+    assert!(stage.pass(&mut feed, &mut cursor).await.is_empty(), "out of a fast pass's reach");
+    // The feed learns the time from an answer: the pass after this one is the wide one.
+    stage.at(310).await;
+    let mut seen = stage.pass(&mut feed, &mut cursor).await;
+    seen.extend(stage.pass(&mut feed, &mut cursor).await);
+    assert_eq!(titles(&seen), [&text("late")], "and nothing that was told already");
+}
+
+#[tokio::test]
+async fn pages_go_on_among_rows_of_the_same_second() {
+    let mut stage = Stage::with(|settings| settings.polling.page = 2).await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    let mut made = Vec::new();
+    for _ in 0..7 {
+        made.push(stage.contact(json!({ "SystemModstamp": "2026-10-31T11:59:59Z" })).await);
+    }
+    made.sort();
+    let mut seen = Vec::new();
+    for page in 1..=4 {
+        let next = stage.page(&mut feed, &cursor).await;
+        assert!(next.observations.len() <= 2);
+        assert_eq!(next.more, page < 4, "page {page}");
+        seen.extend(next.observations);
+        // Whoever takes over in the middle goes on from the cursor.
+        cursor = next.cursor;
+        feed = stage.feed();
+    }
+    let mut told = ids(&seen);
+    told.sort();
+    assert_eq!(told, made);
+}
+
+#[tokio::test]
+async fn deletes_merges_and_restores_come_in_the_same_call() {
+    let mut stage = Stage::new().await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    let deleted = stage.contact(json!({})).await;
+    let (winner, loser) = (stage.contact(json!({})).await, stage.contact(json!({})).await);
+    stage.pass(&mut feed, &mut cursor).await;
+    let calls = stage.crm.account().calls().made(Call::Feed);
+    stage.order("delete", json!({ "object": "Contact", "ids": [&*deleted.0] })).await;
+    let merge = json!({ "object": "Contact", "winner": &*winner.0, "losers": [&*loser.0] });
+    stage.order("merge", merge).await;
+    stage.at(3).await;
+    let seen = stage.pass(&mut feed, &mut cursor).await;
+    assert_eq!(stage.crm.account().calls().made(Call::Feed), calls + 1);
+    let presence = |id: &RecordId| &seen.iter().find(|s| s.record == *id).unwrap().presence;
+    assert_eq!(*presence(&deleted), Presence::Gone(Gone::Deleted));
+    assert_eq!(*presence(&loser), Presence::Gone(Gone::Merged(winner)));
+    stage.at(6).await;
+    stage.order("undelete", json!({ "object": "Contact", "ids": [&*deleted.0] })).await;
+    let seen = stage.pass(&mut feed, &mut cursor).await;
+    assert!(seen.iter().any(|s| s.record == deleted && s.row().is_some()), "it is back");
+}
+
+#[tokio::test]
+async fn a_page_that_was_not_kept_is_given_again() {
+    let mut stage = Stage::new().await;
+    let mut feed = stage.feed();
+    let mut cursor = Cursor::start();
+    stage.pass(&mut feed, &mut cursor).await;
+    let id = stage.contact(json!({ "SystemModstamp": "2026-10-31T12:00:00Z" })).await;
+    for _ in 0..3 {
+        let page = stage.page(&mut feed, &cursor).await;
+        assert_eq!(ids(&page.observations), [id.clone()], "never confirmed");
+    }
+    let page = stage.page(&mut feed, &cursor).await;
+    feed.confirm(&page.cursor).await.unwrap();
+    assert!(stage.page(&mut feed, &page.cursor).await.observations.is_empty());
+    let mut successor = stage.feed();
+    assert_eq!(ids(&stage.page(&mut successor, &cursor).await.observations), [id]);
+}
+
+#[tokio::test]
+async fn what_was_ignored_is_told_again_also_when_no_pass_comes_by() {
+    let mut stage = Stage::new().await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    let id = stage.contact(json!({ "SystemModstamp": "2026-10-31T12:00:00Z" })).await;
+    let page = stage.page(&mut feed, &cursor).await;
+    assert_eq!(ids(&page.observations), [id.clone()]);
+    feed.forget(std::slice::from_ref(&id));
+    cursor = page.cursor;
+    feed.confirm(&cursor).await.unwrap();
+    assert_eq!(ids(&stage.pass(&mut feed, &mut cursor).await), [id.clone()], "within the overlap");
+    stage.at(100).await;
+    stage.pass(&mut feed, &mut cursor).await;
+    feed.forget(std::slice::from_ref(&id));
+    assert_eq!(ids(&stage.pass(&mut feed, &mut cursor).await), [id], "by its id");
+    assert_eq!(stage.crm.account().calls().made(Call::Read), 1);
+    assert!(stage.pass(&mut feed, &mut cursor).await.is_empty(), "once");
+}
+
+#[tokio::test]
+async fn a_feed_waits_no_longer_than_asked_to() {
+    let mut stage = Stage::with(|settings| {
+        settings.polling.interval = Duration::from_hours(1);
+        settings.polling.interval_max = Duration::from_hours(1);
+    })
+    .await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    stage.pass(&mut feed, &mut cursor).await;
+    let polls = stage.crm.account().calls().made(Call::Feed);
+    let page = feed.page(&cursor, Duration::from_millis(1), &mut stage.ticks).await.unwrap();
+    assert!(page.observations.is_empty() && page.cursor == cursor && !page.more);
+    assert_eq!(stage.crm.account().calls().made(Call::Feed), polls, "not due");
+}
+
+#[tokio::test]
+async fn a_token_that_dies_in_the_middle_is_renewed_once() {
+    let mut stage = Stage::new().await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    let id = stage.contact(json!({ "SystemModstamp": "2026-10-31T12:00:00Z" })).await;
+    stage.order("tokens", json!({ "expire": true })).await;
+    assert_eq!(ids(&stage.pass(&mut feed, &mut cursor).await), [id]);
+    assert_eq!(stage.crm.account().calls().made(Call::Token), 2);
+}
+
+#[tokio::test]
+async fn a_used_up_day_stops_the_account_instead_of_hammering() {
+    let mut stage = Stage::new().await;
+    let mut feed = stage.feed();
+    stage.order("quota", json!({ "max": 100, "used": 100 })).await;
+    let start = Cursor::start();
+    for _ in 0..3 {
+        let error = feed.page(&start, Duration::ZERO, &mut stage.ticks).await.unwrap_err();
+        assert!(matches!(error, PeerError::Throttled { .. }), "{error:?}");
+    }
+    assert_eq!(stage.crm.account().calls().made(Call::Feed), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_for_a_moment_is_asked_again() {
+    let mut stage = Stage::new().await;
+    let mut feed = stage.feed();
+    for kind in ["answer", "reset", "html"] {
+        let fault = json!({ "count": 2, "kind": kind, "status": 503, "path_contains": "query" });
+        stage.order("fail", fault).await;
+        let page = feed.page(&Cursor::start(), Duration::ZERO, &mut stage.ticks).await;
+        assert!(page.is_ok(), "{kind}: {page:?}");
+    }
+    assert_eq!(stage.crm.account().calls().repeated(), 6);
+}
+
+#[tokio::test]
+async fn the_clocks_are_compared_with_each_page() {
+    let mut stage = Stage::new().await;
+    stage.ticks.clock = at("2026-10-31T13:00:00Z");
+    let mut feed = stage.feed();
+    let skew = stage.page(&mut feed, &Cursor::start()).await.skew.unwrap();
+    let off = (skew.offset.as_secs() + 3600).abs();
+    assert!(off <= 1 && skew.uncertainty.as_secs() >= 1, "{skew:?}");
+}
+
+#[tokio::test]
+async fn a_scan_reads_everything_in_the_order_of_ids() {
+    let mut stage = Stage::new().await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(stage.contact(json!({})).await);
+    }
+    stage.order("delete", json!({ "object": "Contact", "ids": [&*made[1].0] })).await;
+    let purge = json!({ "object": "Contact", "ids": [&*made[2].0], "purge": true });
+    stage.order("delete", purge).await;
+    let (mut scan, mut seen, mut last) = (stage.crm.scan(), Vec::new(), None);
+    loop {
+        let page = scan.scan(CONTACTS, last.as_ref(), 2, &mut stage.ticks).await.unwrap();
+        let Some(end) = page.last() else { break };
+        last = Some(end.record.clone());
+        seen.extend(ids(&page));
+    }
+    assert_eq!(seen, [made[0].clone(), made[3].clone(), made[4].clone()]);
+    let read = scan.read(CONTACTS, &made[..3], &mut stage.ticks).await.unwrap();
+    assert_eq!(ids(&read), made[..3]);
+    assert!(read[0].row().is_some());
+    assert_eq!(read[1].presence, Presence::Gone(Gone::Deleted));
+    assert_eq!(read[2].presence, Presence::Gone(Gone::Missing));
+}

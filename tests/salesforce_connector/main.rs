@@ -1,0 +1,8 @@
+//! Proves that the connector keeps its promises against the simulated Salesforce, over https.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod account;
+mod feed;
+mod lost;
+mod stage;
+mod writes;

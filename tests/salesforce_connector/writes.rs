@@ -1,0 +1,321 @@
+//! Writes do what they were meant to, to the record that was seen, and to no other.
+
+use serde_json::{Value as Json, json};
+use truce::crm::http::Call;
+use truce::peer::Scan as _;
+use truce::reconcile::{
+    Change, Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Target, Value, Write,
+};
+
+use crate::stage::{
+    ACCOUNT, BIRTHDATE, CALL_AFTER, CONSENT, CONTACTS, DESCRIPTION, EMAIL, INTERESTS, LAST_NAME,
+    LAST_VISIT, MEMBER, SCORE, SOURCE, Stage, TITLE, at, expecting, text,
+};
+
+const DONE: Outcome = Outcome::Done { created: None, xid: None };
+
+fn created(outcome: &Outcome) -> RecordId {
+    match outcome {
+        Outcome::Done { created: Some(id), .. } => id.clone(),
+        other => panic!("not created: {other:?}"),
+    }
+}
+
+fn refusal(outcome: &Outcome) -> (&str, &RefusalKind, Vec<u16>) {
+    match outcome {
+        Outcome::Refused(refusal) => {
+            (&refusal.code, &refusal.kind, refusal.fields.iter().map(|field| field.0).collect())
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn consent(write: Write, opt_in: bool) -> Write {
+    Write { lane: Lane::Consent, opt_in, ..write }
+}
+
+#[tokio::test]
+async fn every_kind_of_value_comes_back_as_it_was_written() {
+    let mut stage = Stage::new().await;
+    let row = [
+        (LAST_NAME, text("Zoë \"O'Neil\" \\ 石田 😀 𝔘")),
+        (EMAIL, text("zoe+a@x.org")),
+        (CONSENT, Value::Consent(Consent::Out)),
+        (SCORE, Value::Decimal("-1234567.89".parse().unwrap())),
+        (INTERESTS, Value::Set(["News".into(), "Travel".into()].into())),
+        (BIRTHDATE, Value::Date("1961-08-13".parse().unwrap())),
+        (LAST_VISIT, Value::Instant(at("2026-02-28T23:59:59Z"))),
+        (MEMBER, text("007")),
+        (SOURCE, text("Web")),
+        (CALL_AFTER, Value::Time("08:30:00".parse().unwrap())),
+        (DESCRIPTION, text("two\nlines\tand a tab")),
+        (TITLE, Value::Null),
+    ];
+    let write = stage.create("42", &row);
+    let stamp = write.stamp;
+    let id = created(&stage.write_one(write).await);
+    assert_eq!(id.0.len(), 18);
+    let read = stage.crm.scan().read(CONTACTS, &[id.clone()], &mut stage.ticks).await.unwrap();
+    for (field, value) in &row {
+        assert_eq!(read[0].value(*field), Some(value), "field {}", field.0);
+    }
+    assert_eq!(read[0].claims, Some("42".into()));
+    assert_eq!(read[0].stamp, Some(stamp));
+    // The same values as an update, which clears what the create had set.
+    let cleared: Vec<_> = row.iter().skip(3).map(|(field, _)| (*field, Value::Null)).collect();
+    let write = stage.set(&id, &cleared);
+    assert_eq!(stage.write_one(write).await, DONE);
+    let read = stage.crm.scan().read(CONTACTS, &[id], &mut stage.ticks).await.unwrap();
+    assert!(cleared.iter().all(|(field, _)| read[0].value(*field) == Some(&Value::Null)));
+}
+
+#[tokio::test]
+async fn a_record_that_moved_is_stale_and_told_as_it_is() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({ "Title": "old", "Email": "a@x.org" })).await;
+    stage.edit(&id, json!({ "Title": "theirs" })).await;
+    let ours = stage.set(&id, &[(TITLE, text("ours"))]);
+    let Outcome::Stale(Some(seen)) = stage.write_one(expecting(ours, TITLE, text("old"))).await
+    else {
+        panic!("stale, with what was found");
+    };
+    assert_eq!(seen.value(TITLE), Some(&text("theirs")));
+    assert_eq!(stage.held(&id).await["Title"], "theirs");
+    assert_eq!(stage.requests("update").await, 0, "nothing was sent");
+    // Another field's edit is none of this decision's business.
+    let other = stage.set(&id, &[(TITLE, text("ours"))]);
+    let other = expecting(other, TITLE, text("theirs"));
+    stage.edit(&id, json!({ "Email": "b@x.org" })).await;
+    assert_eq!(stage.write_one(other).await, DONE);
+    assert_eq!(stage.crm.account().windows().writes, 1);
+}
+
+#[tokio::test]
+async fn one_bad_record_never_stops_its_neighbours() {
+    let mut stage = Stage::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(stage.contact(json!({})).await);
+    }
+    let writes = vec![
+        stage.set(&ids[0], &[(TITLE, text("a"))]),
+        stage.set(&ids[1], &[(TITLE, text("b")), (EMAIL, text("no mail"))]),
+        stage.set(&ids[2], &[(TITLE, text("c"))]),
+    ];
+    let outcomes = stage.write(writes).await.unwrap();
+    assert_eq!([&outcomes[0], &outcomes[2]], [&DONE, &DONE]);
+    let expected = ("INVALID_EMAIL_ADDRESS", &RefusalKind::Record, vec![EMAIL.0]);
+    assert_eq!(refusal(&outcomes[1]), expected);
+    assert_eq!(stage.held(&ids[1]).await["Title"], Json::Null);
+    assert_eq!(stage.requests("update").await, 1, "one call for all");
+}
+
+#[tokio::test]
+async fn a_body_that_one_record_spoils_is_sent_in_halves() {
+    let mut stage = Stage::new().await;
+    let mut writes = Vec::new();
+    for n in 0..5 {
+        let id = stage.contact(json!({})).await;
+        writes.push(stage.set(&id, &[(TITLE, text(&format!("t{n}")))]));
+    }
+    let fault = json!({ "status": 400, "code": "JSON_PARSER_ERROR", "method": "PATCH" });
+    stage.order("fail", fault).await;
+    assert_eq!(stage.write(writes).await.unwrap(), vec![DONE; 5]);
+    let mut titles: Vec<Json> = stage.contacts().await.iter().map(|r| r["Title"].clone()).collect();
+    titles.sort_by_key(ToString::to_string);
+    assert_eq!(titles, ["t0", "t1", "t2", "t3", "t4"]);
+}
+
+#[tokio::test]
+async fn gone_records_stay_gone_and_say_how() {
+    let mut stage = Stage::new().await;
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        ids.push(stage.contact(json!({ "Truce_Id__c": format!("campaign:{n}") })).await);
+    }
+    stage.order("delete", json!({ "object": "Contact", "ids": [&*ids[0].0] })).await;
+    let merge = json!({ "object": "Contact", "winner": &*ids[3].0, "losers": [&*ids[1].0] });
+    stage.order("merge", merge).await;
+    let purge = json!({ "object": "Contact", "ids": [&*ids[2].0], "purge": true });
+    stage.order("delete", purge).await;
+    let writes = ids[..3].iter().map(|id| stage.set(id, &[(TITLE, text("x"))])).collect();
+    let outcomes = stage.write(writes).await.unwrap();
+    let gone = [Gone::Deleted, Gone::Merged(ids[3].clone()), Gone::Missing];
+    for (outcome, gone) in outcomes.iter().zip(gone) {
+        let Outcome::Gone(Some(seen)) = outcome else { panic!("gone: {outcome:?}") };
+        assert_eq!(seen.presence, Presence::Gone(gone));
+    }
+    assert_eq!(stage.contacts().await.len(), 3, "none was resurrected as another");
+}
+
+#[tokio::test]
+async fn a_delete_looks_first() {
+    let mut stage = Stage::new().await;
+    let (kept, doomed) =
+        (stage.contact(json!({ "Title": "new" })).await, stage.contact(json!({})).await);
+    let delete = |write: Write| Write { change: Change::Delete, ..write };
+    let kept_write = delete(stage.set(&kept, &[]));
+    let doomed_write = delete(stage.set(&doomed, &[]));
+    let writes = vec![
+        expecting(kept_write, TITLE, text("old")),
+        expecting(doomed_write, TITLE, Value::Null),
+    ];
+    let outcomes = stage.write(writes).await.unwrap();
+    assert!(matches!(outcomes[0], Outcome::Stale(Some(_))));
+    assert_eq!(outcomes[1], DONE);
+    assert_eq!(stage.held(&kept).await["IsDeleted"], false);
+    assert_eq!(stage.held(&doomed).await["IsDeleted"], true);
+}
+
+#[tokio::test]
+async fn a_unique_value_names_its_owner() {
+    let mut stage = Stage::new().await;
+    let owner = stage.contact(json!({ "Member_Number__c": "007" })).await;
+    let id = stage.contact(json!({})).await;
+    let write = stage.set(&id, &[(MEMBER, text("007"))]);
+    let outcome = stage.write_one(write).await;
+    let expected = ("DUPLICATE_VALUE", &RefusalKind::Unique(Some(owner)), vec![MEMBER.0]);
+    assert_eq!(refusal(&outcome), expected);
+}
+
+#[tokio::test]
+async fn a_locked_record_is_tried_later_and_an_unknown_code_is_its_own_fault() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    for code in ["UNABLE_TO_LOCK_ROW", "SOMETHING_NEW"] {
+        let fault = json!({ "key": &*id.0, "statusCode": code, "message": "…", "count": 1 });
+        stage.order("fail-record", fault).await;
+    }
+    let mut again = async || {
+        let write = stage.set(&id, &[(TITLE, text("x"))]);
+        stage.write_one(write).await
+    };
+    assert!(matches!(again().await, Outcome::Later(_)));
+    let unknown = again().await;
+    assert_eq!(refusal(&unknown), ("SOMETHING_NEW", &RefusalKind::Record, vec![]));
+    assert_eq!(again().await, DONE);
+}
+
+#[tokio::test]
+async fn references_go_by_id_are_cleared_and_wait_for_their_parent() {
+    let mut stage = Stage::new().await;
+    let firms = json!({ "object": "Account", "records": [{ "Name": "A" }, { "Name": "B" }] });
+    let firms = stage.order("seed", firms).await;
+    let firm = |n: usize| RecordId::from(firms["ids"][n].as_str().unwrap());
+    let id = stage.contact(json!({})).await;
+    let write = stage.set(&id, &[(ACCOUNT, Value::Record(firm(0)))]);
+    assert_eq!(stage.write_one(write).await, DONE);
+    assert_eq!(stage.held(&id).await["AccountId"], *firm(0).0);
+    let write = stage.set(&id, &[(ACCOUNT, Value::Null)]);
+    assert_eq!(stage.write_one(write).await, DONE);
+    assert_eq!(stage.held(&id).await["AccountId"], Json::Null);
+    stage.order("delete", json!({ "object": "Account", "ids": [&*firm(1).0] })).await;
+    let write = stage.set(&id, &[(ACCOUNT, Value::Record(firm(1)))]);
+    let outcome = stage.write_one(write).await;
+    assert_eq!(refusal(&outcome).1, &RefusalKind::Dependency, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_opt_out_writes_the_first_listed_column_only() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    let write = stage.set(&id, &[(CONSENT, Value::Consent(Consent::Out))]);
+    assert_eq!(stage.write_one(consent(write, false)).await, DONE);
+    let held = stage.held(&id).await;
+    assert_eq!((&held["HasOptedOutOfEmail"], &held["DoNotCall"]), (&json!(true), &json!(false)));
+}
+
+#[tokio::test]
+async fn an_opt_in_goes_alone_under_its_precondition() {
+    let mut stage = Stage::new().await;
+    let ids = [
+        stage.contact(json!({ "HasOptedOutOfEmail": true })).await,
+        stage.contact(json!({ "HasOptedOutOfEmail": true })).await,
+    ];
+    let mut opt_in = |id: &RecordId, since: &str| {
+        let write = stage.set(id, &[(CONSENT, Value::Consent(Consent::In))]);
+        let write = expecting(write, CONSENT, Value::Consent(Consent::Out));
+        Write { unmodified_since: Some(at(since)), ..consent(write, true) }
+    };
+    let writes = ids.iter().map(|id| opt_in(id, "2026-10-01T00:00:00Z")).collect();
+    let late = opt_in(&ids[0], "2026-10-01T00:00:00Z");
+    assert_eq!(stage.write(writes).await.unwrap(), vec![DONE; 2]);
+    assert_eq!(stage.requests("update").await, 2, "one call each");
+    // Somebody touched the record since the decision was taken: read again, decide again.
+    stage.edit(&ids[0], json!({ "HasOptedOutOfEmail": true, "Title": "x" })).await;
+    stage.at(60).await;
+    assert!(matches!(stage.write_one(late).await, Outcome::Stale(Some(_))));
+    assert_eq!(stage.requests("update").await, 2, "nothing was sent");
+    assert_eq!(stage.held(&ids[0]).await["HasOptedOutOfEmail"], true);
+}
+
+#[tokio::test]
+async fn an_opt_in_waits_for_the_end_of_the_records_second() {
+    let mut stage = Stage::new().await;
+    let stamp = "2026-10-31T12:00:00Z";
+    let id = stage.contact(json!({ "HasOptedOutOfEmail": true, "SystemModstamp": stamp })).await;
+    let write = stage.set(&id, &[(CONSENT, Value::Consent(Consent::In))]);
+    let write = Write { unmodified_since: Some(at(stamp)), ..consent(write, true) };
+    let outcome = stage.write_one(write.clone()).await;
+    assert!(matches!(outcome, Outcome::Later(_)), "an opt-out now would pass: {outcome:?}");
+    stage.at(3).await;
+    assert_eq!(stage.write_one(write).await, DONE);
+}
+
+#[tokio::test]
+async fn an_opt_in_whose_precondition_fails_is_stale() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({ "HasOptedOutOfEmail": true })).await;
+    let fault = json!({ "status": 412, "path_contains": "sobjects/Contact/003" });
+    stage.order("fail", fault).await;
+    let write = stage.set(&id, &[(CONSENT, Value::Consent(Consent::In))]);
+    let outcome = stage.write_one(consent(write, true)).await;
+    assert!(matches!(outcome, Outcome::Stale(Some(_))), "{outcome:?}");
+    assert_eq!(stage.held(&id).await["HasOptedOutOfEmail"], true);
+}
+
+#[tokio::test]
+async fn a_create_tells_what_stands_for_the_same_thing() {
+    let mut stage = Stage::new().await;
+    let twins = [
+        stage.contact(json!({ "Email": "ann@x.org" })).await,
+        stage.contact(json!({ "Email": "ann@x.org" })).await,
+    ];
+    stage.contact(json!({ "Email": "other@x.org" })).await;
+    let create = |write: Write, mail: &str| {
+        let across = "1".into();
+        let unless = vec![(EMAIL, text(mail)), (TITLE, text("it's")), (BIRTHDATE, Value::Null)];
+        Write { target: Target::New { key: None, across, unless }, ..write }
+    };
+    let write = stage.create("1", &[(LAST_NAME, text("Ann"))]);
+    let Outcome::Found(found) = stage.write_one(create(write, "ann@x.org")).await else {
+        panic!("found");
+    };
+    let mut ids: Vec<RecordId> = found.into_iter().map(|seen| seen.record).collect();
+    ids.sort();
+    let mut expected = twins.to_vec();
+    expected.sort();
+    assert_eq!(ids, expected);
+    let write = stage.create("1", &[(LAST_NAME, text("Bob"))]);
+    created(&stage.write_one(create(write, "bob@x.org")).await);
+    assert_eq!(stage.contacts().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_full_batch_of_creates_asks_in_few_calls_and_writes_in_one() {
+    let mut stage = Stage::new().await;
+    let row = |n: u32| [(LAST_NAME, text("X")), (EMAIL, text(&format!("somebody{n}@example.org")))];
+    let writes: Vec<Write> = (0..200)
+        .map(|n| {
+            let write = stage.create(&n.to_string(), &row(n));
+            let unless = vec![(EMAIL, text(&format!("somebody{n}@example.org")))];
+            let across = n.to_string().into();
+            Write { target: Target::New { key: None, across, unless }, ..write }
+        })
+        .collect();
+    let outcomes = stage.write(writes).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| created(outcome).0.starts_with("003")));
+    let calls = stage.crm.account().calls();
+    assert_eq!(calls.made(Call::Write), 1);
+    assert!(calls.made(Call::Read) <= 3, "{} questions", calls.made(Call::Read));
+}
