@@ -84,7 +84,7 @@ pub(super) fn limits(org: &mut Org, call: &Call<'_>) -> Answer {
 }
 
 /// All objects.
-pub(super) fn global(org: &Org, call: &Call<'_>) -> Answered {
+pub(super) fn global(org: &Org, call: &Call<'_>) -> Answer {
     let objects = org.data.model.objects().iter();
     let list: Vec<Json> = objects.map(|object| describe::brief(object, call.version)).collect();
     let body = json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list });
@@ -102,17 +102,17 @@ pub(super) fn basic(org: &Org, call: &Call<'_>, object: &str) -> Answered {
 pub(super) fn describe(org: &Org, call: &Call<'_>, object: &str) -> Answered {
     let model = &org.data.model;
     let object = model.object(object_of(org, object)?);
-    unless_unchanged(org, call, describe::full(model, object, call.version))
+    Ok(unless_unchanged(org, call, describe::full(model, object, call.version)))
 }
 
 /// 304 where the model is as old as the client's copy.
-fn unless_unchanged(org: &Org, call: &Call<'_>, body: Json) -> Answered {
+fn unless_unchanged(org: &Org, call: &Call<'_>, body: Json) -> Answer {
     let since = call.request.header("if-modified-since").and_then(parse_http_date);
     let answer = match since {
         Some(since) if org.model_changed <= since => Answer::empty(304),
         Some(_) | None => Answer::new(200, body),
     };
-    Ok(answer.with("last-modified", http_date(org.model_changed)))
+    answer.with("last-modified", http_date(org.model_changed))
 }
 
 #[cfg(test)]

@@ -193,10 +193,11 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
     match (path, method) {
         ([], "GET") => Ok(metadata::root(org, call)),
         (["limits"], "GET") => Ok(metadata::limits(org, call)),
-        (["sobjects"], "GET") => metadata::global(org, call),
+        (["sobjects"], "GET") => Ok(metadata::global(org, call)),
         (["sobjects", object], "GET") => metadata::basic(org, call, object),
-        (["sobjects", object], "POST") => rows::create(org, call, object),
-        (["sobjects", object, "Id"], "POST") => rows::create(org, call, object),
+        (["sobjects", object] | ["sobjects", object, "Id"], "POST") => {
+            rows::create(org, call, object)
+        }
         (["sobjects", object, "describe"], "GET") => metadata::describe(org, call, object),
         (["sobjects", object, "updated"], "GET") => replication::updated(org, call, object),
         (["sobjects", object, "deleted"], "GET") => replication::deleted(org, call, object),
@@ -229,16 +230,16 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
     }
 }
 
+/// Whether a path leads somewhere by another method.
 fn is_resource(path: &[&str]) -> bool {
-    matches!(
-        path,
-        [] | ["limits" | "sobjects" | "query" | "queryAll"]
-            | ["query" | "queryAll", _]
-            | ["sobjects", _]
-            | ["sobjects", _, _]
-            | ["sobjects", _, _, _]
-            | ["composite", "sobjects", ..]
-    )
+    let Some((first, rest)) = path.split_first() else { return true };
+    match *first {
+        "limits" => rest.is_empty(),
+        "query" | "queryAll" => rest.len() <= 1,
+        "sobjects" => rest.len() <= 3,
+        "composite" => rest.first() == Some(&"sobjects"),
+        _ => false,
+    }
 }
 
 fn not_found() -> Failure {

@@ -230,11 +230,10 @@ fn by_id(org: &Org, object: usize, text: &str) -> Result<Id, Failure> {
     let prefix = &org.data.model.object(object).prefix;
     match Id::parse(text) {
         Some(id) if id.prefix() == prefix => Ok(id),
-        Some(_) => Err(nowhere(text)),
         None if matches!(text.len(), 15 | 18) => {
             Err(Refusal::new("MALFORMED_ID", format!("malformed id {text}")).into())
         }
-        None => Err(nowhere(text)),
+        Some(_) | None => Err(nowhere(text)),
     }
 }
 

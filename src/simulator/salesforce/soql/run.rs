@@ -109,11 +109,11 @@ fn value<'a>(data: &'a Data, way: &Way, row: &'a Row) -> &'a Value {
     row.value(way.field)
 }
 
-fn holds(data: &Data, test: &Test, row: &Row) -> bool {
-    match test {
-        Test::And(tests) => tests.iter().all(|test| holds(data, test, row)),
-        Test::Or(tests) => tests.iter().any(|test| holds(data, test, row)),
-        Test::Not(test) => !holds(data, test, row),
+fn holds(data: &Data, condition: &Test, row: &Row) -> bool {
+    match condition {
+        Test::And(all) => all.iter().all(|one| holds(data, one, row)),
+        Test::Or(any) => any.iter().any(|one| holds(data, one, row)),
+        Test::Not(inner) => !holds(data, inner, row),
         Test::Compare(way, op, operand) => {
             let exact = data.model.object(way.object).field(way.field).is_case_sensitive();
             compared(value(data, way, row), *op, operand, exact)
@@ -124,10 +124,11 @@ fn holds(data: &Data, test: &Test, row: &Row) -> bool {
         }
         Test::In(way, keys, null, negated) => {
             let field = data.model.object(way.object).field(way.field);
-            let found = match value(data, way, row) {
-                Value::Null => *null,
-                Value::Id(id) => keys.contains(id.as_str()),
-                value => form_of(field, value).is_some_and(|form| keys.contains(&form)),
+            let value = value(data, way, row);
+            let found = match (value.is_null(), value.as_id()) {
+                (true, _) => *null,
+                (false, Some(id)) => keys.contains(id.as_str()),
+                (false, None) => form_of(field, value).is_some_and(|form| keys.contains(&form)),
             };
             found != *negated
         }
@@ -209,9 +210,10 @@ pub(in super::super) fn print(
         match pick {
             Pick::Field(at) => {
                 let field = spec.field(*at);
-                let value = match field.kind {
-                    Kind::Address => address(data, object, row, &field.name),
-                    kind => row.value(*at).json(kind),
+                let value = if field.kind == Kind::Address {
+                    address(data, object, row, &field.name)
+                } else {
+                    row.value(*at).json(field.kind)
                 };
                 record.insert(field.name.clone(), value);
             }
