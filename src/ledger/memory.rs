@@ -31,7 +31,8 @@ struct Tables {
     due: BTreeSet<(Entity, Due, LinkId)>,
     cursors: BTreeMap<String, Cursor>,
     facts: BTreeMap<String, serde_json::Value>,
-    decisions: Vec<Decision>,
+    decisions: BTreeMap<u64, Decision>,
+    decided: u64,
 }
 
 impl MemoryLedger {
@@ -163,7 +164,7 @@ impl Ledger for MemoryLedger {
     async fn decisions(&self, link: LinkId, limit: usize) -> Result<Vec<Decision>, LedgerError> {
         let tables = self.tables();
         let mut of_link: Vec<&Decision> =
-            tables.decisions.iter().rev().filter(|decision| decision.link == link).collect();
+            tables.decisions.values().rev().filter(|decision| decision.link == link).collect();
         of_link.sort_by_key(|decision| std::cmp::Reverse(decision.at));
         Ok(of_link.into_iter().take(limit).cloned().collect())
     }
@@ -171,18 +172,18 @@ impl Ledger for MemoryLedger {
     async fn decisions_since(
         &self,
         since: Timestamp,
-        after: usize,
+        after: u64,
         limit: usize,
-    ) -> Result<Vec<Decision>, LedgerError> {
+    ) -> Result<Vec<(u64, Decision)>, LedgerError> {
         let tables = self.tables();
-        let later = tables.decisions.iter().filter(|decision| since <= decision.at);
-        Ok(later.skip(after).take(limit).cloned().collect())
+        let later = tables.decisions.range(after + 1..).filter(|(_, d)| since <= d.at);
+        Ok(later.take(limit).map(|(number, decision)| (*number, decision.clone())).collect())
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, LedgerError> {
         let mut tables = self.tables();
         let were = tables.decisions.len();
-        tables.decisions.retain(|decision| before <= decision.at);
+        tables.decisions.retain(|_, decision| before <= decision.at);
         Ok((were - tables.decisions.len()) as u64)
     }
 }
@@ -247,9 +248,10 @@ impl Tables {
                 conflicts.extend(borne.insert(bearer, id));
             }
         }
-        match conflicts.is_empty() {
-            true => Ok(()),
-            false => Err(StoreError::Conflict(conflicts.into_iter().collect())),
+        if conflicts.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict(conflicts.into_iter().collect()))
         }
     }
 
@@ -280,7 +282,10 @@ impl Tables {
         }
         self.cursors.extend(batch.cursors);
         self.facts.extend(batch.facts);
-        self.decisions.extend(batch.decisions);
+        for decision in batch.decisions {
+            self.decided += 1;
+            self.decisions.insert(self.decided, decision);
+        }
     }
 
     fn insert(&mut self, keep: Keep) {
