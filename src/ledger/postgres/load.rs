@@ -138,6 +138,22 @@ pub(super) async fn due(
     read(&from.ask("load due links", &DUE, &[&entities, &moment(now), &limit]).await?)
 }
 
+/// A mapping's links are found by number among all: a ledger has few mappings.
+static WALK: LazyLock<String> = LazyLock::new(|| {
+    select("from truce.link as l where l.entity = $1 and l.id > $2 order by l.id limit $3")
+});
+
+pub(super) async fn walk(
+    from: &Line,
+    entity: Entity,
+    after: Option<LinkId>,
+    limit: usize,
+) -> Result<Vec<Kept>, LedgerError> {
+    let after = after.map_or(0, |link| link.0.cast_signed());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    read(&from.ask(DOING, &WALK, &[&integer(entity.0)?, &after, &limit]).await?)
+}
+
 fn borne(kept: &Kept, side: Side) -> Option<(Entity, RecordId)> {
     kept.link.record(side).map(|record| (kept.link.entity, record.clone()))
 }

@@ -97,6 +97,15 @@ impl Ledger for PostgresLedger {
         load::links(&self.loads, ids).await
     }
 
+    async fn walk(
+        &self,
+        entity: Entity,
+        after: Option<LinkId>,
+        limit: usize,
+    ) -> Result<Vec<Kept>, LedgerError> {
+        load::walk(&self.loads, entity, after, limit).await
+    }
+
     async fn due(
         &self,
         entities: &[Entity],
