@@ -23,10 +23,13 @@ impl Link {
     /// Notes that `write` is about to be tried; to be kept before it is tried (rule 1).
     ///
     /// Without the note, a write whose answer was lost would come back looking like somebody's
-    /// edit. A lost opt-in that an opt-out overtakes is given up on here.
-    pub fn send(&mut self, write: Write, now: Timestamp, tick: Position) {
+    /// edit. A lost opt-in that an opt-out overtakes is given up on here. The write is returned
+    /// with the stamp that is its own: no two writes of a link bear the same.
+    pub fn send(&mut self, mut write: Write, now: Timestamp, tick: Position) -> Write {
         let side = write.side;
-        self.sequence = self.sequence.max(write.stamp.sequence);
+        self.sequence += 1;
+        write.stamp.sequence = self.sequence;
+        let kept = write.clone();
         let overtaken = |sent: &Sent| sent.write.lane == write.lane;
         let given_up: Vec<Sent> = self.sent[side].extract_if(.., |sent| overtaken(sent)).collect();
         for sent in given_up {
@@ -37,6 +40,7 @@ impl Link {
             self.seen[side].record = Some(key.clone());
         }
         self.sent[side].push(Sent { write, at: now, tick, xid: None, answer: Answer::Pending });
+        kept
     }
 
     /// Notes the key that was drawn for the record that a kept write makes.

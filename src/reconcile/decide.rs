@@ -231,7 +231,7 @@ impl Link {
         })
     }
 
-    /// The write that makes `change`, with the next stamp.
+    /// The write that makes `change`; its stamp is its own once it is sent.
     pub(super) fn write(
         &self,
         to: (Side, Lane),
