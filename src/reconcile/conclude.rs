@@ -91,7 +91,10 @@ impl Link {
                 self.take_in(side, found, policy);
             }
             Outcome::Gone(found) => self.take_in(side, found, policy),
-            Outcome::Found(found) => concluded.found = found,
+            Outcome::Found(found) => {
+                self.count_stale(side, now);
+                concluded.found = found;
+            }
             Outcome::Refused(refusal) => concluded.collided = self.refuse(&sent, refusal, now),
             Outcome::Later(delay) => concluded.again_in = Some(delay),
             Outcome::Lost => self.lose(sent, now),
@@ -127,18 +130,14 @@ impl Link {
         }
     }
 
-    /// Lets go of CRM writes that can no longer land and were never seen to have landed.
+    /// Lets go of a CRM's lost creates that can no longer land: nothing is there to be read. Other
+    /// lost writes are let go by the read that comes after their limit.
     pub fn expire(&mut self, policy: &Policy, now: Timestamp) {
         let limit = policy.write_limit + policy.late_commit;
-        let dead = |sent: &Sent| {
-            matches!(sent.answer, Answer::Lost(_)) && super::observe::passed(sent.at, limit, now)
-        };
-        let read_since = self.seen.crm.asked;
         self.sent.crm.retain(|sent| {
             let creates = matches!(sent.write.target, Target::New { .. });
-            let read = read_since
-                .is_some_and(|asked| super::observe::passed(sent.at, policy.write_limit, asked));
-            !(dead(sent) && (creates || read))
+            let lost = matches!(sent.answer, Answer::Lost(_));
+            !(creates && lost && super::observe::passed(sent.at, limit, now))
         });
     }
 

@@ -168,6 +168,12 @@ impl World {
         self.epochs.campaign += 1;
     }
 
+    /// The agent's sessions ended: what it had not committed is rolled back.
+    pub(crate) fn abort_sessions(&mut self) {
+        let open: BTreeSet<u64> = self.campaign.open.iter().map(|open| open.xid).collect();
+        self.campaign.active.retain(|xid| open.contains(xid));
+    }
+
     pub(crate) fn campaign_held(
         &self,
         entity: Entity,

@@ -18,8 +18,8 @@ use crate::world::{CrmFeed, Shared, World, lock};
 #[derive(Clone, Default)]
 pub(crate) struct Crm {
     pub records: BTreeMap<(Entity, RecordId), Record>,
-    /// Every version, for a feed that tells all.
-    pub history: Vec<(Entity, RecordId, Record)>,
+    /// Every version with the tick and the time at which it came, for a feed that tells all.
+    pub history: Vec<(Entity, RecordId, Record, (u64, Timestamp))>,
     pub next_id: u64,
     /// How far its clock is ahead of ours, in seconds.
     pub ahead: i64,
@@ -55,7 +55,8 @@ impl World {
 
     /// Puts a record as it is from now on.
     pub(crate) fn put(&mut self, entity: Entity, id: &RecordId, record: Record) {
-        self.crm.history.push((entity, id.clone(), record.clone()));
+        let came = (self.tick(), self.now());
+        self.crm.history.push((entity, id.clone(), record.clone(), came));
         self.crm.records.insert((entity, id.clone()), record);
     }
 
@@ -210,8 +211,13 @@ impl World {
         field: truce::reconcile::Field,
         value: &Value,
     ) -> bool {
-        let of = |(e, i, _): &&(Entity, RecordId, Record)| *e == entity && i == id;
-        self.crm.history.iter().filter(of).any(|(.., record)| record.row.get(&field) == Some(value))
+        let of =
+            |(e, i, ..): &&(Entity, RecordId, Record, (u64, Timestamp))| *e == entity && i == id;
+        self.crm
+            .history
+            .iter()
+            .filter(of)
+            .any(|(_, _, record, _)| record.row.get(&field) == Some(value))
     }
 
     /// Everything that a restore touches has a break in its story.
@@ -308,7 +314,7 @@ impl Feed for CrmPeer {
         world.crm_passes_time();
         let feed = world.kind.feed;
         Ok(match feed {
-            CrmFeed::Complete => world.all_versions(after, at),
+            CrmFeed::Complete => world.all_versions(after),
             CrmFeed::Latest => world.latest_states(after, at),
         })
     }
@@ -319,28 +325,25 @@ impl Feed for CrmPeer {
 }
 
 impl World {
-    fn all_versions(&mut self, after: &Cursor, at: (Position, Timestamp)) -> Page {
-        let same_life = after.0["epoch"].as_u64() == Some(u64::from(self.epochs.crm));
+    /// Each version as of the moment it came: as if it had been asked for just then.
+    fn all_versions(&mut self, after: &Cursor) -> Page {
+        let epoch = self.epochs.crm;
+        let same_life = after.0["epoch"].as_u64() == Some(u64::from(epoch));
         let from = if same_life {
             usize::try_from(after.0["at"].as_u64().unwrap_or(0)).unwrap()
         } else {
             0
         };
         let to = self.crm.history.len().min(from + 1 + self.rng.below(5));
-        let observations = (self.crm.history[from..to].iter().zip(1..))
-            .map(|((entity, id, record), minor)| {
-                let at = (Position { minor, ..at.0 }, at.1);
+        let observations = (self.crm.history[from..to].iter())
+            .map(|(entity, id, record, (tick, time))| {
+                let at = (Position { epoch, major: *tick, minor: 0 }, *time);
                 self.sight(at, *entity, id, Some(record))
             })
             .collect();
-        let cursor = Cursor(serde_json::json!({ "epoch": self.epochs.crm, "at": to }));
-        Page {
-            observations,
-            cursor,
-            more: to < self.crm.history.len(),
-            skew: None,
-            compare: Vec::new(),
-        }
+        let cursor = Cursor(serde_json::json!({ "epoch": epoch, "at": to }));
+        let more = to < self.crm.history.len();
+        Page { observations, cursor, more, skew: None, compare: Vec::new() }
     }
 
     fn latest_states(&mut self, after: &Cursor, at: (Position, Timestamp)) -> Page {

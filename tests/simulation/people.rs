@@ -153,7 +153,7 @@ impl World {
         let key = self.draw_key();
         let row = self.new_row(Side::Campaign, entity);
         self.tell(|| format!("campaign: person creates {key} {row:?}"));
-        for (field, value) in &row {
+        for (field, value) in row.iter().filter(|(_, value)| !value.is_null()) {
             self.word(Side::Campaign, entity, &key, *field, value.clone());
         }
         let xid = self.begin();
@@ -166,7 +166,7 @@ impl World {
         let row = self.new_row(Side::Crm, entity);
         let modified = self.crm_second();
         self.tell(|| format!("crm: person creates {id} {row:?}"));
-        for (field, value) in &row {
+        for (field, value) in row.iter().filter(|(_, value)| !value.is_null()) {
             self.word(Side::Crm, entity, &id, *field, value.clone());
         }
         self.put(entity, &id, Record { row, modified, stamp: None, claims: None, gone: None });

@@ -1,6 +1,6 @@
 //! A world from its beginning to its end: people, the agent's steps, troubles, quiet, checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
@@ -57,6 +57,8 @@ struct Run {
     plans: Plans,
     /// Pages that were read and not taken in yet.
     in_flight: Sides<Option<Page>>,
+    /// CRM records whose sighting said nothing, to be read again.
+    deaf: BTreeSet<(Entity, RecordId)>,
     backups: Vec<Backup>,
 }
 
@@ -83,6 +85,7 @@ pub(crate) fn run(seed: u64, kind: Kind) -> Result<[u64; 6], String> {
         ledger: MemoryLedger::new(),
         plans: plans(kind, rules),
         in_flight: Sides::default(),
+        deaf: BTreeSet::new(),
         backups: Vec::new(),
     };
     run.scan_everything();
@@ -133,14 +136,26 @@ impl Run {
         let mut world = lock(&self.world);
         world.crashes += 1;
         world.tell(|| "agent: crashes".to_owned());
+        world.abort_sessions();
         world.leading_since = world.tick();
         self.in_flight = Sides::default();
+    }
+
+    /// Reads again what was seen while a write of it was under way. A feed of the latest states
+    /// tells it again by itself.
+    fn read_deaf(&mut self) {
+        for (entity, record) in std::mem::take(&mut self.deaf) {
+            self.read(entity, Side::Crm, &[record]);
+        }
     }
 
     /// Reads a page, which may be taken in much later.
     fn fetch(&mut self, side: Side) {
         if self.in_flight[side].is_some() {
             return;
+        }
+        if side == Side::Crm {
+            self.read_deaf();
         }
         let cursor = drive(self.ledger.cursor(side.name()), usize::MAX - 1).unwrap().unwrap();
         let mut ticks = Ticks::new(&self.clock, 0, side);
@@ -175,7 +190,11 @@ impl Run {
     ) {
         let desk =
             Desk { ledger: &self.ledger, clock: &self.clock, plans: &self.plans, account: 0 };
-        drive(absorb(&desk, side, seen, cursors), usize::MAX - 1).unwrap().unwrap();
+        let absorbed = drive(absorb(&desk, side, seen, cursors), usize::MAX - 1).unwrap().unwrap();
+        for record in absorbed.deaf {
+            let of = seen.iter().filter(|seen| seen.record == record);
+            self.deaf.extend(of.map(|seen| (seen.entity, record.clone())));
+        }
     }
 
     /// One round of settling, delivering and reading; false where nothing was due.
