@@ -16,7 +16,7 @@ use super::working::{Bench, keys};
 
 /// Due links with all that deciding them takes.
 #[derive(Debug, Default)]
-pub struct Prepared {
+pub(super) struct Prepared {
     /// All loaded links.
     pub bench: Bench,
     /// The due ones, in the order of their urgency.
@@ -27,7 +27,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Loads due links and what they need.
-    pub async fn load<L: Ledger>(
+    pub(super) async fn load<L: Ledger>(
         ledger: &L,
         plans: &Plans,
         now: jiff::Timestamp,
@@ -151,7 +151,7 @@ impl Prepared {
     }
 
     /// The counterpart of a link that stands alone.
-    pub fn counterpart(&self, link: &Link) -> Option<Matched> {
+    pub(super) fn counterpart(&self, link: &Link) -> Option<Matched> {
         let side = alone(link)?;
         let candidates = self.candidates.get(&link.id).into_iter().flatten();
         let candidates: Vec<&Link> = candidates
@@ -162,7 +162,7 @@ impl Prepared {
     }
 
     /// The records of the links that a link's fields refer to.
-    pub fn parents(&self, link: &Link) -> BTreeMap<LinkId, Sides<Option<RecordId>>> {
+    pub(super) fn parents(&self, link: &Link) -> BTreeMap<LinkId, Sides<Option<RecordId>>> {
         let records = |link: &Link| {
             Sides::of(|side| {
                 let here = link.seen[side].bond == Bond::Here;
@@ -175,7 +175,7 @@ impl Prepared {
 }
 
 /// The side on which a live link stands alone, where the other never had a record nor is given one.
-pub fn alone(link: &Link) -> Option<Side> {
+pub(super) fn alone(link: &Link) -> Option<Side> {
     if link.state != LinkState::Live {
         return None;
     }
@@ -188,7 +188,7 @@ pub fn alone(link: &Link) -> Option<Side> {
 }
 
 /// The records that own unique values which this link was refused.
-pub fn owners(link: &Link) -> impl Iterator<Item = (Side, Field, &RecordId)> {
+pub(super) fn owners(link: &Link) -> impl Iterator<Item = (Side, Field, &RecordId)> {
     link.blocks.iter().filter_map(|block| match &block.reason {
         BlockReason::Refused { refusal, .. } => match &refusal.kind {
             RefusalKind::Unique(Some(owner)) => Some((block.side, block.field?, owner)),

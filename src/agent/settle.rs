@@ -353,7 +353,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
     fn send(&mut self, prepared: &mut Prepared, id: LinkId, write: Write) {
         let ticks = Ticks::new(self.desk.clock, self.desk.account, write.side);
         if let Some(piece) = prepared.bench.pieces.get_mut(&id) {
-            piece.link.send(write.clone(), self.now, ticks.position());
+            let write = piece.link.send(write, self.now, ticks.position());
             piece.due_at(later(self.now, PENDING_LOOK), write.lane);
             self.settled.writes.push(write);
         }

@@ -197,11 +197,14 @@ impl Piece {
 /// alone the Campaign key that it has, or that its external id names.
 pub fn keys(link: &Link, policy: &Policy) -> Sides<BTreeSet<String>> {
     let mut keys: Sides<BTreeSet<String>> = Sides::default();
-    if link.state != LinkState::Live {
+    if link.state == LinkState::Tombstone {
         return keys;
     }
     for side in Side::BOTH {
         keys[side].extend(match_key(link, side, policy).map(|key| format!("m:{key}")));
+    }
+    if link.state != LinkState::Live {
+        return keys;
     }
     if link.seen.crm.bond == Bond::Never
         && let Some(record) = link.record(Side::Campaign)

@@ -9,6 +9,7 @@ use crate::reconcile::absence::{decide_absent, decide_create};
 use crate::reconcile::consent::decide_consent;
 use crate::reconcile::fields::decide_fields;
 use crate::reconcile::link::BlockReason;
+use crate::reconcile::observe::passed;
 use crate::reconcile::{
     Answer, Bond, Change, Clocks, Expected, Field, Gone, Lane, Link, LinkId, LinkState, Policy,
     RecordId, Row, Side, Sides, Stamp, Target, Value, Write,
@@ -155,7 +156,10 @@ impl Link {
             LinkState::Live | LinkState::Alias(_) => (),
         }
         for side in Side::BOTH {
-            if self.behind(side, moment) || self.unanswered(side) || self.unechoed(side, moment) {
+            if self.behind(side, moment)
+                || self.unanswered(side, policy, moment)
+                || self.unechoed(side, moment)
+            {
                 decision.read[side] = true;
             }
         }
@@ -168,7 +172,11 @@ impl Link {
             return decision;
         }
         if matches!(self.state, LinkState::Alias(_)) {
-            decide_consent(self, policy, moment, &mut decision);
+            // Consent is all that an alias keeps, for as long as both records are there.
+            decision.retire = Side::BOTH.iter().any(|side| self.seen[*side].bond != Bond::Here);
+            if !decision.retire {
+                decide_consent(self, policy, moment, &mut decision);
+            }
             return decision;
         }
         match (&self.seen.campaign.bond, &self.seen.crm.bond) {
@@ -204,13 +212,18 @@ impl Link {
         self.seen[side].bond == Bond::Here && self.seen[side].at.epoch < moment.epochs[side]
     }
 
-    /// Whether a write's answer was lost and the record was not read since.
-    fn unanswered(&self, side: Side) -> bool {
+    /// Whether a write's answer was lost and the record was not read since, or not since it can
+    /// no longer land.
+    fn unanswered(&self, side: Side, policy: &Policy, moment: &Moment) -> bool {
         let seen = &self.seen[side];
+        let limit = policy.write_limit + policy.late_commit;
         side == Side::Crm
             && seen.record.is_some()
             && self.sent[side].iter().any(|sent| match sent.answer {
-                Answer::Lost(since) => seen.asked.is_none_or(|asked| asked <= since),
+                Answer::Lost(since) => seen.asked.is_none_or(|asked| {
+                    let over = passed(sent.at, limit, moment.now);
+                    asked <= since || (over && !passed(sent.at, limit, asked))
+                }),
                 Answer::Pending | Answer::Committed(_) => false,
             })
     }
@@ -218,8 +231,7 @@ impl Link {
     /// Whether a committed write's echo is so late that the record is better read.
     fn unechoed(&self, side: Side, moment: &Moment) -> bool {
         self.sent[side].iter().any(|sent| {
-            matches!(sent.answer, Answer::Committed(_))
-                && super::observe::passed(sent.at, ECHO_WAIT, moment.now)
+            matches!(sent.answer, Answer::Committed(_)) && passed(sent.at, ECHO_WAIT, moment.now)
         })
     }
 
@@ -231,7 +243,7 @@ impl Link {
         })
     }
 
-    /// The write that makes `change`, with the next stamp.
+    /// The write that makes `change`; its stamp is its own once it is sent.
     pub(super) fn write(
         &self,
         to: (Side, Lane),

@@ -42,6 +42,7 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
         })
         .collect();
     if survivor.seen.campaign.bond == Bond::Never && survivor.sent.campaign.is_empty() {
+        loser.state = LinkState::Live;
         loser.seen.crm = survivor.seen.crm.clone();
         loser.sent.crm.clone_from(&survivor.sent.crm);
         loser.given_up.clear();
@@ -67,6 +68,10 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
         {
             survivor.ruled.insert(*field, value.clone());
         }
+    }
+    if loser.seen.campaign.bond != Bond::Here {
+        loser.retire(policy);
+        return Merging::Alias;
     }
     loser.state = LinkState::Alias(survivor.id);
     loser.seen.crm = survivor.seen.crm.clone();

@@ -55,8 +55,8 @@ pub enum Matched {
 /// match key or a claim. What an external id says comes before what values say.
 pub fn find_match(link: &Link, side: Side, candidates: &[&Link]) -> Matched {
     let across = side.other();
-    let others = candidates.iter().filter(|other| other.id != link.id && is_live(other));
-    let others: Vec<&Link> = others.copied().collect();
+    let others = candidates.iter().filter(|other| other.id != link.id);
+    let (others, spoken_for): (Vec<&Link>, Vec<&Link>) = others.partition(|other| is_live(other));
     let alone = |other: &&&Link| here(other, across) && is_alone(other, side);
     let claiming: Vec<LinkId> =
         others.iter().filter(alone).filter(|other| claims(link, other)).map(|o| o.id).collect();
@@ -71,7 +71,9 @@ pub fn find_match(link: &Link, side: Side, candidates: &[&Link]) -> Matched {
     if twins.iter().any(|twin| !twin.sent[across].is_empty()) {
         return Matched::UnderWay;
     }
-    let taken = others.iter().any(|other| here(other, side) && here(other, across));
+    // A record that is left alone, or an alias, is still that person's.
+    let kept = spoken_for.iter().any(|other| here(other, side) || here(other, across));
+    let taken = kept || others.iter().any(|other| here(other, side) && here(other, across));
     let elder = twins.iter().any(|twin| twin.id < link.id);
     match (matching.len(), twins.is_empty(), taken) {
         (1, true, false) => matching.first().map_or(Matched::None, |id| Matched::With(*id)),

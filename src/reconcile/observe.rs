@@ -40,15 +40,15 @@ impl Link {
         self.remember(side, seen, policy);
         self.resolve_given_up(side, seen, policy);
         self.agree(policy, moment(seen));
-        let same = before.bond == self.seen[side].bond
+        let same = before.at.epoch == self.seen[side].at.epoch
+            && before.bond == self.seen[side].bond
             && before.record == self.seen[side].record
             && had_writes == self.sent[side].len()
             && same_values(&before, &self.seen[side]);
         if same {
             return News::Nothing;
         }
-        self.blocks
-            .retain(|block| block.side != side || !matches!(block.reason, BlockReason::Stale(_)));
+        self.blocks.retain(|block| !matches!(block.reason, BlockReason::Stale(_)));
         News::Changed
     }
 
@@ -313,7 +313,7 @@ fn fate(sent: &Sent, seen: &Observation, policy: &Policy) -> Fate {
 
 /// A stamp proves that a write landed; its absence proves nothing (rule 1).
 fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) -> Fate {
-    let expired = passed(sent.at, policy.write_limit, asked);
+    let expired = passed(sent.at, policy.write_limit + policy.late_commit, asked);
     let (row, gone) = match &sent.write.change {
         Change::Set(row) => (Some(row), false),
         Change::Delete => (None, seen.row().is_none()),
