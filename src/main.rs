@@ -1,3 +1,7 @@
 //! The `truce` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    truce::cli::main()
+}

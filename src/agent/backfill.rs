@@ -165,7 +165,7 @@ where
         mut scan: S,
         generation: u64,
     ) -> Result<(), AgentError> {
-        let name = format!("scan/{}/{side}", plan.name);
+        let name = scan_cursor(plan, side);
         let kept = self.shared.ledger.cursor(&name).await?;
         let mut progress = Progress::of(&kept, generation);
         let mut told = tokio::time::Instant::now();
@@ -336,6 +336,16 @@ pub async fn compared<L: Ledger>(ledger: &L, plan: &Plan) -> Result<Compared, Ag
         generation: fact["generation"].as_u64().unwrap_or(0),
         woken: fact["woken"].as_bool().unwrap_or(false),
     })
+}
+
+fn scan_cursor(plan: &Plan, side: Side) -> String {
+    format!("scan/{}/{side}", plan.name)
+}
+
+/// How many records of a side the last scan has read.
+pub async fn scanned<L: Ledger>(ledger: &L, plan: &Plan, side: Side) -> Result<u64, AgentError> {
+    let cursor = ledger.cursor(&scan_cursor(plan, side)).await?;
+    Ok(cursor.0["count"].as_u64().unwrap_or(0))
 }
 
 /// Whether a mapping and those it refers to were scanned to their ends.

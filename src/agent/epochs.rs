@@ -4,17 +4,20 @@
 //! (restored, cloned, refreshed from a sandbox), that side begins a new epoch: its bases are void,
 //! its mappings are compared, and creates and deletes wait until a person releases them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::ledger::{Batch, Ledger};
+use crate::peer::Cursor;
+use crate::reconcile::Entity;
 
 use super::AgentError;
 use super::error::unless_conflict;
 use super::plan::{Plan, Plans};
+use super::run::{CAMPAIGN_FEED, crm_feed};
 
 /// What identifies a side: each of its names with its value.
 pub type Identity = BTreeMap<String, String>;
@@ -37,6 +40,8 @@ pub struct Answering {
     pub campaign: Identity,
     /// The organisation of each account, by the account's name in the config.
     pub crms: Vec<(Arc<str>, Identity)>,
+    /// The ledger's epoch, and why it has just begun, where it has.
+    pub ledger: (u32, Option<String>),
     /// Why Campaign's log cannot be followed from where the ledger stands, where that is so.
     pub gap: Option<String>,
 }
@@ -44,9 +49,9 @@ pub struct Answering {
 /// Something that is not as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Another system answers.
+    /// Another system answers: creates and deletes wait for a person.
     NewEpoch {
-        /// Which: `campaign`, or the account's name.
+        /// Which: `campaign`, or `crm/` and the account's name.
         side: String,
         /// What of it.
         what: String,
@@ -55,7 +60,7 @@ pub enum Turn {
         /// What it is.
         is: String,
     },
-    /// Campaign's log has a gap for us.
+    /// Campaign's log has a gap for us, or the ledger is an older one: everything is compared.
     Gap(String),
 }
 
@@ -68,71 +73,71 @@ pub async fn compare<L: Ledger>(
 ) -> Result<(Epochs, Vec<Turn>), AgentError> {
     let mut batch = Batch::new(now);
     let mut turns = Vec::new();
-    let campaign =
-        enter(ledger, "campaign", &answering.campaign, &mut (&mut batch, &mut turns)).await?;
-    let mut touched: Vec<&Plan> = Vec::new();
-    if !turns.is_empty() {
-        touched.extend(plans.values());
+    let mut anew: BTreeSet<Entity> = BTreeSet::new();
+    let (campaign, turn) = enter(ledger, "campaign", &answering.campaign, &mut batch).await?;
+    if turn.is_some() || answering.gap.is_some() {
+        batch.cursors.insert(CAMPAIGN_FEED.to_owned(), Cursor::start());
     }
+    if turn.is_some() {
+        anew.extend(plans.keys());
+    }
+    turns.extend(turn);
     let mut crms = Vec::new();
     for (account, (name, identity)) in answering.crms.iter().enumerate() {
-        let before = turns.len();
-        let side = format!("crm/{name}");
-        crms.push(enter(ledger, &side, identity, &mut (&mut batch, &mut turns)).await?);
-        if before < turns.len() {
-            touched.extend(plans.values().filter(|plan| plan.account == account));
+        let (epoch, turn) = enter(ledger, &format!("crm/{name}"), identity, &mut batch).await?;
+        crms.push(epoch);
+        if turn.is_some() {
+            for plan in plans.values().filter(|plan| plan.account == account) {
+                batch.cursors.insert(crm_feed(name, &plan.name), Cursor::start());
+                anew.insert(plan.policy.entity);
+            }
+        }
+        turns.extend(turn);
+    }
+    let (epoch, because) = &answering.ledger;
+    let gaps = answering.gap.iter().chain(because).cloned().map(Turn::Gap);
+    turns.extend(gaps);
+    let everything = answering.gap.is_some() || because.is_some();
+    for (entity, plan) in plans {
+        let new_epoch = anew.contains(entity);
+        if new_epoch {
+            batch.facts.insert(gate_fact(plan), json!({ "since": now.to_string() }));
+        }
+        if new_epoch || everything {
+            let wanted = wanted_generation(ledger, plan).await? + 1;
+            batch.facts.insert(compare_fact(plan), json!({ "generation": wanted }));
         }
     }
-    let known = ledger.fact(LEDGER_EPOCH).await?;
-    let mut epoch = known.as_ref().map_or(1, epoch_of);
-    for plan in touched {
-        batch.facts.insert(gate_fact(plan), json!({ "since": now.to_string() }));
-    }
-    let mut compared: Vec<&Plan> = Vec::new();
-    if let Some(why) = &answering.gap {
-        // The ledger may have been restored: stamps must not be given twice.
-        epoch += 1;
-        turns.push(Turn::Gap(why.clone()));
-        compared.extend(plans.values());
-    }
-    compared.extend(plans.values().filter(|plan| batch.facts.contains_key(&gate_fact(plan))));
-    for plan in compared {
-        let wanted = wanted_generation(ledger, plan).await? + 1;
-        batch.facts.insert(compare_fact(plan), json!({ "generation": wanted }));
-    }
-    batch.facts.insert(LEDGER_EPOCH.to_owned(), json!({ "epoch": epoch }));
-    if let Err(error) = ledger.store(batch).await {
+    if !batch.is_empty()
+        && let Err(error) = ledger.store(batch).await
+    {
         unless_conflict(error)?;
     }
-    Ok((Epochs { ledger: epoch, campaign, crms }, turns))
+    Ok((Epochs { ledger: *epoch, campaign, crms }, turns))
 }
-
-const LEDGER_EPOCH: &str = "epoch/ledger";
 
 /// A side's epoch, begun anew where another answers.
 async fn enter<L: Ledger>(
     ledger: &L,
     side: &str,
     identity: &Identity,
-    (batch, turns): &mut (&mut Batch, &mut Vec<Turn>),
-) -> Result<u32, AgentError> {
+    batch: &mut Batch,
+) -> Result<(u32, Option<Turn>), AgentError> {
     let name = format!("epoch/{side}");
     let known = ledger.fact(&name).await?;
-    let mut epoch = known.as_ref().map_or(1, epoch_of);
+    let epoch = known.as_ref().map_or(1, epoch_of);
     let before = |what: &str| known.as_ref().and_then(|known| known["identity"][what].as_str());
-    let changed = identity.iter().find_map(|(what, is)| {
-        let was = before(what)?;
-        (was != is).then(|| (what.clone(), was.to_owned(), is.clone()))
+    let turn = identity.iter().find_map(|(what, is)| {
+        let was = before(what).filter(|was| was != is)?;
+        let (side, what, was) = (side.to_owned(), what.clone(), was.to_owned());
+        Some(Turn::NewEpoch { side, what, was, is: is.clone() })
     });
-    if let Some((what, was, is)) = changed {
-        epoch += 1;
-        turns.push(Turn::NewEpoch { side: side.to_owned(), what, was, is });
-    }
+    let epoch = epoch + u32::from(turn.is_some());
     let fact = json!({ "epoch": epoch, "identity": identity });
     if known.as_ref() != Some(&fact) {
         batch.facts.insert(name, fact);
     }
-    Ok(epoch)
+    Ok((epoch, turn))
 }
 
 fn epoch_of(fact: &Json) -> u32 {
@@ -181,7 +186,8 @@ mod tests {
 
     fn answering(campaign: &str, org: &str, gap: Option<&str>) -> Answering {
         let crms = vec![("sales".into(), identity(org))];
-        Answering { campaign: identity(campaign), crms, gap: gap.map(str::to_owned) }
+        let ledger = (1, None);
+        Answering { campaign: identity(campaign), crms, ledger, gap: gap.map(str::to_owned) }
     }
 
     async fn start(ledger: &MemoryLedger, answering: &Answering) -> (Epochs, usize) {
@@ -199,6 +205,6 @@ mod tests {
         assert_eq!(start(&ledger, &answering("1", "a", None)).await, (epochs(1, 1, 1), 0));
         assert_eq!(start(&ledger, &answering("2", "a", None)).await, (epochs(1, 2, 1), 1));
         assert_eq!(start(&ledger, &answering("2", "b", None)).await, (epochs(1, 2, 2), 1));
-        assert_eq!(start(&ledger, &answering("2", "b", Some("slot"))).await, (epochs(2, 2, 2), 1));
+        assert_eq!(start(&ledger, &answering("2", "b", Some("slot"))).await, (epochs(1, 2, 2), 1));
     }
 }

@@ -10,10 +10,12 @@ pub mod backfill;
 pub mod clock;
 pub mod deliver;
 pub mod epochs;
+pub mod held;
 pub mod http;
 pub mod plan;
 pub mod run;
 pub mod settle;
+pub mod status;
 pub mod time;
 pub mod working;
 

@@ -1,1 +1,142 @@
-//! The door: commands.
+//! The `truce` command: arguments in, exit codes out. The only place that names concrete peers.
+
+mod check;
+mod failure;
+mod finding;
+mod held;
+mod lead;
+mod mapped;
+mod peers;
+mod places;
+mod run;
+mod schemas;
+mod setup;
+mod signals;
+mod simulate;
+mod status;
+mod visit;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use failure::Said;
+
+/// Keeps the records of an Adobe Campaign Classic database and of a CRM in agreement, both ways
+#[derive(Debug, Parser)]
+#[command(
+    name = "truce",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Exit codes: 0 done, 1 the world is not as it must be, 2 unusable arguments or config file.
+
+Examples:
+  truce check --config truce.toml
+  truce setup --config truce.toml
+  truce run --config truce.toml"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent; SIGTERM lets what is under way come to its end
+    #[command(after_help = "\
+Endpoints (agent.listen): /metrics, /livez, /readyz. A second agent with the same config stands by
+and takes over.
+
+Examples:
+  truce run --config /etc/truce/truce.toml
+  TRUCE_LOG=info,truce::campaign=debug truce run --config truce.toml")]
+    Run(ConfigFile),
+    /// Say everything that would keep the agent from running, with what mends it
+    #[command(after_help = "\
+Examples:
+  truce check --config truce.toml
+  truce check --config truce.toml --json")]
+    Check(check::Options),
+    /// Make replica identity, publication, slot and ledger; or print the SQL, or take it all away
+    #[command(after_help = "\
+Examples:
+  truce setup --config truce.toml --print > setup.sql
+  truce setup --config truce.toml
+  truce setup --config truce.toml --undo --yes")]
+    Setup(setup::Options),
+    /// Say where everything stands: mappings, feeds, scans, what is due and what is held
+    #[command(after_help = "\
+Examples:
+  truce status --config truce.toml
+  truce status --config truce.toml --json")]
+    Status(status::Options),
+    /// What waits for a person: list it, try it again, or let it go
+    #[command(subcommand)]
+    Held(held::Held),
+    /// A simulated CRM
+    #[command(subcommand)]
+    Simulate(simulate::Simulate),
+    /// About the config file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the JSON Schema of the config file
+    #[command(after_help = "Example:\n  truce config schema > truce.schema.json")]
+    Schema,
+}
+
+/// Which config.
+#[derive(Clone, Debug, clap::Args)]
+struct ConfigFile {
+    /// The config file
+    #[arg(long, value_name = "FILE", env = "TRUCE_CONFIG")]
+    config: PathBuf,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(&anyhow::Error::new(error).context("no runtime")),
+    };
+    let outcome = runtime.block_on(carry_out(arguments.command));
+    // Nothing of what is left is waited for: it was either ended in order or given up.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => end(&error),
+    }
+}
+
+async fn carry_out(command: Command) -> Result<()> {
+    match command {
+        Command::Run(ConfigFile { config }) => Box::pin(run::run(&config)).await,
+        Command::Check(options) => Box::pin(check::check(options)).await,
+        Command::Setup(options) => Box::pin(setup::setup(options)).await,
+        Command::Status(options) => Box::pin(status::status(options)).await,
+        Command::Held(what) => Box::pin(held::held(what)).await,
+        Command::Simulate(what) => Box::pin(simulate::simulate(what)).await,
+        Command::Config(ConfigCommand::Schema) => {
+            let schema = serde_json::to_string_pretty(&crate::config::schema())?;
+            Ok(writeln!(std::io::stdout(), "{schema}")?)
+        }
+    }
+}
+
+fn end(error: &anyhow::Error) -> ExitCode {
+    let mut told = String::new();
+    if !error.is::<Said>() {
+        told = failure::told(error);
+    }
+    // A closed standard error takes nothing away from the exit code.
+    drop(std::io::stderr().write_all(told.as_bytes()));
+    ExitCode::from(failure::code(error))
+}

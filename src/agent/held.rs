@@ -1,0 +1,203 @@
+//! What waits for a person, and the ways out of it.
+//!
+//! Each changes links in the ledger as any other step does, by their versions, so it may be done
+//! beside a running agent, which then finds them due.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+use crate::ledger::{Batch, HeldFilter, HeldLink, HeldPage, Ledger};
+use crate::reconcile::brake::Brake;
+use crate::reconcile::link::{Block, BlockReason};
+use crate::reconcile::{Lane, Link, LinkId, RecordId, Side};
+
+use super::AgentError;
+use super::epochs::gate_fact;
+use super::error::unless_conflict;
+use super::plan::{Plan, Plans};
+use super::settle::{brake_fact, write_brake};
+use super::working::Bench;
+
+/// Which of the held.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// By mapping, field, reason.
+    pub filter: HeldFilter,
+    /// Those with a record of this key, on either side.
+    pub key: Option<RecordId>,
+}
+
+/// A way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Forget refusals and what else was learnt, and try again.
+    Retry,
+    /// Let go what the brake, an epoch or the look of a secured column holds; of two records of
+    /// which one is gone, leave the other alone from now on.
+    Release,
+    /// Let this side's value of each field stand.
+    Take(Side),
+}
+
+/// So many held links are taken at once.
+const PAGE: usize = 500;
+
+/// The held links, all of them up to a bound.
+pub async fn list<L: Ledger>(
+    ledger: &L,
+    wanted: &Wanted,
+    limit: usize,
+) -> Result<Vec<HeldLink>, AgentError> {
+    let mut found = Vec::new();
+    let mut after = None;
+    while found.len() < limit {
+        let page = ledger.held(&wanted.filter, HeldPage { after, limit: PAGE }).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.link);
+        found.extend(page.into_iter().filter(|held| wanted.takes(held)));
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+impl Wanted {
+    fn takes(&self, held: &HeldLink) -> bool {
+        let bears = |key: &RecordId| {
+            Side::BOTH.into_iter().any(|side| held.records[side].as_ref() == Some(key))
+        };
+        self.key.as_ref().is_none_or(bears)
+    }
+}
+
+/// Opens a way for each of the held that is wanted; says for how many.
+pub async fn open<L: Ledger>(
+    ledger: &L,
+    plans: &Plans,
+    wanted: &Wanted,
+    way: Way,
+    now: Timestamp,
+) -> Result<usize, AgentError> {
+    let mut opened = 0;
+    let mut after = None;
+    loop {
+        let page = ledger.held(&wanted.filter, HeldPage { after, limit: PAGE }).await?;
+        let Some(last) = page.last().map(|held| held.link) else { return Ok(opened) };
+        let page: Vec<HeldLink> = page.into_iter().filter(|held| wanted.takes(held)).collect();
+        while !open_page(ledger, plans, &page, way, now).await? {}
+        opened += page.len();
+        after = Some(last);
+    }
+}
+
+/// One page; false where a link has changed meanwhile, so that it is taken again.
+async fn open_page<L: Ledger>(
+    ledger: &L,
+    plans: &Plans,
+    page: &[HeldLink],
+    way: Way,
+    now: Timestamp,
+) -> Result<bool, AgentError> {
+    let ids: Vec<LinkId> = page.iter().map(|held| held.link).collect();
+    let mut bench = Bench::default();
+    bench.add(ledger.links(&ids).await?);
+    for held in page {
+        let Some(piece) = bench.pieces.get_mut(&held.link) else { continue };
+        let Some(plan) = plans.get(&held.entity) else { continue };
+        go(&mut piece.link, held, way, plan, now);
+        piece.due_at(now, Lane::Ordinary);
+    }
+    let batch = bench.into_batch(plans, now);
+    if batch.is_empty() {
+        return Ok(true);
+    }
+    match ledger.store(batch).await {
+        Ok(()) => Ok(true),
+        Err(error) => unless_conflict(error).map(|_| false),
+    }
+}
+
+fn go(link: &mut Link, held: &HeldLink, way: Way, plan: &Plan, now: Timestamp) {
+    match way {
+        Way::Retry => {
+            link.blocks.retain(|block| block.reason == BlockReason::Released);
+            link.trail.clear();
+            link.waiting_since = None;
+        }
+        Way::Release => {
+            let reasons: BTreeSet<&str> = held.held.iter().map(|held| &*held.reason).collect();
+            let absent = ["deleted", "deleted_and_changed", "missing", "truncated"];
+            if absent.iter().any(|reason| reasons.contains(reason)) {
+                link.sever(&plan.policy);
+                return;
+            }
+            let let_go = |block: &Block| match block.reason {
+                BlockReason::Stale(_) | BlockReason::Flapping | BlockReason::Braked => false,
+                BlockReason::Refused { .. } | BlockReason::Swapping | BlockReason::Released => true,
+            };
+            link.blocks.retain(let_go);
+            link.trail.clear();
+            if !link.released() {
+                let reason = BlockReason::Released;
+                link.blocks.push(Block { field: None, side: Side::Crm, reason, since: now });
+            }
+        }
+        Way::Take(side) => {
+            for field in held.held.iter().filter_map(|held| held.field) {
+                if let Some(value) = link.seen[side].value(field).cloned() {
+                    link.ruled.insert(field, value);
+                    link.blocks.retain(|block| block.field != Some(field));
+                }
+            }
+        }
+    }
+}
+
+/// Lets a mapping's brake go, and what it held.
+pub async fn release_brake<L: Ledger>(
+    ledger: &L,
+    plans: &Plans,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<usize, AgentError> {
+    let fact = (brake_fact(plan), write_brake(&Brake::default()));
+    store_fact(ledger, fact, now).await?;
+    retry_held(ledger, plans, plan, "braked", now).await
+}
+
+/// Lets creates and deletes of a mapping go after a new epoch.
+pub async fn release_epoch<L: Ledger>(
+    ledger: &L,
+    plans: &Plans,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<usize, AgentError> {
+    store_fact(ledger, (gate_fact(plan), Json::Null), now).await?;
+    retry_held(ledger, plans, plan, "epoch", now).await
+}
+
+async fn retry_held<L: Ledger>(
+    ledger: &L,
+    plans: &Plans,
+    plan: &Plan,
+    reason: &str,
+    now: Timestamp,
+) -> Result<usize, AgentError> {
+    let entity = Some(plan.policy.entity);
+    let filter = HeldFilter { entity, reason: Some(reason.to_owned()), ..HeldFilter::default() };
+    open(ledger, plans, &Wanted { filter, key: None }, Way::Retry, now).await
+}
+
+async fn store_fact<L: Ledger>(
+    ledger: &L,
+    (name, fact): (String, Json),
+    now: Timestamp,
+) -> Result<(), AgentError> {
+    let mut batch = Batch::new(now);
+    batch.facts.insert(name, fact);
+    match ledger.store(batch).await {
+        Ok(()) => Ok(()),
+        Err(error) => unless_conflict(error).map(drop),
+    }
+}

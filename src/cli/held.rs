@@ -1,0 +1,206 @@
+//! `truce held`: what waits for a person, and the ways out.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::agent::held::{self, Wanted, Way};
+use crate::ledger::{HeldFilter, HeldLink};
+use crate::reconcile::Side;
+
+use super::failure::Unusable;
+use super::lead::now;
+use super::visit::Visit;
+
+/// What to do about the held.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Held {
+    /// List what is held, with the reason
+    #[command(after_help = "\
+Examples:
+  truce held list --config truce.toml
+  truce held list --config truce.toml --mapping contacts --reason refused --json")]
+    List(List),
+    /// Try again what was refused or is stuck: for when the cause was mended
+    #[command(after_help = "\
+Examples:
+  truce held retry --config truce.toml --mapping contacts --reason refused
+  truce held retry --config truce.toml --key 4711")]
+    Retry(Choice),
+    /// Let go what the brake, a new epoch or a conflict holds
+    #[command(after_help = "\
+A deletion that is held is released by leaving the record that remains alone from then on.
+
+Examples:
+  truce held release --config truce.toml --brake contacts
+  truce held release --config truce.toml --epoch
+  truce held release --config truce.toml --mapping contacts --reason conflict --take crm
+  truce held release --config truce.toml --reason deleted --key 4711")]
+    Release(Release),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Choice {
+    /// The config file
+    #[arg(long, value_name = "FILE", env = "TRUCE_CONFIG")]
+    config: PathBuf,
+    /// Of this mapping
+    #[arg(long)]
+    mapping: Option<String>,
+    /// For this reason, as `held list` shows it
+    #[arg(long)]
+    reason: Option<String>,
+    /// Of this field
+    #[arg(long, requires = "mapping")]
+    field: Option<String>,
+    /// Of the record with this key, on either side
+    #[arg(long)]
+    key: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    choice: Choice,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// At most so many records
+    #[arg(long, default_value_t = 1000)]
+    limit: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Release {
+    #[command(flatten)]
+    choice: Choice,
+    /// Let the brake of this mapping go, and all that it held
+    #[arg(long, value_name = "MAPPING", conflicts_with_all = ["epoch", "take"])]
+    brake: Option<String>,
+    /// Let creates and deletes go after a new epoch, of `--mapping` or of all
+    #[arg(long, conflicts_with = "take")]
+    epoch: bool,
+    /// Let this side's values stand
+    #[arg(long, value_enum)]
+    take: Option<Taken>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Taken {
+    /// Campaign's
+    Campaign,
+    /// The CRM's
+    Crm,
+}
+
+pub(super) async fn held(what: Held) -> Result<()> {
+    match what {
+        Held::List(list) => print(list).await,
+        Held::Retry(choice) => {
+            let visit = Visit::open(&choice.config).await?;
+            let wanted = wanted(&visit, &choice)?;
+            let opened =
+                held::open(&visit.ledger, &visit.plans, &wanted, Way::Retry, now()).await?;
+            say(opened, "will be tried again")
+        }
+        Held::Release(release) => let_go(release).await,
+    }
+}
+
+async fn let_go(release: Release) -> Result<()> {
+    let choice = &release.choice;
+    let visit = Visit::open(&choice.config).await?;
+    let (ledger, plans) = (&visit.ledger, &visit.plans);
+    if let Some(mapping) = &release.brake {
+        let entity = visit.entity(mapping)?;
+        let plan = &plans[&entity];
+        let opened = held::release_brake(ledger, plans, plan, now()).await?;
+        return say(opened, "released from the brake");
+    }
+    if release.epoch {
+        let only = choice.mapping.as_deref().map(|name| visit.entity(name)).transpose()?;
+        let mut opened = 0;
+        for plan in plans.values().filter(|p| only.is_none_or(|only| p.policy.entity == only)) {
+            opened += held::release_epoch(ledger, plans, plan, now()).await?;
+        }
+        return say(opened, "released after the new epoch");
+    }
+    let named = [&choice.mapping, &choice.reason, &choice.key].iter().any(|part| part.is_some());
+    if !named {
+        let why = "say what to release: --mapping, --reason or --key, --brake or --epoch";
+        return Err(Unusable::new(why).into());
+    }
+    let wanted = wanted(&visit, choice)?;
+    let way = match release.take {
+        None => Way::Release,
+        Some(Taken::Campaign) => Way::Take(Side::Campaign),
+        Some(Taken::Crm) => Way::Take(Side::Crm),
+    };
+    let opened = held::open(ledger, plans, &wanted, way, now()).await?;
+    say(opened, "released")
+}
+
+fn wanted(visit: &Visit, choice: &Choice) -> Result<Wanted> {
+    let entity = choice.mapping.as_deref().map(|name| visit.entity(name)).transpose()?;
+    let field = match (&choice.mapping, &choice.field) {
+        (Some(mapping), Some(field)) => Some(visit.field(mapping, field)?),
+        (_, None) | (None, Some(_)) => None,
+    };
+    let filter = HeldFilter { entity, field, reason: choice.reason.clone(), link: None };
+    Ok(Wanted { filter, key: choice.key.as_deref().map(Into::into) })
+}
+
+async fn print(list: List) -> Result<()> {
+    let visit = Visit::open(&list.choice.config).await?;
+    let wanted = wanted(&visit, &list.choice)?;
+    let found = held::list(&visit.ledger, &wanted, list.limit).await?;
+    let mut out = std::io::stdout().lock();
+    for link in &found {
+        for held in &link.held {
+            let field = held.field.map(|field| visit.field_name(link.entity, field));
+            let mapping = visit.mapping_name(link.entity);
+            if list.json {
+                let line = json!({
+                    "mapping": mapping,
+                    "campaign": record(link, Side::Campaign),
+                    "crm": record(link, Side::Crm),
+                    "field": field,
+                    "reason": held.reason,
+                    "since": held.since.to_string(),
+                    "side": held.detail["side"],
+                    "words": held.detail["words"],
+                });
+                writeln!(out, "{line}")?;
+                continue;
+            }
+            let place = match field {
+                Some(field) => format!("{mapping}.{field}"),
+                None => mapping.to_owned(),
+            };
+            let (campaign, crm) = (record(link, Side::Campaign), record(link, Side::Crm));
+            let words = held.detail["words"].as_str().map(|words| format!("  {words}"));
+            writeln!(
+                out,
+                "{:<28} {:<12} {:<20} {:<22} since {}{}",
+                place,
+                campaign.unwrap_or_else(|| "-".to_owned()),
+                crm.unwrap_or_else(|| "-".to_owned()),
+                held.reason,
+                held.since,
+                words.unwrap_or_default()
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn record(link: &HeldLink, side: Side) -> Option<String> {
+    link.records[side].as_ref().map(ToString::to_string)
+}
+
+fn say(records: usize, what: &str) -> Result<()> {
+    let noun = if records == 1 { "record" } else { "records" };
+    Ok(writeln!(std::io::stdout(), "{records} {noun} {what}")?)
+}

@@ -1,0 +1,338 @@
+//! Leading: the lease of the ledger, the lock in Campaign's database, and the loops under both.
+//!
+//! CRM writes stop when the lease is not renewed; Campaign writes run on the very session that holds
+//! the lock, so who loses the one loses the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+
+use crate::agent::clock::AgentClock;
+use crate::agent::epochs::{self, Answering, Epochs, Identity, Turn};
+use crate::agent::run::{Account, Agent, CAMPAIGN_FEED, Health, told};
+use crate::agent::{AgentError, Plans};
+use crate::campaign::apply::{CampaignWriter, WriteOptions};
+use crate::campaign::capture::{CampaignFeed, FeedOptions};
+use crate::campaign::cursor::LogCursor;
+use crate::campaign::identity::{DatabaseIdentity, LogState};
+use crate::campaign::lead::Leader as Lock;
+use crate::campaign::settings;
+use crate::campaign::table::Tables;
+use crate::config::{Config, Label};
+use crate::crm::salesforce::{Account as Organisation, ObjectFeed, Salesforce};
+use crate::ledger::{Leader, LeaseError, Ledger as _, Life, PostgresLedger};
+use crate::postgres::{ServerUrl, Session, connect};
+use crate::reconcile::Entity;
+
+use super::failure::Unusable;
+use super::finding::{Findings, Level};
+use super::mapped::{self, Mapped, map_all};
+use super::peers::{CampaignDoors, SalesforceDoors, tables};
+use super::places::{Places, holder};
+use super::schemas::Schemas;
+use super::signals::Signals;
+
+type Agents = Agent<PostgresLedger, CampaignDoors, CampaignFeed, SalesforceDoors, ObjectFeed>;
+
+/// How often a standby asks again, at the most.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the session that holds the lock is asked for a sign of life.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+
+/// How much of the log one page may hold in memory, about.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// What would lead.
+pub(super) struct Candidate {
+    pub(super) config: Config,
+    pub(super) places: Places,
+    pub(super) accounts: BTreeMap<Label, Arc<Organisation>>,
+    pub(super) health: Arc<Health>,
+}
+
+impl Candidate {
+    /// From standing by to being told to stop, or to an error.
+    pub(super) async fn live(&self, signals: &mut Signals, led: &mut bool) -> Result<()> {
+        let ledger = PostgresLedger::open(&self.places.ledger)
+            .await
+            .context("the ledger is not ready; `truce setup` makes it")?;
+        let Some(mut lease) = self.claim(signals).await? else { return Ok(()) };
+        let outcome = self.lead(ledger, &mut lease, signals, led).await;
+        if let Err(error) = lease.resign().await {
+            tracing::debug!(error = told(&error), "the lease runs out by itself");
+        }
+        outcome
+    }
+
+    /// Waits for the lease; `None` where we are told to stop first.
+    async fn claim(&self, signals: &mut Signals) -> Result<Option<Leader>> {
+        let lasts = self.config.ledger.lease_seconds.get();
+        // A request of an earlier leader may be under way for this long.
+        let calls = self.config.crms.values().map(|crm| crm.timeout_seconds.get());
+        let grace = calls.max().unwrap_or_default().min(lasts);
+        let mut lease = Leader::new(&self.places.ledger, &holder(), lasts, grace);
+        let mut known = String::new();
+        loop {
+            match lease.claim().await {
+                Ok(term) => {
+                    tracing::info!(term, "this agent leads");
+                    return Ok(Some(lease));
+                }
+                Err(LeaseError::Held { holder, remaining, .. }) => {
+                    self.health.stands_by(&format!("`{holder}` leads"));
+                    if known != holder {
+                        tracing::info!(leader = holder, "standing by");
+                        known = holder;
+                    }
+                    let delay = remaining.clamp(Duration::from_millis(100), ASK_EVERY);
+                    tokio::select! {
+                        () = signals.stop() => return Ok(None),
+                        () = tokio::time::sleep(delay) => (),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn lead(
+        &self,
+        ledger: PostgresLedger,
+        lease: &mut Leader,
+        signals: &mut Signals,
+        led: &mut bool,
+    ) -> Result<()> {
+        let term = lease.term();
+        ledger.lead(term);
+        let ledger = Arc::new(ledger);
+        let every = self.config.ledger.lease_seconds.get() / 4;
+        let ready = tokio::select! {
+            () = signals.stop() => return Ok(()),
+            ready = self.prepare(&ledger, term) => ready?,
+            error = renew(lease, every) => return Err(error.into()),
+        };
+        *led = true;
+        let campaign = Arc::clone(&ready.campaign);
+        let lost = async {
+            tokio::select! {
+                error = renew(lease, every) => error,
+                error = check(&campaign) => error,
+            }
+        };
+        Ok(ready.run(signals.stop(), lost).await?)
+    }
+
+    /// Makes everything ready for the loops.
+    async fn prepare(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<Agents> {
+        let schema = self.config.campaign.schema.as_str();
+        let url = &self.places.campaign;
+        let session = connect(url, &settings(schema)).await.context("campaign.url")?;
+        let catalog = ledger.catalog(&mapped::names(&self.config)).await?;
+        let schemas = Schemas::read(&self.config, &session, &self.accounts).await?;
+        let mut findings = Findings::default();
+        let mapped = map_all(&self.config, &catalog, &schemas, &mut findings);
+        refuse(&findings)?;
+        let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
+        let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
+        let plans: Plans = mapped.iter().map(plan).collect();
+        let epochs = self.epochs(ledger, &session, &plans).await?;
+        session.close().await;
+        let writer = self.writer(&tables).await?;
+        let campaign = Arc::new(CampaignDoors {
+            url: url.clone(),
+            schema: schema.into(),
+            tables: tables.clone(),
+            writer,
+        });
+        Ok(Agent {
+            ledger: Arc::clone(ledger),
+            clock: Arc::new(AgentClock::new(term, epochs)),
+            health: Arc::clone(&self.health),
+            plans: Arc::new(plans),
+            campaign,
+            campaign_feed: CampaignFeed::new(self.feed_options(), tables),
+            accounts: self.crm_accounts(&mapped).await?,
+            drain: self.config.agent.drain_seconds.get(),
+        })
+    }
+
+    /// The epochs, after who answers was compared with who did.
+    async fn epochs(
+        &self,
+        ledger: &PostgresLedger,
+        session: &Session,
+        plans: &Plans,
+    ) -> Result<Epochs> {
+        let campaign = &self.config.campaign;
+        let database = DatabaseIdentity::read(session, campaign.schema.as_str()).await?;
+        let life = Life::new(&self.places.ledger).check(None).await?;
+        let mut crms = Vec::new();
+        for (name, account) in &self.accounts {
+            let id = account.organisation().await.with_context(|| format!("crm.{name}"))?;
+            let identity = Identity::from([("the organisation's id".to_owned(), id)]);
+            crms.push((name.as_str().into(), identity));
+        }
+        let cursor = LogCursor::read(&ledger.cursor(CAMPAIGN_FEED).await?).ok().flatten();
+        let mut gap = None;
+        if let Some(cursor) = cursor {
+            let log = LogState::read(session, campaign.slot.as_str()).await?;
+            let lost = log.lost(cursor.end, cursor.database.timeline, &database);
+            gap = lost.err().map(|error| told(&error));
+        }
+        let answering = Answering {
+            campaign: identity(&database),
+            crms,
+            ledger: (life.epoch, life.because),
+            gap,
+        };
+        let (epochs, turns) = epochs::compare(ledger, &answering, plans, now()).await?;
+        turns.iter().for_each(say);
+        Ok(epochs)
+    }
+
+    /// The writer, on the session that holds the lock.
+    async fn writer(&self, tables: &Tables) -> Result<CampaignWriter> {
+        let campaign = &self.config.campaign;
+        let timeout = campaign.statement_timeout_seconds.get();
+        let (schema, slot) = (campaign.schema.as_str(), campaign.slot.as_str());
+        let lock = loop {
+            let url = &self.places.campaign;
+            match Lock::try_lead(url, schema, slot, timeout).await? {
+                Some(lock) => break lock,
+                // Its leader has lost the lease; its session ends when the server has noticed.
+                None => tokio::time::sleep(ASK_EVERY).await,
+            }
+        };
+        let mut functions = BTreeMap::new();
+        for (entity, table) in tables {
+            let known =
+                self.config.mappings.iter().find(|(name, _)| *name.as_str() == *table.mapping.name);
+            if let Some(function) = known.and_then(|(_, mapping)| mapping.id_function.as_ref()) {
+                functions.insert(*entity, function.to_string());
+            }
+        }
+        let options = WriteOptions {
+            rows: campaign.write_rows.size(),
+            lock_timeout: Duration::from_millis(u64::from(campaign.lock_timeout_ms.get())),
+        };
+        Ok(CampaignWriter::new(lock, tables.clone(), &functions, options).await?)
+    }
+
+    fn feed_options(&self) -> FeedOptions {
+        let campaign = &self.config.campaign;
+        FeedOptions {
+            url: self.places.campaign.clone(),
+            schema: campaign.schema.as_str().into(),
+            slot: campaign.slot.as_str().into(),
+            publication: campaign.publication.as_str().into(),
+            rows: campaign.change_rows.size(),
+            bytes: PAGE_BYTES,
+            idle: campaign.save_seconds.get(),
+            idle_bytes: u64::from(campaign.save_megabytes.get()) << 20,
+        }
+    }
+
+    async fn crm_accounts(
+        &self,
+        mapped: &[Mapped],
+    ) -> Result<Vec<Account<SalesforceDoors, ObjectFeed>>> {
+        let mut accounts = Vec::new();
+        for (name, organisation) in &self.accounts {
+            let of_account =
+                mapped.iter().filter(|one| self.config.mappings[&one.name].crm == *name);
+            let mappings = of_account.map(|one| one.sides.crm.clone()).collect();
+            let salesforce = Salesforce::with(Arc::clone(organisation), mappings)
+                .await
+                .with_context(|| format!("crm.{name}"))?;
+            let feeds: Vec<(Entity, ObjectFeed)> =
+                salesforce.feeds().into_iter().map(|feed| (feed.entity(), feed)).collect();
+            let crm = &self.config.crms[name];
+            accounts.push(Account {
+                name: name.as_str().into(),
+                doors: Arc::new(SalesforceDoors::new(salesforce)),
+                feeds,
+                fresh_within: 3 * crm.poll_idle_seconds.get() + crm.timeout_seconds.get(),
+            });
+        }
+        Ok(accounts)
+    }
+}
+
+/// Renews the lease until it is lost.
+async fn renew(lease: &mut Leader, every: Duration) -> AgentError {
+    loop {
+        tokio::time::sleep(every).await;
+        match lease.renew().await {
+            Ok(()) => (),
+            Err(LeaseError::Deposed { ours, current }) => {
+                return AgentError::Deposed { ours, current };
+            }
+            Err(error) if lease.leads() => {
+                tracing::warn!(error = told(&error), "the lease was not renewed, will retry");
+            }
+            Err(error) => {
+                tracing::error!(error = told(&error), "the lease was not renewed in time");
+                let ours = lease.term();
+                return AgentError::Deposed { ours, current: ours };
+            }
+        }
+    }
+}
+
+/// Asks the session that holds the lock for a sign of life until there is none.
+async fn check(campaign: &CampaignDoors) -> AgentError {
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        if let Err(error) = campaign.writer.check().await {
+            return error.into();
+        }
+    }
+}
+
+/// Where something stands against running, all of it, in one error.
+pub(super) fn refuse(findings: &Findings) -> Result<()> {
+    let problems = findings.0.iter().filter(|finding| finding.level == Level::Problem);
+    let problems: Vec<String> = problems.map(ToString::to_string).collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("the mappings do not fit what is there\n{}", problems.join("\n"))
+}
+
+fn identity(database: &DatabaseIdentity) -> Identity {
+    let id = database.campaign_id.clone().unwrap_or_else(|| "none".to_owned());
+    Identity::from([
+        ("the system identifier".to_owned(), database.system_identifier.clone()),
+        ("the database's oid".to_owned(), database.database_oid.to_string()),
+        ("Campaign's XtkDatabaseId".to_owned(), id),
+    ])
+}
+
+fn say(turn: &Turn) {
+    match turn {
+        Turn::NewEpoch { side, what, was, is } => tracing::error!(
+            side,
+            what,
+            was,
+            is,
+            "another system answers than before: creates and deletes wait for \
+             `truce held release --epoch`, everything is compared"
+        ),
+        Turn::Gap(why) => tracing::error!(why, "there is a gap: everything is compared"),
+    }
+}
+
+/// Our clock.
+#[expect(clippy::disallowed_methods, reason = "a command reads the clock once, at its edge")]
+pub(super) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The place of a database for messages, without a password.
+pub(super) fn shown(url: &ServerUrl) -> String {
+    format!("{} on {}", url.database(), url.host())
+}

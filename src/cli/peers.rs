@@ -1,0 +1,87 @@
+//! The concrete systems behind the agent's doors: the one place that knows which they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::agent::run::{Doors, Watch};
+use crate::campaign::apply::CampaignWriter;
+use crate::campaign::capture::CampaignFeed;
+use crate::campaign::scan::CampaignScan;
+use crate::campaign::table::{Mapped as MappedTable, Tables};
+use crate::crm::salesforce::{ObjectFeed, ObjectScan, RecordWriter, Salesforce};
+use crate::postgres::ServerUrl;
+use crate::reconcile::RecordId;
+
+use super::mapped::Mapped;
+use super::schemas::Schemas;
+
+/// Campaign's doors.
+pub(super) struct CampaignDoors {
+    pub(super) url: ServerUrl,
+    pub(super) schema: Arc<str>,
+    pub(super) tables: Tables,
+    pub(super) writer: CampaignWriter,
+}
+
+impl Doors for CampaignDoors {
+    type Scan = CampaignScan;
+    type Writer = CampaignWriter;
+
+    fn scan(&self) -> CampaignScan {
+        CampaignScan::new(self.url.clone(), &self.schema, self.tables.clone())
+    }
+
+    fn writer(&self) -> &CampaignWriter {
+        &self.writer
+    }
+}
+
+/// The doors of an account of Salesforce.
+pub(super) struct SalesforceDoors {
+    account: Salesforce,
+    writer: RecordWriter,
+}
+
+impl SalesforceDoors {
+    pub(super) fn new(account: Salesforce) -> Self {
+        let writer = account.writer();
+        Self { account, writer }
+    }
+}
+
+impl Doors for SalesforceDoors {
+    type Scan = ObjectScan;
+    type Writer = RecordWriter;
+
+    fn scan(&self) -> ObjectScan {
+        self.account.scan()
+    }
+
+    fn writer(&self) -> &RecordWriter {
+        &self.writer
+    }
+}
+
+impl Watch for CampaignFeed {
+    /// The log tells each change once, and none of them is ever asked for too early.
+    fn forget(&mut self, _records: &[RecordId]) {}
+}
+
+impl Watch for ObjectFeed {
+    fn forget(&mut self, records: &[RecordId]) {
+        Self::forget(self, records);
+    }
+}
+
+/// The mapped tables, ready to be read and written.
+pub(super) fn tables(mapped: &[Mapped], schemas: &Schemas) -> Result<Tables, String> {
+    let mut tables = BTreeMap::new();
+    for one in mapped {
+        let Some(Some(table)) = schemas.tables.get(&one.name) else { continue };
+        let mapping = one.sides.campaign.clone();
+        let entity = mapping.entity;
+        let ready = MappedTable::new(table.clone(), mapping, schemas.zone.clone())?;
+        tables.insert(entity, Arc::new(ready));
+    }
+    Ok(tables)
+}

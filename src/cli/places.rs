@@ -1,0 +1,133 @@
+//! Where things are, from the config: addresses with their passwords, accounts with their secrets.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+
+use crate::config::{self, Config, ConfigError, Crm, Label, PostgresUrl, SecretSource};
+use crate::crm::delays::Pace;
+use crate::crm::http::Limits;
+use crate::crm::salesforce::{Polling, Secret, Settings};
+use crate::postgres::ServerUrl;
+
+use super::failure::Unusable;
+
+/// The databases.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    /// Campaign's.
+    pub(super) campaign: ServerUrl,
+    /// The ledger's.
+    pub(super) ledger: ServerUrl,
+    /// Whether the ledger is on Campaign's server.
+    pub(super) together: bool,
+}
+
+impl Places {
+    /// Those of the config; reads the secrets.
+    pub(super) fn of(config: &Config) -> Result<Self> {
+        let password = config.campaign.password();
+        let campaign = server(&config.campaign.url, password.as_ref(), "campaign.url")?;
+        let (ledger, together) = match &config.ledger.url {
+            Some(url) => (server(url, config.ledger.password().as_ref(), "ledger.url")?, false),
+            None => (campaign.clone().with_database(config.ledger.database.as_str()), true),
+        };
+        if ledger == campaign {
+            return Err(Unusable::new(
+                "the ledger would be in Campaign's own database; give [ledger] another `database`",
+            )
+            .into());
+        }
+        Ok(Self { campaign, ledger, together })
+    }
+}
+
+fn server(url: &PostgresUrl, password: Option<&SecretSource>, key: &str) -> Result<ServerUrl> {
+    let parsed: ServerUrl = (url.as_str().parse())
+        .map_err(|error| Unusable::new(format!("{key} = \"{}\": {error}", url.as_str())))?;
+    Ok(match password {
+        Some(source) => parsed.with_password(read(source)?.expose()),
+        None => parsed,
+    })
+}
+
+fn read(source: &SecretSource) -> Result<config::Secret, ConfigError> {
+    source.read(&config::process_environment)
+}
+
+/// How an account of Salesforce is reached.
+pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Settings> {
+    let ca_pem = match &crm.ca_file {
+        None => None,
+        Some(file) => Some(std::fs::read(file).map_err(|error| {
+            Unusable::caused(
+                format!("crm.{name}.ca_file = \"{}\" cannot be read", file.display()),
+                error,
+            )
+        })?),
+    };
+    let secret = read(&crm.client_secret())?;
+    let number = |value: u32| NonZeroU32::new(value).context("a limit of zero is refused");
+    let mut settings = Settings::new(
+        name.as_str(),
+        crm.url.as_str(),
+        &crm.client_id,
+        Secret::new(secret.expose()),
+    );
+    settings.token_url = crm.token_url.as_ref().map(ToString::to_string);
+    settings.api_version.clone_from(&crm.api_version);
+    settings.ca_pem = ca_pem;
+    settings.external_id_prefix = external_id_prefix(config)?;
+    settings.limits = Limits {
+        per_second: number(crm.requests_per_second.get())?,
+        in_flight: number(crm.in_flight.get())?,
+        per_day: Some(u64::from(crm.calls_per_day.get())),
+        reserve_percent: percent(crm.reserve.get()),
+        ..Limits::default()
+    };
+    settings.pace =
+        Pace { longest: crm.retry_seconds_max.get(), again: crm.retries.get(), ..Pace::default() };
+    settings.connect_timeout = crm.connect_timeout_seconds.get();
+    settings.answer_timeout = crm.timeout_seconds.get();
+    settings.polling = Polling {
+        interval: crm.poll_seconds.get(),
+        interval_max: crm.poll_idle_seconds.get().max(crm.poll_seconds.get()),
+        overlap: crm.overlap_seconds.get(),
+        wide_every: crm.wide_seconds.get(),
+        late_commit: crm.late_commit_seconds.get(),
+        page: crm.page.size(),
+    };
+    Ok(settings)
+}
+
+/// What stands before Campaign's key in an external id. An account has one for all its mappings.
+fn external_id_prefix(config: &Config) -> Result<String> {
+    let format = &config.campaign.external_id_format;
+    let prefix = format.replace("{instance}", config.campaign.instance.as_str());
+    match prefix.strip_suffix("{key}") {
+        Some(prefix) if !prefix.contains("{mapping}") => Ok(prefix.to_owned()),
+        Some(_) | None => Err(Unusable::new(format!(
+            "campaign.external_id_format = \"{format}\": this version takes {{key}} at the end \
+             only, and no {{mapping}}"
+        ))
+        .into()),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share is between 0 and 1"
+)]
+fn percent(share: f64) -> u8 {
+    (share * 100.0).round() as u8
+}
+
+/// A name of this process for people: host and process id.
+pub(super) fn holder() -> Arc<str> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "unknown host" } else { host };
+    format!("{host}, process {}", std::process::id()).into()
+}

@@ -1,0 +1,114 @@
+//! `truce run`: stands by until it leads, leads until it is told to stop.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::agent::run::Health;
+use crate::agent::{AgentError, http};
+use crate::config::{self, Config, CrmKind, Label};
+use crate::crm::salesforce::Account;
+use crate::peer::PeerError;
+use crate::telemetry::{Page, logs, metrics};
+
+use super::failure::Unusable;
+use super::lead::Candidate;
+use super::places::{Places, salesforce};
+use super::signals::Signals;
+
+/// Between two attempts to lead in one process.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Histograms grow between two folds, where nobody reads the page.
+const FOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs the agent.
+pub(super) async fn run(path: &Path) -> Result<()> {
+    let config = config::load(path)?;
+    install_logs(&config)?;
+    let page = metrics::install()?;
+    let places = Places::of(&config)?;
+    let accounts = open_accounts(&config)?;
+    let health = Arc::new(Health::default());
+    let mut signals = Signals::install()?;
+    let address = http::serve(config.agent.listen, Arc::clone(&health), page.clone()).await?;
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "truce runs");
+    tokio::spawn(fold(page));
+    let candidate = Candidate { config, places, accounts, health: Arc::clone(&health) };
+    let mut led = false;
+    loop {
+        match candidate.live(&mut signals, &mut led).await {
+            Ok(()) => return Ok(()),
+            // What is wrong at the very start is for the person who started it.
+            Err(error) if !led && !is_passing(&error) => return Err(error),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "beginning anew");
+                health.stands_by(&error);
+            }
+        }
+        tokio::select! {
+            () = signals.stop() => return Ok(()),
+            () = tokio::time::sleep(AGAIN_AFTER) => (),
+        }
+    }
+}
+
+/// Whether waiting may help: a server that is only starting must not end the agent.
+fn is_passing(error: &anyhow::Error) -> bool {
+    let passing = |error: &PeerError| {
+        matches!(error, PeerError::Transient { .. } | PeerError::Throttled { .. })
+    };
+    error.chain().any(|cause| {
+        cause.downcast_ref::<PeerError>().is_some_and(passing)
+            || cause.downcast_ref::<AgentError>().is_some_and(|error| match error {
+                AgentError::Peer(error) => passing(error),
+                AgentError::Deposed { .. } => true,
+                AgentError::Ledger(_) | AgentError::Contended { .. } | AgentError::Died { .. } => {
+                    false
+                }
+            })
+    })
+}
+
+fn install_logs(config: &Config) -> Result<()> {
+    let terminal = std::io::stderr().is_terminal();
+    let text = logs::Format::Text { colours: terminal };
+    let format = match config.agent.log_format {
+        config::LogFormat::Auto if terminal => text,
+        config::LogFormat::Text => text,
+        config::LogFormat::Auto | config::LogFormat::Json => logs::Format::Json,
+    };
+    let filter = std::env::var("TRUCE_LOG").unwrap_or_else(|_| config.agent.log.clone());
+    logs::install(format, &filter).map_err(|error| Unusable::caused("agent.log", error).into())
+}
+
+async fn fold(page: Page) {
+    loop {
+        tokio::time::sleep(FOLD_EVERY).await;
+        page.fold();
+    }
+}
+
+/// The accounts of the config, none called yet.
+pub(super) fn open_accounts(config: &Config) -> Result<BTreeMap<Label, Arc<Account>>> {
+    let mut accounts = BTreeMap::new();
+    for (name, crm) in &config.crms {
+        match crm.kind {
+            CrmKind::Salesforce => {
+                let account = Account::open(salesforce(config, name, crm)?)
+                    .with_context(|| format!("crm.{name}"))?;
+                accounts.insert(name.clone(), Arc::new(account));
+            }
+            CrmKind::Dynamics => {
+                let why = format!("crm.{name}.kind: this version speaks to salesforce only");
+                bail!(Unusable::new(why));
+            }
+        }
+    }
+    Ok(accounts)
+}

@@ -1,0 +1,45 @@
+//! The live schemas of both sides, read for the mappings of a config.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::campaign::catalog::Table;
+use crate::campaign::table::time_zone;
+use crate::config::{Config, Label};
+use crate::crm::salesforce::{Account, Object};
+use crate::peer::PeerError;
+use crate::postgres::Session;
+
+/// What both sides look like.
+pub(super) struct Schemas {
+    /// Campaign's tables, by mapping; `None` where there is none of that name.
+    pub(super) tables: BTreeMap<Label, Option<Table>>,
+    /// The CRM's objects, by mapping; why not, where one cannot be described.
+    pub(super) objects: BTreeMap<Label, Result<Object, PeerError>>,
+    /// The zone of Campaign's times.
+    pub(super) zone: TimeZone,
+}
+
+impl Schemas {
+    /// Reads both sides. An account that is not there was told of already.
+    pub(super) async fn read(
+        config: &Config,
+        session: &Session,
+        accounts: &BTreeMap<Label, Arc<Account>>,
+    ) -> Result<Self, PeerError> {
+        let schema = config.campaign.schema.as_str();
+        let zone = time_zone(session, schema, config.campaign.time_zone.as_deref()).await?;
+        let (mut tables, mut objects) = (BTreeMap::new(), BTreeMap::new());
+        for (name, mapping) in config.in_order() {
+            let table = Table::read(session, schema, mapping.table.as_str()).await?;
+            tables.insert(name.clone(), table);
+            if let Some(account) = accounts.get(&mapping.crm) {
+                let object = account.describe(mapping.object.as_str()).await;
+                objects.insert(name.clone(), object);
+            }
+        }
+        Ok(Self { tables, objects, zone })
+    }
+}

@@ -1,0 +1,237 @@
+//! `truce setup`: replica identity, publication, slot and ledger; its SQL; its undoing.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::json;
+
+use crate::campaign::carry_out::{Patience, carry_out};
+use crate::campaign::settings;
+use crate::campaign::setup::{
+    Chosen, Found, Record, Step, Touches, Wanted, WantedTable, drop_database, plan, plan_database,
+};
+use crate::config::{self, Config};
+use crate::ledger::{Batch, Counts, Ledger as _, PostgresLedger, State, migrate};
+use crate::postgres::{ServerUrl, Session, Settings, connect};
+
+use super::failure::Unusable;
+use super::lead::now;
+use super::places::Places;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The config file
+    #[arg(long, value_name = "FILE", env = "TRUCE_CONFIG")]
+    config: PathBuf,
+    /// Print the SQL for a DBA instead of carrying it out
+    #[arg(long, conflicts_with = "undo")]
+    print: bool,
+    /// Take everything away again and leave the database as it was found
+    #[arg(long)]
+    undo: bool,
+    /// Do not ask
+    #[arg(long, requires = "undo")]
+    yes: bool,
+}
+
+/// The fact that remembers what was found.
+const RECORD: &str = "setup";
+
+pub(super) async fn setup(options: Options) -> Result<()> {
+    let config = config::load(&options.config)?;
+    let places = Places::of(&config)?;
+    let task = Task { config, places };
+    if options.undo {
+        task.undo(options.yes).await
+    } else if options.print {
+        task.print().await
+    } else {
+        task.carry_out().await
+    }
+}
+
+struct Task {
+    config: Config,
+    places: Places,
+}
+
+/// What setup wants in Campaign's database, by the config.
+pub(super) fn wanted(config: &Config) -> Wanted {
+    let mut tables: Vec<WantedTable> = Vec::new();
+    for (_, mapping) in config.in_order() {
+        let name: Arc<str> = mapping.table.as_str().into();
+        if tables.iter().any(|table| table.name == name) {
+            continue;
+        }
+        let identity = match mapping.identity {
+            config::Identity::Index => Chosen::Index,
+            config::Identity::Full => Chosen::Full,
+        };
+        tables.push(WantedTable { name, key: mapping.key.as_str().into(), identity });
+    }
+    Wanted {
+        schema: config.campaign.schema.as_str().into(),
+        publication: config.campaign.publication.as_str().into(),
+        slot: config.campaign.slot.as_str().into(),
+        tables,
+    }
+}
+
+impl Task {
+    async fn campaign(&self) -> Result<Session> {
+        let settings = settings(self.config.campaign.schema.as_str());
+        Ok(connect(&self.places.campaign, &settings).await.context("campaign.url")?)
+    }
+
+    /// A session on the ledger's server, in a database that is there already.
+    async fn ledger_server(&self) -> Result<Session> {
+        let url = self.server_of_ledger();
+        Ok(connect(&url, &Settings::default()).await.context("ledger.url")?)
+    }
+
+    fn server_of_ledger(&self) -> ServerUrl {
+        if self.places.together {
+            self.places.campaign.clone()
+        } else {
+            self.places.ledger.clone().with_database("postgres")
+        }
+    }
+
+    async fn print(&self) -> Result<()> {
+        let server = self.ledger_server().await?;
+        let database = plan_database(&server, self.places.ledger.database()).await?;
+        let campaign = self.campaign().await?;
+        let steps = plan(&campaign, &wanted(&self.config)).await?;
+        let mut out = std::io::stdout().lock();
+        for step in database.iter().chain(&steps) {
+            writeln!(out, "-- {}\n{};", step.why, step.sql)?;
+            if !step.undo.is_empty() {
+                writeln!(out, "-- taken back by: {};", step.undo)?;
+            }
+            writeln!(out)?;
+        }
+        if database.is_none() && steps.is_empty() {
+            writeln!(out, "-- everything is there")?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self) -> Result<()> {
+        // What cannot be planned is said before anything is made.
+        let campaign = self.campaign().await?;
+        let steps = plan(&campaign, &wanted(&self.config)).await?;
+        let server = self.ledger_server().await?;
+        let database = plan_database(&server, self.places.ledger.database()).await?;
+        if let Some(step) = &database {
+            one(&server, step).await?;
+        }
+        let migrated = migrate(&self.places.ledger).await.context("the ledger's schema")?;
+        if 0 < migrated {
+            done(&format!("the ledger's schema in {}", self.places.ledger.database()))?;
+        }
+        let ledger = PostgresLedger::open(&self.places.ledger).await?;
+        let mut record = read_record(&ledger).await?;
+        record.merge(database.into_iter().filter_map(|step| step.found).collect());
+        keep_record(&ledger, &record).await?;
+        for step in &steps {
+            // Kept before it is done: putting back what did not change changes nothing.
+            record.merge(step.found.iter().cloned().collect());
+            keep_record(&ledger, &record).await?;
+            one(&campaign, step).await?;
+        }
+        if steps.is_empty() && migrated == 0 {
+            done("everything was there already")?;
+        }
+        Ok(())
+    }
+
+    async fn undo(&self, yes: bool) -> Result<()> {
+        let name = self.places.ledger.database();
+        let ledger = PostgresLedger::open(&self.places.ledger).await.context(
+            "the ledger remembers what was found, and cannot be opened; nothing was taken away",
+        )?;
+        let record = read_record(&ledger).await?;
+        let Counts { links, .. } = ledger.counts().await?;
+        let count = |state| -> u64 {
+            links.iter().filter(|((_, of), _)| *of == state).map(|(_, count)| count).sum()
+        };
+        let (live, tombstones) = (count(State::Live), count(State::Tombstone));
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "the ledger {name} goes with {live} links and {tombstones} tombstones, which keep the \
+             consent of deleted records"
+        )?;
+        if !yes {
+            confirm(&mut out)?;
+        }
+        drop(out);
+        let campaign = self.campaign().await?;
+        for step in record.undo(&campaign).await? {
+            one(&campaign, &step).await?;
+        }
+        drop(ledger);
+        self.drop_ledger(&record).await
+    }
+
+    /// The ledger's database where it was made by us, its schema where it was not.
+    async fn drop_ledger(&self, record: &Record) -> Result<()> {
+        let name = self.places.ledger.database();
+        let made = |found: &Found| match found {
+            Found::NoDatabase { database } => database == name,
+            Found::Identity { .. }
+            | Found::NoPublication { .. }
+            | Found::NotPublished { .. }
+            | Found::NoSlot { .. } => false,
+        };
+        let (session, sql) = if record.found.iter().any(made) {
+            (self.ledger_server().await?, drop_database(name))
+        } else {
+            let session = connect(&self.places.ledger, &Settings::default()).await?;
+            (session, "drop schema if exists truce cascade".to_owned())
+        };
+        let step = Step {
+            sql,
+            undo: String::new(),
+            why: "the ledger".to_owned(),
+            touches: Touches::Nothing,
+            found: None,
+        };
+        one(&session, &step).await
+    }
+}
+
+async fn one(session: &Session, step: &Step) -> Result<()> {
+    carry_out(session, std::slice::from_ref(step), Patience::default(), |_| ()).await?;
+    done(&step.sql)
+}
+
+fn done(what: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "done  {what}")?)
+}
+
+fn confirm(out: &mut impl std::io::Write) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        bail!(Unusable::new("nobody can be asked here; say --yes"));
+    }
+    write!(out, "take everything away? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if answer.trim().eq_ignore_ascii_case("y") { Ok(()) } else { bail!("nothing was taken away") }
+}
+
+async fn read_record(ledger: &PostgresLedger) -> Result<Record> {
+    match ledger.fact(RECORD).await? {
+        Some(fact) => Ok(serde_json::from_value(fact).context("what setup found cannot be read")?),
+        None => Ok(Record::default()),
+    }
+}
+
+async fn keep_record(ledger: &PostgresLedger, record: &Record) -> Result<()> {
+    let mut batch = Batch::new(now());
+    batch.facts.insert(RECORD.to_owned(), json!(record));
+    Ok(ledger.store(batch).await?)
+}

@@ -1,0 +1,47 @@
+//! `truce simulate salesforce`: one simulated organisation, until it is told to end.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::simulator::salesforce::{self, Options};
+
+use super::signals::Signals;
+
+/// What can be simulated.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Simulate {
+    /// A Salesforce organisation over https, with a control address for tests
+    #[command(after_help = "Examples:\n  truce simulate salesforce --ca-file ca.pem\n  \
+        truce simulate salesforce --listen 127.0.0.1:8443 --control 127.0.0.1:8081 --seed 7")]
+    Salesforce(SalesforceOptions),
+}
+
+/// How it is started.
+#[derive(Debug, clap::Args)]
+pub(super) struct SalesforceOptions {
+    /// Where clients connect; port 0 is any
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Where a test gives its orders; port 0 is any
+    #[arg(long, default_value = "127.0.0.1:0")]
+    control: SocketAddr,
+    /// The file that the certificate to trust is written to
+    #[arg(long, value_name = "PATH")]
+    ca_file: Option<PathBuf>,
+    /// From which credentials are drawn: the same seed gives the same ones
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) async fn simulate(what: Simulate) -> Result<()> {
+    let Simulate::Salesforce(SalesforceOptions { listen, control, ca_file, seed }) = what;
+    let mut signals = Signals::install()?;
+    let running = salesforce::start(Options { listen, control, ca_file, seed }).await?;
+    writeln!(std::io::stdout(), "{}", running.announcement())?;
+    signals.stop().await;
+    running.stop().await;
+    Ok(())
+}

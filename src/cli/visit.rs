@@ -1,0 +1,104 @@
+//! A look into the ledger by a command: its mappings by their numbers, without asking either side.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::agent::{Plan, Plans};
+use crate::config::{self, Config, Label};
+use crate::ledger::{Catalog, Ledger as _, PostgresLedger};
+use crate::reconcile::decide::Gate;
+use crate::reconcile::{Entity, Field, Policy};
+
+use super::failure::Unusable;
+use super::mapped;
+use super::places::Places;
+
+/// The ledger of a config.
+pub(super) struct Visit {
+    pub(super) config: Config,
+    pub(super) ledger: PostgresLedger,
+    pub(super) catalog: Catalog,
+    /// As much of the mappings as storing a link takes: by what its records are matched.
+    pub(super) plans: Plans,
+}
+
+impl Visit {
+    pub(super) async fn open(path: &Path) -> Result<Self> {
+        let config = config::load(path)?;
+        let places = Places::of(&config)?;
+        let ledger = PostgresLedger::open(&places.ledger)
+            .await
+            .context("the ledger is not ready; `truce setup` makes it")?;
+        let catalog = ledger.catalog(&mapped::names(&config)).await?;
+        let plans = plans(&config, &catalog);
+        Ok(Self { config, ledger, catalog, plans })
+    }
+
+    /// A mapping of the config by its name.
+    pub(super) fn entity(&self, name: &str) -> Result<Entity> {
+        let known = self.catalog.named(name).map(|mapping| mapping.entity);
+        let names = || {
+            let names: Vec<&str> = self.config.mappings.keys().map(Label::as_str).collect();
+            Unusable::new(format!("there is no mapping `{name}`; there are: {}", names.join(", ")))
+        };
+        Ok(known.ok_or_else(names)?)
+    }
+
+    /// A field of a mapping by its name.
+    pub(super) fn field(&self, mapping: &str, name: &str) -> Result<Field> {
+        let known = self.catalog.named(mapping).and_then(|mapping| mapping.field(name));
+        Ok(known.ok_or_else(|| {
+            Unusable::new(format!("the mapping `{mapping}` has no field `{name}`"))
+        })?)
+    }
+
+    /// A field's name.
+    pub(super) fn field_name(&self, entity: Entity, field: Field) -> String {
+        let mapping = self.catalog.mapping(entity);
+        let known = mapping.and_then(|mapping| mapping.fields.iter().find(|f| f.field == field));
+        known.map_or_else(|| field.0.to_string(), |known| known.name.clone())
+    }
+
+    /// A mapping's name.
+    pub(super) fn mapping_name(&self, entity: Entity) -> &str {
+        self.catalog.mapping(entity).map_or("?", |mapping| &mapping.name)
+    }
+}
+
+fn plans(config: &Config, catalog: &Catalog) -> Plans {
+    let mut plans = Plans::new();
+    for (name, mapping) in config.in_order() {
+        let Some(numbers) = catalog.named(name.as_str()) else { continue };
+        let crm = config.crm_of(mapping);
+        let match_on = mapping.match_on.iter().filter_map(|field| numbers.field(field.as_str()));
+        let policy = Policy {
+            entity: numbers.entity,
+            fields: std::collections::BTreeMap::new(),
+            create: std::collections::BTreeSet::new(),
+            delete: mapping.delete.into(),
+            delete_conflict: mapping.delete_conflict.into(),
+            match_on: match_on.collect(),
+            stamped: mapping.stamp.is_some(),
+            write_limit: crm.write_time_limit_seconds.get(),
+            late_commit: crm.late_commit_seconds.get(),
+            wait_limit: mapping.reference_wait,
+            flap: mapping.flap.into(),
+            blank_fields: mapping.brake.blank_fields.size(),
+        };
+        let account = config.crms.keys().position(|crm| *crm == mapping.crm).unwrap_or_default();
+        let names = numbers.fields.iter().map(|field| (field.field, field.name.as_str().into()));
+        let plan = Plan {
+            name: name.as_str().into(),
+            account,
+            policy,
+            brake: mapping.brake.into(),
+            linger: std::time::Duration::ZERO,
+            field_names: names.collect(),
+            creates: Gate::Later,
+            deletes: Gate::Later,
+        };
+        plans.insert(numbers.entity, plan);
+    }
+    plans
+}
