@@ -322,13 +322,17 @@ fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) 
     let holds = row.is_some_and(|row| {
         row.iter().all(|(field, value)| seen.value(*field).is_some_and(|seen| same(seen, value)))
     });
-    // A new record that names our record as its counterpart can only be the one that we made.
+    // A new record that names our record as its counterpart is one that we made, but perhaps by an
+    // earlier try, with other values: what it holds is not known to have been agreed on.
     let (creates, ours) = match &sent.write.target {
         Target::New { across, .. } => (true, seen.claims.as_ref() == Some(across)),
         Target::Record(_) => (false, false),
     };
-    if bears || gone || ours || (!policy.stamped && holds) {
+    if bears || gone || (!policy.stamped && holds) {
         return Fate::Landed;
+    }
+    if ours {
+        return Fate::GivenUp;
     }
     let repeatable = !creates && !sent.write.opt_in;
     let opt_out = sent.write.lane == Lane::Consent && !sent.write.opt_in;
