@@ -229,6 +229,8 @@ impl Link {
             })
             .collect();
         for (field, value) in agreed {
+            let swapped = |b: &Block| b.field == Some(field) && b.reason == BlockReason::Swapping;
+            self.blocks.retain(|block| !swapped(block));
             self.move_base(field, value, now);
             self.ruled.remove(&field);
             self.inherited.remove(&field);
