@@ -105,7 +105,13 @@ impl Link {
     fn resolve_sent(&mut self, side: Side, seen: &Observation, policy: &Policy) {
         for sent in std::mem::take(&mut self.sent[side]) {
             match fate(&sent, seen, policy) {
-                Fate::Landed => self.landed(&sent, moment(seen)),
+                Fate::Landed => {
+                    self.landed(&sent, moment(seen));
+                    // It held that before what is seen now, which may be the value before again.
+                    if let (Side::Crm, Change::Set(row)) = (side, &sent.write.change) {
+                        self.hold_written(side, row, sent.at);
+                    }
+                }
                 Fate::GivenUp => self.give_up(sent),
                 Fate::NeverWill => (),
                 Fate::Open => self.sent[side].push(sent),
