@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ledger::{Bearer, Ledger, LedgerError};
 use crate::reconcile::link::BlockReason;
 use crate::reconcile::matching::{Matched, find_match};
+use crate::reconcile::swap::owner_of;
 use crate::reconcile::{
     Bond, Entity, Field, Link, LinkId, LinkState, RecordId, RefusalKind, Side, Sides,
 };
@@ -13,6 +14,9 @@ use crate::reconcile::{
 use super::absorb::merged_into;
 use super::plan::{Plan, Plans};
 use super::working::{Bench, keys};
+
+/// A longer chain of records that wait for each other's unique values is left to a person.
+const CHAIN_MAX: usize = 16;
 
 /// Due links with all that deciding them takes.
 #[derive(Debug, Default)]
@@ -68,7 +72,47 @@ impl Prepared {
             self.bench.add(ledger.links_of(&bearers).await?);
         }
         self.resolve_references(plans, now);
+        self.load_owners(ledger).await
+    }
+
+    /// Loads the owners of the values that the owners of refused values were refused, and so on.
+    async fn load_owners<L: Ledger>(&mut self, ledger: &L) -> Result<(), LedgerError> {
+        for _ in 0..CHAIN_MAX {
+            let missing: BTreeSet<Bearer> = (self.bench.pieces.values())
+                .flat_map(|piece| {
+                    owners(&piece.link).map(|(s, _, r)| (piece.link.entity, s, r.clone()))
+                })
+                .filter(|bearer| self.bench.of(bearer).is_empty())
+                .collect();
+            if missing.is_empty() {
+                break;
+            }
+            let missing: Vec<Bearer> = missing.into_iter().collect();
+            let found = ledger.links_of(&missing).await?;
+            if found.is_empty() {
+                break;
+            }
+            self.bench.add(found);
+        }
         Ok(())
+    }
+
+    /// The links that own what a link was refused, each owning what the one before it was; it ends
+    /// where one was refused nothing, or back at the link.
+    pub(super) fn chain(&self, link: &Link, side: Side, field: Field) -> Vec<&Link> {
+        let mut chain: Vec<&Link> = Vec::new();
+        let mut last = link;
+        while let Some(owner) = owner_of(last, side, field)
+            && let Some(piece) = self.bench.live(&(link.entity, side, owner.clone()))
+            && chain.len() <= CHAIN_MAX
+        {
+            chain.push(&piece.link);
+            last = &piece.link;
+            if last.id == link.id {
+                break;
+            }
+        }
+        chain
     }
 
     /// Puts parents' links where fields name their records.

@@ -227,11 +227,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         let link = piece.link.clone();
         for (side, field, owner) in owners(&link) {
             let Some(rule) = plan.policy.fields.get(&field) else { continue };
-            let bearer = (link.entity, side, owner.clone());
-            let verdict = match prepared.bench.live(&bearer) {
-                Some(owner) => untangle(&link, &owner.link, side, (field, rule)),
-                None => Untangle::Keep,
-            };
+            let verdict = untangle(&link, &prepared.chain(&link, side, field), side, (field, rule));
             let awaited = awaited(&prepared.bench, link.entity, side, owner.clone());
             let moment = self.moment(prepared, id, plan);
             let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };

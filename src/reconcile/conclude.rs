@@ -176,7 +176,7 @@ impl Link {
         self.agree(policy, now);
     }
 
-    fn hold_written(&mut self, side: Side, row: &Row, now: Timestamp) {
+    pub(super) fn hold_written(&mut self, side: Side, row: &Row, now: Timestamp) {
         for (field, value) in row {
             let value = match (value, self.seen[side].value(*field)) {
                 // What a wider column implied still stands beside the field's own.

@@ -1,9 +1,11 @@
 //! Consent: out stands above in, whatever the times.
 //!
 //! An opt-out is always applied, from either side, as a write of its own with no guard but the
-//! record's being there. An opt-in needs exactly one side to have changed after the opt-out, goes
+//! record's being there. An opt-in needs exactly one side to have changed, provably after the
+//! opt-out, goes
 //! singly and under the CRM's precondition. What a wider column implies is never cleared.
 
+use crate::reconcile::clock;
 use crate::reconcile::decide::{Decision, HeldReason, Moment, OptOut, Ruled};
 use crate::reconcile::{
     Change, Consent, Field, Lane, Link, Policy, Row, Shape, Side, Sides, Target, Value,
@@ -19,7 +21,7 @@ pub(super) fn decide_consent(
     let mut outs: Sides<Row> = Sides::default();
     let mut ins: Sides<Option<Field>> = Sides::default();
     for (field, rule) in policy.fields.iter().filter(|(_, rule)| rule.shape == Shape::Consent) {
-        match decide_one(link, *field, decision) {
+        match decide_one(link, *field, moment, decision) {
             Verdict::OptOut(side) => {
                 outs[side].insert(*field, Value::Consent(Consent::Out));
             }
@@ -61,7 +63,7 @@ enum Verdict {
     Join,
 }
 
-fn decide_one(link: &Link, field: Field, decision: &mut Decision) -> Verdict {
+fn decide_one(link: &Link, field: Field, moment: &Moment, decision: &mut Decision) -> Verdict {
     let (Some(ours), Some(theirs)) =
         (out(link, Side::Campaign, field), out(link, Side::Crm, field))
     else {
@@ -86,10 +88,14 @@ fn decide_one(link: &Link, field: Field, decision: &mut Decision) -> Verdict {
         }
         return Verdict::OptOut(lower);
     }
-    // The lower side opted in after both were known to be out.
+    // The lower side opted in after both were known to be out. That counts only where the other has
+    // not touched it since, and where the opt-in is provably the later of the two: a feed that lags
+    // may tell of an opt-in that was made before the opt-out.
     let upper = lower.other();
     let touched = link.seen[upper].fields.get(&field).is_none_or(|seen| seen.touched);
-    if touched {
+    let changed = |side: Side| link.seen[side].fields.get(&field).and_then(|seen| seen.changed);
+    let proven = clock::later(Sides::of(changed), &moment.clocks) == Some(lower);
+    if touched || !proven {
         rule(link, field, "most_restrictive", upper, decision);
         return Verdict::OptOut(lower);
     }

@@ -105,7 +105,13 @@ impl Link {
     fn resolve_sent(&mut self, side: Side, seen: &Observation, policy: &Policy) {
         for sent in std::mem::take(&mut self.sent[side]) {
             match fate(&sent, seen, policy) {
-                Fate::Landed => self.landed(&sent, moment(seen)),
+                Fate::Landed => {
+                    self.landed(&sent, moment(seen));
+                    // It held that before what is seen now, which may be the value before again.
+                    if let (Side::Crm, Change::Set(row)) = (side, &sent.write.change) {
+                        self.hold_written(side, row, sent.at);
+                    }
+                }
                 Fate::GivenUp => self.give_up(sent),
                 Fate::NeverWill => (),
                 Fate::Open => self.sent[side].push(sent),
@@ -229,6 +235,8 @@ impl Link {
             })
             .collect();
         for (field, value) in agreed {
+            let swapped = |b: &Block| b.field == Some(field) && b.reason == BlockReason::Swapping;
+            self.blocks.retain(|block| !swapped(block));
             self.move_base(field, value, now);
             self.ruled.remove(&field);
             self.inherited.remove(&field);
@@ -322,13 +330,17 @@ fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) 
     let holds = row.is_some_and(|row| {
         row.iter().all(|(field, value)| seen.value(*field).is_some_and(|seen| same(seen, value)))
     });
-    // A new record that names our record as its counterpart can only be the one that we made.
+    // A new record that names our record as its counterpart is one that we made, but perhaps by an
+    // earlier try, with other values: what it holds is not known to have been agreed on.
     let (creates, ours) = match &sent.write.target {
         Target::New { across, .. } => (true, seen.claims.as_ref() == Some(across)),
         Target::Record(_) => (false, false),
     };
-    if bears || gone || ours || (!policy.stamped && holds) {
+    if bears || gone || (!policy.stamped && holds) {
         return Fate::Landed;
+    }
+    if ours {
+        return Fate::GivenUp;
     }
     let repeatable = !creates && !sent.write.opt_in;
     let opt_out = sent.write.lane == Lane::Consent && !sent.write.opt_in;
