@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
-use crate::crm::http::{Answer, Call};
-use crate::crm::salesforce::api::{READS_MAX, Record, Rows};
+use crate::crm::http::{Answer, Call, Urgency};
+use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows};
 use crate::crm::salesforce::describe::Object;
 use crate::crm::salesforce::values::{self, Told};
 use crate::crm::salesforce::{Account, ids, soql};
@@ -180,7 +180,7 @@ impl Plan {
     ) -> Result<Vec<Sighting>, PeerError> {
         let mut sightings = Vec::with_capacity(records.len());
         for chunk in records.chunks(READS_MAX) {
-            let (live, _) = self.read_live(account, chunk, asked).await?;
+            let (live, _) = self.read_live(account, Urgency::Urgent, chunk, asked).await?;
             let absent: Vec<&RecordId> = chunk
                 .iter()
                 .zip(&live)
@@ -198,14 +198,15 @@ impl Plan {
     pub(super) async fn read_live(
         &self,
         account: &Account,
+        urgency: Urgency,
         records: &[&RecordId],
         asked: &mut (dyn Ask + Send),
     ) -> Result<(Vec<Option<Sighting>>, Answer), PeerError> {
         let mut tick = None;
-        let object = &self.mapping.table;
         let mut about = || tick = Some(asked.tick());
-        let (live, answer) =
-            account.api.retrieve(object, records, &self.columns, &mut about).await?;
+        let (object, fields) = (&self.mapping.table, &self.columns);
+        let retrieve = Retrieve { object, fields, ids: records, urgency };
+        let (live, answer) = account.api.retrieve(retrieve, &mut about).await?;
         let tick = tick.expect("what was answered was sent");
         let sightings =
             live.iter().map(|record| record.as_ref().map(|r| self.observe(r, tick)).transpose());
@@ -225,7 +226,13 @@ impl Plan {
             let statement = format!("{} WHERE {}", self.select(), soql::within("Id", &literals));
             let mut tick = None;
             let mut about = || tick = Some(asked.tick());
-            let selected = account.api.query(Rows::All, &statement, Call::Read, &mut about).await?;
+            let query = Query {
+                rows: Rows::All,
+                statement: &statement,
+                call: Call::Read,
+                urgency: Urgency::Urgent,
+            };
+            let selected = account.api.query(query, &mut about).await?;
             let tick = tick.expect("what was answered was sent");
             let mut found = BTreeMap::new();
             for record in &selected.records {

@@ -103,7 +103,7 @@ impl RecordWriter {
         urgency: Urgency,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        let (fresh, read_at) = self.check(plan, writes, asked).await?;
+        let (fresh, read_at) = self.check(plan, writes, urgency, asked).await?;
         let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
         let (mut records, mut places) = (Vec::new(), Vec::new());
         for (place, write) in writes.iter().enumerate() {
@@ -135,7 +135,7 @@ impl RecordWriter {
         writes: &[&Write],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        let (fresh, read_at) = self.check(plan, writes, asked).await?;
+        let (fresh, read_at) = self.check(plan, writes, Urgency::Ordinary, asked).await?;
         let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
         let places: Vec<usize> = (0..writes.len()).filter(|n| outcomes[*n].is_none()).collect();
         let doomed: Vec<&RecordId> =
@@ -158,7 +158,7 @@ impl RecordWriter {
         write: &Write,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Outcome, PeerError> {
-        let (mut fresh, read_at) = self.check(plan, &[write], asked).await?;
+        let (mut fresh, read_at) = self.check(plan, &[write], Urgency::Urgent, asked).await?;
         let Some(Fresh { settled, sighting }) = fresh.pop() else {
             return Ok(Outcome::Later(AGAIN));
         };
@@ -217,11 +217,12 @@ impl RecordWriter {
         &self,
         plan: &Plan,
         writes: &[&Write],
+        urgency: Urgency,
         asked: &mut (dyn Ask + Send),
     ) -> Result<(Vec<Fresh>, Instant), PeerError> {
         let records: Vec<&RecordId> = writes.iter().filter_map(|write| target(write)).collect();
         assert_eq!(records.len(), writes.len(), "only writes to records are checked");
-        let (live, answer) = plan.read_live(&self.account, &records, asked).await?;
+        let (live, answer) = plan.read_live(&self.account, urgency, &records, asked).await?;
         let read_at = Instant::now() - answer.took;
         let absent: Vec<&RecordId> = records
             .iter()
