@@ -168,6 +168,12 @@ async fn what_was_ignored_is_told_again_also_when_no_pass_comes_by() {
     assert_eq!(ids(&stage.pass(&mut feed, &mut cursor).await), [id], "by its id");
     assert_eq!(stage.crm.account().calls().made(Call::Read), 1);
     assert!(stage.pass(&mut feed, &mut cursor).await.is_empty(), "once");
+    let other = stage.contact(json!({ "SystemModstamp": "2026-10-31T12:01:39Z" })).await;
+    for _ in 0..2 {
+        assert_eq!(ids(&stage.pass(&mut feed, &mut cursor).await), from_ref(&other));
+        feed.forget(from_ref(&other));
+    }
+    assert_eq!(stage.crm.account().calls().made(Call::Read), 1, "the pass comes by");
 }
 
 #[tokio::test]
