@@ -245,9 +245,9 @@ impl RecordWriter {
         }
         // The writes are done: an error of this read must not say that they were not.
         let Ok(read) = plan.read(&self.account, &records, asked).await else {
-            for place in places.into_iter().filter(|n| outcomes[*n] == Outcome::Gone(None)) {
-                // Nobody knows what is gone, the record or its parent.
-                outcomes[place] = Outcome::Later(AGAIN);
+            // Nobody knows what is gone, the record or its parent.
+            for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
+                *outcome = Outcome::Later(AGAIN);
             }
             return Ok(outcomes);
         };
