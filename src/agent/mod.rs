@@ -1,1 +1,33 @@
-//! The loops.
+//! The loops: what the feeds tell goes into the ledger, what the ledger owes goes to the writers.
+//!
+//! There are no pipelines per direction, no queues between tasks, no echo filter and no retry
+//! queue: [`absorb`] takes a page into the ledger, [`settle`] takes due links out of it, decides,
+//! keeps what it is about to write, writes, and keeps what came of it. Both may be killed between
+//! any two steps. The simulation drives these same functions.
+
+pub mod absorb;
+pub mod deliver;
+pub mod plan;
+pub mod settle;
+pub mod time;
+pub mod working;
+
+mod error;
+mod prepare;
+
+pub use error::AgentError;
+pub use plan::{Plan, Plans};
+pub use time::Clock;
+
+/// What the steps of one CRM account share: where things are kept, what time it is, the mappings.
+#[derive(Debug)]
+pub struct Desk<'a, L, C> {
+    /// The ledger.
+    pub ledger: &'a L,
+    /// The clock.
+    pub clock: &'a C,
+    /// The account's mappings.
+    pub plans: &'a Plans,
+    /// The account's number.
+    pub account: usize,
+}

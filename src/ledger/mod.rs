@@ -1,1 +1,129 @@
-//! What is kept of each link.
+//! What is kept of each link, and how far each feed has come: all that outlives the process.
+//!
+//! A [`Ledger`] answers questions and takes [`Batch`]es. A batch is stored whole or not at all, so
+//! that a cursor never runs ahead of what it carried. Nothing is locked between a load and the
+//! store that follows: each link has a version, and who comes second is told to load again.
+//!
+//! There are two: [`MemoryLedger`] for the simulation and for tests of loops, and
+//! `PostgresLedger`, which is the one that survives. One contract test holds for both.
+
+mod words;
+pub use words::{
+    Awaited, Batch, Bearer, Catalog, CatalogField, CatalogMapping, Counts, Decision, Due, Held,
+    HeldFilter, HeldLink, HeldPage, Keep, Kept, Mark, State,
+};
+
+mod error;
+pub use error::{LedgerError, StoreError};
+
+mod memory;
+pub use memory::MemoryLedger;
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use crate::peer::Cursor;
+use crate::reconcile::{Entity, LinkId, Side};
+
+/// Where links, cursors, decisions and facts are kept.
+pub trait Ledger: Send + Sync {
+    /// Gives each mapping and each of its fields its number, drawing one where it is new.
+    ///
+    /// A number is never used twice: a field that is removed and comes back has its old one, a
+    /// renamed field is a new one. Fields are numbered over the whole ledger, from 1.
+    fn catalog(
+        &self,
+        mappings: &[(String, Vec<String>)],
+    ) -> impl Future<Output = Result<Catalog, LedgerError>> + Send;
+
+    /// The links that bear any of these records, each once, in the order of their numbers.
+    ///
+    /// For each record: the live link and all aliases; where there is no live one, the newest
+    /// severed one or tombstone besides.
+    fn links_of(
+        &self,
+        bearers: &[Bearer],
+    ) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;
+
+    /// The links with these numbers, each once, in the order of their numbers.
+    fn links(&self, ids: &[LinkId]) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;
+
+    /// Links of these mappings whose time has come: consent first, then the oldest.
+    ///
+    /// The mappings are named, so that a CRM that is down does not stand before the others.
+    fn due(
+        &self,
+        entities: &[Entity],
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;
+
+    /// Which links were stored with any of these match keys, whatever has become of them.
+    fn matches(
+        &self,
+        entity: Entity,
+        side: Side,
+        keys: &[String],
+    ) -> impl Future<Output = Result<Vec<(String, LinkId)>, LedgerError>> + Send;
+
+    /// The links that wait for any of these records, in the order of their numbers.
+    fn waiting(
+        &self,
+        bearers: &[Bearer],
+    ) -> impl Future<Output = Result<Vec<LinkId>, LedgerError>> + Send;
+
+    /// New link numbers, never given before, rising.
+    fn draw(&self, count: usize) -> impl Future<Output = Result<Vec<LinkId>, LedgerError>> + Send;
+
+    /// Stores a batch durably, whole or not at all.
+    ///
+    /// Each stored link's version rises by one ([`Keep::mark_after`]), and a link that was waiting
+    /// for a record whose link changed its identity in this batch becomes due, its version raised.
+    /// After an error that is no conflict nobody knows: store it again, and where it had been
+    /// stored that is a conflict, and the links are loaded afresh.
+    fn store(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How far a feed has come; the start where it is not known.
+    fn cursor(&self, feed: &str) -> impl Future<Output = Result<Cursor, LedgerError>> + Send;
+
+    /// A fact by its name.
+    fn fact(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<serde_json::Value>, LedgerError>> + Send;
+
+    /// Facts whose names begin so, by name.
+    fn facts(
+        &self,
+        prefix: &str,
+    ) -> impl Future<Output = Result<Vec<(String, serde_json::Value)>, LedgerError>> + Send;
+
+    /// How many of everything.
+    fn counts(&self) -> impl Future<Output = Result<Counts, LedgerError>> + Send;
+
+    /// What waits for a person, by link and then in the order it was given.
+    fn held(
+        &self,
+        filter: &HeldFilter,
+        page: HeldPage,
+    ) -> impl Future<Output = Result<Vec<HeldLink>, LedgerError>> + Send;
+
+    /// A link's newest decisions, newest first.
+    fn decisions(
+        &self,
+        link: LinkId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Decision>, LedgerError>> + Send;
+
+    /// Decisions from this moment on in the order they were stored, after this many: for `replay`.
+    fn decisions_since(
+        &self,
+        since: Timestamp,
+        after: usize,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Decision>, LedgerError>> + Send;
+
+    /// Forgets decisions that were taken before this moment; says how many.
+    fn prune(&self, before: Timestamp) -> impl Future<Output = Result<u64, LedgerError>> + Send;
+}

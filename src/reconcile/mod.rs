@@ -15,16 +15,28 @@
 //! is seen and written ([`observation`], [`write`]), the rules ([`policy`]), the [`link`] itself,
 //! and the verbs that move it: `observe`, `decide`, `send`, `conclude`.
 
+pub mod brake;
 pub mod clock;
+pub mod conclude;
+pub mod decide;
+pub mod join;
 pub mod link;
 pub mod mapping;
+pub mod matching;
+pub mod merge;
 pub mod observation;
+pub mod observe;
 pub mod policy;
 pub mod position;
 pub mod record;
 pub mod shape;
+pub mod swap;
 pub mod value;
 pub mod write;
+
+mod absence;
+mod consent;
+mod fields;
 
 pub use clock::{Clocks, Interval, Skew};
 pub use link::{Block, Bond, Link, LinkState, Seen, SeenField, Sent};

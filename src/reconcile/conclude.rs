@@ -1,0 +1,277 @@
+//! Keeping a write before it is tried, and taking in what came of it.
+
+use jiff::Timestamp;
+
+use crate::reconcile::link::{Block, BlockReason};
+use crate::reconcile::{
+    Answer, Bond, Change, Field, Gone, Interval, Lane, Link, Observation, Outcome, Policy,
+    Position, Refusal, Row, SeenField, Sent, Side, Stamp, Target, Value, Write,
+};
+
+/// What is left to do after an answer was taken in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concluded {
+    /// When to try again, where the write was certainly not done.
+    pub again_in: Option<std::time::Duration>,
+    /// Sightings of records that may stand for the same thing as the one that was to be made.
+    pub found: Vec<Observation>,
+    /// A record that owns the unique value that was to be written, and the fields it is in.
+    pub collided: Option<(Vec<Field>, Option<crate::reconcile::RecordId>)>,
+}
+
+impl Link {
+    /// Notes that `write` is about to be tried; to be kept before it is tried (rule 1).
+    ///
+    /// Without the note, a write whose answer was lost would come back looking like somebody's
+    /// edit. A lost opt-in that an opt-out overtakes is given up on here. The write is returned
+    /// with the stamp that is its own: no two writes of a link bear the same.
+    pub fn send(&mut self, mut write: Write, now: Timestamp, tick: Position) -> Write {
+        let side = write.side;
+        self.sequence += 1;
+        write.stamp.sequence = self.sequence;
+        let kept = write.clone();
+        let overtaken = |sent: &Sent| sent.write.lane == write.lane;
+        let given_up: Vec<Sent> = self.sent[side].extract_if(.., |sent| overtaken(sent)).collect();
+        for sent in given_up {
+            self.give_up(sent);
+        }
+        self.forget_refusals(&write);
+        if let Target::New { key: Some(key), .. } = &write.target {
+            self.seen[side].record = Some(key.clone());
+        }
+        self.sent[side].push(Sent { write, at: now, tick, xid: None, answer: Answer::Pending });
+        kept
+    }
+
+    /// Notes the key that was drawn for the record that a kept write makes.
+    pub fn give_key(&mut self, write: &Write) {
+        for sent in &mut self.sent[write.side] {
+            if sent.write.stamp == write.stamp {
+                sent.write.target = write.target.clone();
+                if let Target::New { key: Some(key), .. } = &write.target {
+                    self.seen[write.side].record = Some(key.clone());
+                }
+            }
+        }
+    }
+
+    /// Notes the transaction that is about to commit these writes (rule 5).
+    pub fn note(&mut self, stamp: Stamp, xid: u64) {
+        let noted = self.sent.campaign.iter_mut().filter(|sent| sent.write.stamp == stamp);
+        noted.for_each(|sent| sent.xid = Some(xid));
+    }
+
+    /// Takes in the answer to the write that bears `stamp`.
+    ///
+    /// `tick` is drawn after the answer came: what a CRM was asked before says nothing (rule 3).
+    pub fn conclude(
+        &mut self,
+        stamp: Stamp,
+        outcome: Outcome,
+        policy: &Policy,
+        (now, tick): (Timestamp, Position),
+    ) -> Concluded {
+        let mut concluded = Concluded::default();
+        let Some(mut sent) = self.take_sent(stamp) else { return concluded };
+        let side = sent.write.side;
+        if side == Side::Crm {
+            self.seen.crm.deaf_until = self.seen.crm.deaf_until.max(tick);
+        }
+        match outcome {
+            Outcome::Done { created, xid } => match side {
+                Side::Crm => self.done(&sent, created, policy, now),
+                Side::Campaign => {
+                    sent.xid = xid.or(sent.xid);
+                    sent.answer = sent.xid.map_or(Answer::Lost(now), Answer::Committed);
+                    self.sent.campaign.push(sent);
+                }
+            },
+            Outcome::Stale(found) => {
+                self.count_stale(side, now);
+                self.take_in(side, found, policy);
+            }
+            Outcome::Gone(found) => self.take_in(side, found, policy),
+            Outcome::Found(found) => {
+                self.count_stale(side, now);
+                concluded.found = found;
+            }
+            Outcome::Refused(refusal) => concluded.collided = self.refuse(&sent, refusal, now),
+            Outcome::Later(delay) => concluded.again_in = Some(delay),
+            Outcome::Lost => self.lose(sent, now),
+        }
+        concluded
+    }
+
+    /// Says how a Campaign transaction ended whose answer was lost.
+    pub fn settle(&mut self, xid: u64, committed: bool) {
+        for sent in std::mem::take(&mut self.sent.campaign) {
+            if sent.xid != Some(xid) || !matches!(sent.answer, Answer::Lost(_)) {
+                self.sent.campaign.push(sent);
+            } else if committed {
+                self.sent.campaign.push(Sent { answer: Answer::Committed(xid), ..sent });
+            }
+        }
+    }
+
+    /// After a crash: nobody waits for the answers of this link's writes any more.
+    pub fn orphan(&mut self, now: Timestamp, tick: Position) {
+        for side in Side::BOTH {
+            for sent in std::mem::take(&mut self.sent[side]) {
+                match (side, sent.answer) {
+                    (_, Answer::Pending) => {
+                        if side == Side::Crm {
+                            self.seen.crm.deaf_until = self.seen.crm.deaf_until.max(tick);
+                        }
+                        self.lose(sent, now);
+                    }
+                    (_, Answer::Lost(_) | Answer::Committed(_)) => self.sent[side].push(sent),
+                }
+            }
+        }
+    }
+
+    /// Lets go of a CRM's lost creates that can no longer land: nothing is there to be read. Other
+    /// lost writes are let go by the read that comes after their limit.
+    pub fn expire(&mut self, policy: &Policy, now: Timestamp) {
+        let limit = policy.write_limit + policy.late_commit;
+        self.sent.crm.retain(|sent| {
+            let creates = matches!(sent.write.target, Target::New { .. });
+            let lost = matches!(sent.answer, Answer::Lost(_));
+            !(creates && lost && super::observe::passed(sent.at, limit, now))
+        });
+    }
+
+    fn take_sent(&mut self, stamp: Stamp) -> Option<Sent> {
+        Side::BOTH.into_iter().find_map(|side| {
+            let sent = &mut self.sent[side];
+            let at = sent.iter().position(|sent| sent.write.stamp == stamp)?;
+            Some(sent.remove(at))
+        })
+    }
+
+    /// A CRM answered: it holds what was written, as of the answer.
+    fn done(
+        &mut self,
+        sent: &Sent,
+        created: Option<crate::reconcile::RecordId>,
+        policy: &Policy,
+        now: Timestamp,
+    ) {
+        let side = sent.write.side;
+        self.landed(sent, now);
+        match &sent.write.change {
+            Change::Delete => self.seen[side].bond = Bond::Gone(Gone::Deleted),
+            Change::Set(row) => {
+                if let Some(record) = created {
+                    self.seen[side].record = Some(record);
+                    self.seen[side].bond = Bond::Here;
+                    self.seen[side].fields.clear();
+                    self.seen[side].modified = None;
+                    self.waiting_since = None;
+                }
+                self.hold_written(side, row, now);
+            }
+        }
+        self.seen[side].asked = self.seen[side].asked.max(Some(now));
+        self.agree(policy, now);
+    }
+
+    fn hold_written(&mut self, side: Side, row: &Row, now: Timestamp) {
+        for (field, value) in row {
+            let value = match (value, self.seen[side].value(*field)) {
+                // What a wider column implied still stands beside the field's own.
+                (Value::Consent(out), Some(Value::Consent(crate::reconcile::Consent::Implied)))
+                    if out.is_out() =>
+                {
+                    Value::Consent(crate::reconcile::Consent::Implied)
+                }
+                (value, _) => value.clone(),
+            };
+            let changed = Some(Interval { after: now, until: now });
+            let seen = SeenField { value, raw: None, unfit: None, changed, touched: false };
+            self.seen[side].fields.insert(*field, seen);
+        }
+    }
+
+    fn take_in(&mut self, side: Side, found: Option<Box<Observation>>, policy: &Policy) {
+        if let Some(found) = found {
+            // It was read after the write was tried, by the writer itself: it is news.
+            if side == Side::Crm {
+                self.seen.crm.deaf_until = self.seen.crm.at.min(self.seen.crm.deaf_until);
+            }
+            self.observe(side, &found, policy);
+        }
+    }
+
+    fn lose(&mut self, sent: Sent, now: Timestamp) {
+        match sent.write.side {
+            // Its transaction's id is kept before COMMIT: without one, nothing was committed.
+            Side::Campaign if sent.xid.is_none() => (),
+            side @ (Side::Campaign | Side::Crm) => {
+                self.sent[side].push(Sent { answer: Answer::Lost(now), ..sent });
+            }
+        }
+    }
+
+    fn count_stale(&mut self, side: Side, now: Timestamp) {
+        for block in &mut self.blocks {
+            if let (true, BlockReason::Stale(times)) = (block.side == side, &mut block.reason) {
+                *times = times.saturating_add(1);
+                return;
+            }
+        }
+        self.blocks.push(Block { field: None, side, reason: BlockReason::Stale(1), since: now });
+    }
+
+    /// A refusal blocks the fields it names, or the whole change where it names none of them.
+    fn refuse(
+        &mut self,
+        sent: &Sent,
+        refusal: Refusal,
+        now: Timestamp,
+    ) -> Option<(Vec<Field>, Option<crate::reconcile::RecordId>)> {
+        let side = sent.write.side;
+        let written = match &sent.write.change {
+            Change::Set(row) => row.clone(),
+            Change::Delete => Row::new(),
+        };
+        let mut named: Vec<Field> = refusal.fields.clone();
+        named.retain(|field| written.contains_key(field));
+        let fields: Vec<Option<Field>> =
+            if named.is_empty() { vec![None] } else { named.iter().copied().map(Some).collect() };
+        for field in fields {
+            let change = match field {
+                Some(field) => written.iter().filter(|(f, _)| **f == field).map(pair).collect(),
+                None => written.clone(),
+            };
+            self.blocks.retain(|block| {
+                block.field != field
+                    || block.side != side
+                    || !matches!(block.reason, BlockReason::Refused { .. })
+            });
+            let refusal = refusal.clone();
+            let reason = BlockReason::Refused { refusal, change };
+            self.blocks.push(Block { field, side, reason, since: now });
+        }
+        match refusal.kind {
+            crate::reconcile::RefusalKind::Unique(owner) => Some((named, owner)),
+            crate::reconcile::RefusalKind::Record
+            | crate::reconcile::RefusalKind::Mapping
+            | crate::reconcile::RefusalKind::Dependency => None,
+        }
+    }
+
+    /// A changed input makes an old refusal void.
+    fn forget_refusals(&mut self, write: &Write) {
+        let Change::Set(row) = &write.change else { return };
+        self.blocks.retain(|block| {
+            let refused = matches!(block.reason, BlockReason::Refused { .. });
+            let covered = block.field.is_none_or(|field| row.contains_key(&field));
+            !(refused && covered && block.side == write.side && write.lane == Lane::Ordinary)
+        });
+    }
+}
+
+fn pair((field, value): (&Field, &Value)) -> (Field, Value) {
+    (*field, value.clone())
+}

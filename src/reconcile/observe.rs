@@ -1,0 +1,391 @@
+//! Taking in what was seen.
+//!
+//! An observation is ordered first (rule 3): Campaign's by the log, or by the snapshot of its
+//! `select`; a CRM's by when its read was asked for. Then the writes under way are resolved by it
+//! (rule 2), the base moves where both sides are known to agree (rule 7), and what is new is told.
+
+use jiff::Timestamp;
+
+use crate::reconcile::link::{Block, BlockReason};
+use crate::reconcile::{
+    Answer, Bond, Change, Field, Interval, Lane, Link, Observation, Policy, Presence, Read, Row,
+    Seen, SeenField, Sent, Side, Target, Value,
+};
+
+/// What an observation told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Something that may need a decision.
+    Changed,
+    /// Nothing new.
+    Nothing,
+    /// Nothing: it is older than what is known.
+    Older,
+    /// Nothing: it was asked for before a write of this link was answered. It must be read again.
+    Deaf,
+}
+
+impl Link {
+    /// Takes in what was seen on `side`, and says what it told.
+    pub fn observe(&mut self, side: Side, seen: &Observation, policy: &Policy) -> News {
+        if let Some(nothing) = self.order(side, seen) {
+            return nothing;
+        }
+        if self.seen[side].at.epoch < seen.at.epoch {
+            self.enter_epoch(side);
+        }
+        let before = self.seen[side].clone();
+        let had_writes = self.sent[side].len();
+        self.resolve_sent(side, seen, policy);
+        self.remember(side, seen, policy);
+        self.resolve_given_up(side, seen, policy);
+        self.agree(policy, moment(seen));
+        let same = before.at.epoch == self.seen[side].at.epoch
+            && before.bond == self.seen[side].bond
+            && before.record == self.seen[side].record
+            && had_writes == self.sent[side].len()
+            && same_values(&before, &self.seen[side]);
+        if same {
+            return News::Nothing;
+        }
+        self.blocks.retain(|block| !matches!(block.reason, BlockReason::Stale(_)));
+        News::Changed
+    }
+
+    /// Why an observation says nothing, if so.
+    pub fn order(&self, side: Side, seen: &Observation) -> Option<News> {
+        let known = &self.seen[side];
+        if seen.at.epoch != known.at.epoch {
+            return (seen.at.epoch < known.at.epoch).then_some(News::Older);
+        }
+        match &seen.read {
+            Read::Logged { xid } => {
+                let covered = known.snapshot.as_ref().is_some_and(|snapshot| snapshot.sees(*xid));
+                let repeated = known.xid != 0 && seen.at <= known.at;
+                (covered || repeated).then_some(News::Older)
+            }
+            Read::Selected(snapshot) => {
+                let unseen = known.xid != 0 && !snapshot.sees(known.xid);
+                let older = known
+                    .snapshot
+                    .as_ref()
+                    .is_some_and(|known| snapshot.xmax < known.xmax || snapshot.xmin < known.xmin);
+                (unseen || older).then_some(News::Older)
+            }
+            Read::Asked(_) => {
+                let waiting = |sent: &Sent| sent.answer == Answer::Pending;
+                if seen.at <= known.deaf_until || self.sent[side].iter().any(waiting) {
+                    Some(News::Deaf)
+                } else {
+                    (seen.at <= known.at && known.bond != Bond::Never).then_some(News::Older)
+                }
+            }
+        }
+    }
+
+    /// A new life of a side voids what both are known to have agreed on (rule 4).
+    fn enter_epoch(&mut self, side: Side) {
+        if self.seen[side].bond == Bond::Never {
+            return;
+        }
+        self.base.clear();
+        self.trail.clear();
+        self.sent[side].clear();
+        self.seen[side].snapshot = None;
+        self.seen[side].xid = 0;
+        self.seen[side].stamp = None;
+        for side in Side::BOTH {
+            for field in self.seen[side].fields.values_mut() {
+                field.touched = false;
+            }
+        }
+    }
+
+    /// Resolves the writes under way by what was read (rule 2).
+    fn resolve_sent(&mut self, side: Side, seen: &Observation, policy: &Policy) {
+        for sent in std::mem::take(&mut self.sent[side]) {
+            match fate(&sent, seen, policy) {
+                Fate::Landed => self.landed(&sent, moment(seen)),
+                Fate::GivenUp => self.give_up(sent),
+                Fate::NeverWill => (),
+                Fate::Open => self.sent[side].push(sent),
+            }
+        }
+    }
+
+    /// What was written came from the other side: both are known to have agreed on it.
+    pub(super) fn landed(&mut self, sent: &Sent, now: Timestamp) {
+        if let Change::Set(row) = &sent.write.change {
+            for (field, value) in row {
+                self.move_base(*field, value.clone(), now);
+            }
+            if matches!(sent.write.target, Target::New { .. }) {
+                // A new record holds nothing but what it was given.
+                let other = &self.seen[sent.write.side.other()].fields;
+                let blank: Vec<Field> =
+                    other.keys().filter(|f| !row.contains_key(f)).copied().collect();
+                for field in blank {
+                    self.base.insert(field, Value::Null);
+                }
+            }
+        }
+        let side = sent.write.side;
+        self.seen[side].stamp = self.seen[side].stamp.max(Some(sent.write.stamp));
+    }
+
+    /// Remembers a write that may land all the same; the oldest go first where there are many.
+    pub(super) fn give_up(&mut self, sent: Sent) {
+        self.given_up.push(sent);
+        if self.given_up.len() > GIVEN_UP_MAX {
+            self.given_up.remove(0);
+        }
+    }
+
+    /// A value that a given-up write carried is that latecomer, not somebody's edit: the base
+    /// moves to it, so that what has happened since on the other side goes over again.
+    fn resolve_given_up(&mut self, side: Side, seen: &Observation, policy: &Policy) {
+        if side != Side::Crm || self.given_up.is_empty() {
+            return;
+        }
+        let now = moment(seen);
+        let mut late: Vec<(Field, Value)> = Vec::new();
+        for sent in &self.given_up {
+            let Change::Set(row) = &sent.write.change else { continue };
+            for (field, value) in row {
+                if self.seen[side].value(*field) == Some(value)
+                    && self.base.get(field) != Some(value)
+                {
+                    late.push((*field, value.clone()));
+                }
+            }
+        }
+        for (field, value) in late {
+            self.move_base(field, value, now);
+        }
+        let limit = policy.write_limit + policy.late_commit;
+        self.given_up.retain(|sent| !passed(sent.at, limit, now));
+    }
+
+    /// Keeps what was seen; a field that is not told stays as it was.
+    fn remember(&mut self, side: Side, seen: &Observation, policy: &Policy) {
+        let ours = seen.stamp.filter(|stamp| stamp.link == self.id);
+        let fresh_stamp = ours.is_some() && ours > self.seen[side].stamp;
+        let known = &mut self.seen[side];
+        let moved = seen.modified.map(|changed| changed.until) != known.modified;
+        let lower = known.asked.and_then(|asked| asked.checked_sub(policy.late_commit).ok());
+        match &seen.presence {
+            Presence::Gone(gone) => known.bond = Bond::Gone(gone.clone()),
+            Presence::Here { row, raw, unfit } => {
+                known.bond = Bond::Here;
+                known.record = Some(seen.record.clone());
+                for (field, value) in row {
+                    let changed = seen
+                        .modified
+                        .map(|changed| widen(changed, &seen.read, known.modified, lower));
+                    let old = known.fields.get(field);
+                    let same = old.is_some_and(|old| old.value == *value);
+                    let touched = old.is_some_and(|old| old.touched || old.value != *value)
+                        || (moved && !fresh_stamp && latest_only(&seen.read) && old.is_some());
+                    let changed = if same { old.and_then(|old| old.changed) } else { changed };
+                    let raw = raw.get(field).cloned();
+                    let kept =
+                        SeenField { value: value.clone(), raw, unfit: None, changed, touched };
+                    known.fields.insert(*field, kept);
+                }
+                for (field, why) in unfit {
+                    let unfit = Some(std::sync::Arc::clone(why));
+                    if let Some(old) = known.fields.get_mut(field) {
+                        old.unfit = unfit;
+                    } else {
+                        let (value, changed) = (Value::Null, None);
+                        let kept = SeenField { value, raw: None, unfit, changed, touched: true };
+                        known.fields.insert(*field, kept);
+                    }
+                }
+            }
+        }
+        match &seen.read {
+            Read::Logged { xid } => (known.xid, known.snapshot) = (*xid, None),
+            Read::Selected(snapshot) => known.snapshot = Some(std::sync::Arc::clone(snapshot)),
+            Read::Asked(at) => known.asked = known.asked.max(Some(*at)),
+        }
+        known.at = known.at.max(seen.at);
+        known.modified = seen.modified.map(|changed| changed.until).or(known.modified);
+        known.stamp = known.stamp.max(ours);
+        self.claims = seen.claims.clone().or(self.claims.take());
+    }
+
+    /// Moves the base of each field that both sides are seen to hold alike (rule 7).
+    pub fn agree(&mut self, policy: &Policy, now: Timestamp) {
+        if self.seen.campaign.bond != Bond::Here || self.seen.crm.bond != Bond::Here {
+            return;
+        }
+        let agreed: Row = (policy.fields.keys())
+            .filter_map(|field| {
+                let ours = self.seen.campaign.fields.get(field)?;
+                let theirs = self.seen.crm.fields.get(field)?;
+                let fit = ours.unfit.is_none() && theirs.unfit.is_none();
+                (fit && same(&ours.value, &theirs.value)).then(|| (*field, ours.value.clone()))
+            })
+            .collect();
+        for (field, value) in agreed {
+            let swapped = |b: &Block| b.field == Some(field) && b.reason == BlockReason::Swapping;
+            self.blocks.retain(|block| !swapped(block));
+            self.move_base(field, value, now);
+            self.ruled.remove(&field);
+            self.inherited.remove(&field);
+            for side in Side::BOTH {
+                if let Some(seen) = self.seen[side].fields.get_mut(&field) {
+                    seen.touched = false;
+                }
+            }
+        }
+        self.check_flapping(policy, now);
+    }
+
+    /// Moves one field's base, and keeps the trail by which flapping is told.
+    pub(super) fn move_base(&mut self, field: Field, value: Value, now: Timestamp) {
+        let old = self.base.insert(field, value.clone());
+        if old.is_some_and(|old| old != value) {
+            let trail = self.trail.entry(field).or_default();
+            trail.push((now, value));
+            if trail.len() > TRAIL_MAX {
+                trail.remove(0);
+            }
+        }
+    }
+
+    /// Holds a field that keeps returning to the value before last (rule 12).
+    fn check_flapping(&mut self, policy: &Policy, now: Timestamp) {
+        let mut flapping = Vec::new();
+        self.trail.retain(|field, trail| {
+            trail.retain(|(at, _)| !passed(*at, policy.flap.window, now));
+            let returns = trail.windows(3).filter(|three| three[0].1 == three[2].1).count();
+            if returns >= usize::from(policy.flap.returns) {
+                flapping.push(*field);
+            }
+            !trail.is_empty()
+        });
+        for field in flapping {
+            let known =
+                |block: &Block| block.field == Some(field) && block.reason == BlockReason::Flapping;
+            if !self.blocks.iter().any(known) {
+                let (side, reason) = (Side::Crm, BlockReason::Flapping);
+                self.blocks.push(Block { field: Some(field), side, reason, since: now });
+            }
+        }
+    }
+}
+
+/// A link with more unanswered writes than this has other troubles.
+const GIVEN_UP_MAX: usize = 8;
+
+/// Enough to tell a field that goes back and forth, whatever the policy's number of returns.
+const TRAIL_MAX: usize = 16;
+
+/// Whether two values mean the same; consent that is implied is out like any other.
+pub(super) fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Consent(a), Value::Consent(b)) => a.is_out() == b.is_out(),
+        (a, b) => a == b,
+    }
+}
+
+/// Whether more than `limit` has passed since `since`.
+pub(super) fn passed(since: Timestamp, limit: std::time::Duration, now: Timestamp) -> bool {
+    std::time::Duration::try_from(now.duration_since(since)).is_ok_and(|passed| passed > limit)
+}
+
+/// What became of a write, as far as an observation tells.
+enum Fate {
+    Landed,
+    GivenUp,
+    NeverWill,
+    Open,
+}
+
+fn fate(sent: &Sent, seen: &Observation, policy: &Policy) -> Fate {
+    match (&seen.read, sent.answer) {
+        (Read::Logged { xid }, _) if sent.xid == Some(*xid) => Fate::Landed,
+        (Read::Selected(snapshot), Answer::Committed(xid)) if snapshot.sees(xid) => Fate::Landed,
+        (Read::Asked(asked), Answer::Lost(_)) => crm_fate(sent, seen, policy, *asked),
+        (Read::Logged { .. } | Read::Selected(_) | Read::Asked(_), _) => Fate::Open,
+    }
+}
+
+/// A stamp proves that a write landed; its absence proves nothing (rule 1).
+fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) -> Fate {
+    let expired = passed(sent.at, policy.write_limit + policy.late_commit, asked);
+    let (row, gone) = match &sent.write.change {
+        Change::Set(row) => (Some(row), false),
+        Change::Delete => (None, seen.row().is_none()),
+    };
+    let bears = seen.stamp == Some(sent.write.stamp);
+    let holds = row.is_some_and(|row| {
+        row.iter().all(|(field, value)| seen.value(*field).is_some_and(|seen| same(seen, value)))
+    });
+    // A new record that names our record as its counterpart is one that we made, but perhaps by an
+    // earlier try, with other values: what it holds is not known to have been agreed on.
+    let (creates, ours) = match &sent.write.target {
+        Target::New { across, .. } => (true, seen.claims.as_ref() == Some(across)),
+        Target::Record(_) => (false, false),
+    };
+    if bears || gone || (!policy.stamped && holds) {
+        return Fate::Landed;
+    }
+    if ours {
+        return Fate::GivenUp;
+    }
+    let repeatable = !creates && !sent.write.opt_in;
+    let opt_out = sent.write.lane == Lane::Consent && !sent.write.opt_in;
+    if expired {
+        Fate::NeverWill
+    } else if repeatable && (policy.stamped || opt_out || row.is_none()) {
+        Fate::GivenUp
+    } else {
+        Fate::Open
+    }
+}
+
+/// When a CRM value changed: its stamp gives the upper end; the lower end is the record's stamp
+/// before, or the last read that showed the old value less the late-commit window.
+fn widen(
+    changed: Interval,
+    read: &Read,
+    before: Option<Timestamp>,
+    shown: Option<Timestamp>,
+) -> Interval {
+    match read {
+        Read::Logged { .. } | Read::Selected(_) => changed,
+        Read::Asked(_) => {
+            let after = before.max(shown).unwrap_or(Timestamp::MIN).min(changed.until);
+            Interval { after, until: changed.until }
+        }
+    }
+}
+
+/// Whether a change and its undoing could both have gone by unseen.
+fn latest_only(read: &Read) -> bool {
+    match read {
+        Read::Logged { .. } => false,
+        Read::Selected(_) | Read::Asked(_) => true,
+    }
+}
+
+/// Our clock at an observation: a CRM's read tells it; the log's own time stands in for it.
+fn moment(seen: &Observation) -> Timestamp {
+    match &seen.read {
+        Read::Asked(at) => *at,
+        Read::Logged { .. } | Read::Selected(_) => {
+            seen.modified.map_or(Timestamp::UNIX_EPOCH, |changed| changed.until)
+        }
+    }
+}
+
+fn same_values(a: &Seen, b: &Seen) -> bool {
+    a.fields.len() == b.fields.len()
+        && a.fields.iter().zip(&b.fields).all(|((f, a), (g, b))| {
+            let touched = a.touched == b.touched;
+            f == g && touched && a.value == b.value && a.raw == b.raw && a.unfit == b.unfit
+        })
+}
