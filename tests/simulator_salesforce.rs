@@ -295,6 +295,11 @@ async fn single_records_by_id_and_by_key() {
     let (status, second) = world.call(Method::PATCH, path, body).await;
     assert_eq!((status, &second["created"]), (200, &json!(false)));
     assert_eq!(second["id"], first["id"]);
+    for (version, status) in [("v45.0", 204), ("v46.0", 200), ("v60.0", 200)] {
+        let url = format!("{}/services/data/{version}{path}", world.running.base_url);
+        let request = world.http.patch(url).bearer_auth(&world.token).json(&json!({}));
+        assert_eq!(request.send().await.unwrap().status(), status, "{version}");
+    }
     let id = first["id"].as_str().unwrap();
     let short = format!("/sobjects/Contact/{}?fields=Name,Truce_Id__c", &id[..15]);
     let (_, row) = world.get(&short).await;
