@@ -1,142 +1,10 @@
 //! The simulated Salesforce, driven over https as a client would that was not written by us.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use std::sync::Once;
+mod simulator_world;
 
-use reqwest::{Certificate, Client, Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
-use truce::simulator::salesforce::{Options, Running, start};
-
-/// A client with its token, and the way to the control address.
-struct World {
-    running: Running,
-    http: Client,
-    token: String,
-}
-
-impl World {
-    async fn new() -> World {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-        let running = start(Options::default()).await.unwrap();
-        let ca = Certificate::from_pem(running.ca_pem.as_bytes()).unwrap();
-        let http = Client::builder().tls_certs_only([ca]).build().unwrap();
-        let mut world = World { running, http, token: String::new() };
-        world.log_in().await;
-        world
-    }
-
-    async fn log_in(&mut self) {
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &self.running.client_id),
-            ("client_secret", &self.running.client_secret),
-        ];
-        let answer = self.http.post(&self.running.token_url).form(&form).send().await.unwrap();
-        let body: Value = answer.json().await.unwrap();
-        assert_eq!(body["instance_url"], json!(self.running.base_url));
-        self.token = body["access_token"].as_str().unwrap().to_owned();
-    }
-
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let url = format!("{}/services/data/v66.0{path}", self.running.base_url);
-        self.http.request(method, url).bearer_auth(&self.token)
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let mut request = self.request(method, path);
-        if !body.is_null() {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        let text = answer.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
-    async fn get(&self, path: &str) -> (u16, Value) {
-        self.call(Method::GET, path, Value::Null).await
-    }
-
-    async fn query(&self, resource: &str, soql: &str) -> (u16, Value) {
-        let url = format!("{}/services/data/v66.0/{resource}/", self.running.base_url);
-        let request = self.http.get(url).query(&[("q", soql)]).bearer_auth(&self.token);
-        let answer = request.send().await.unwrap();
-        assert!(answer.headers().contains_key("sforce-limit-info"), "on every answer");
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-
-    async fn rows(&self, soql: &str) -> Vec<Value> {
-        let (status, body) = self.query("queryAll", soql).await;
-        assert_eq!(status, 200, "{body}");
-        body["records"].as_array().unwrap().clone()
-    }
-
-    async fn upsert(&self, records: Value) -> Vec<Value> {
-        let body = json!({ "allOrNone": false, "records": records });
-        let path = "/composite/sobjects/Contact/Truce_Id__c";
-        let (status, body) = self.call(Method::PATCH, path, body).await;
-        assert_eq!(status, 200, "{body}");
-        body.as_array().unwrap().clone()
-    }
-
-    async fn order(&self, path: &str, body: Value) -> Value {
-        let url = format!("{}{path}", self.running.control_url);
-        let answer = self.http.post(url).json(&body).send().await.unwrap();
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap();
-        assert_eq!(status, StatusCode::OK, "{path}: {body}");
-        body
-    }
-
-    async fn look(&self, path: &str) -> Value {
-        let url = format!("{}{path}", self.running.control_url);
-        self.http.get(url).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn seed(&self, object: &str, records: Value) -> Vec<String> {
-        let body = self.order("/seed", json!({ "object": object, "records": records })).await;
-        let ids = body["ids"].as_array().unwrap();
-        ids.iter().map(|id| id.as_str().unwrap().to_owned()).collect()
-    }
-}
-
-fn contact(fields: Value) -> Value {
-    let mut record = json!({ "attributes": { "type": "Contact" } });
-    record.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    record
-}
-
-fn code(outcome: &Value) -> &str {
-    outcome["errors"][0]["statusCode"].as_str().unwrap_or("")
-}
-
-#[tokio::test]
-async fn a_token_is_given_for_the_right_secret_only_and_lost_when_it_expires() {
-    let mut world = World::new().await;
-    let form = [("grant_type", "client_credentials")];
-    let ask = async |secret: &str| {
-        let request = world.http.post(&world.running.token_url).form(&form);
-        request.basic_auth(&world.running.client_id, Some(secret)).send().await.unwrap()
-    };
-    assert_eq!(ask(&world.running.client_secret).await.status(), 200);
-    let denied = ask("wrong").await;
-    assert_eq!(denied.status(), 400);
-    assert_eq!(denied.json::<Value>().await.unwrap()["error"], "invalid_client");
-
-    assert_eq!(world.get("/limits").await.0, 200);
-    world.order("/tokens", json!({ "expire": true })).await;
-    let answer = world.request(Method::GET, "/limits").send().await.unwrap();
-    assert_eq!(answer.status(), 401);
-    assert_eq!(answer.headers()["www-authenticate"], "Token");
-    let body: Value = answer.json().await.unwrap();
-    assert_eq!(
-        body,
-        json!([{ "message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID" }])
-    );
-    world.log_in().await;
-    assert_eq!(world.get("/limits").await.0, 200);
-}
+use simulator_world::{World, code, contact};
 
 #[tokio::test]
 async fn describe_tells_what_the_model_checks() {
@@ -418,128 +286,6 @@ async fn queries_that_cannot_be_answered_are_refused_precisely() {
 }
 
 #[tokio::test]
-async fn ordered_failures_come_before_or_after_the_effect() {
-    let world = World::new().await;
-    let ids = world.seed("Contact", json!([{ "LastName": "Roe" }])).await;
-    let path = format!("/sobjects/Contact/{}", ids[0]);
-    let title = async || world.rows("SELECT Title FROM Contact").await[0]["Title"].clone();
-    let write =
-        async |title: &str| world.call(Method::PATCH, &path, json!({ "Title": title })).await;
-
-    world.order("/fail", json!({ "status": 503, "effect": "before", "method": "PATCH" })).await;
-    assert_eq!(write("one").await.0, 503);
-    assert_eq!(title().await, Value::Null);
-
-    let fault =
-        json!({ "status": 500, "code": "UNKNOWN_EXCEPTION", "effect": "after", "method": "PATCH" });
-    world.order("/fail", fault).await;
-    let (status, body) = write("two").await;
-    assert_eq!((status, &body[0]["errorCode"]), (500, &json!("UNKNOWN_EXCEPTION")));
-    assert_eq!(title().await, "two");
-
-    let fault = json!({ "kind": "reset", "effect": "after", "path_contains": "Contact/003" });
-    world.order("/fail", fault).await;
-    let lost = world.request(Method::PATCH, &path).json(&json!({ "Title": "three" })).send().await;
-    assert!(lost.is_err(), "the line broke");
-    assert_eq!(title().await, "three");
-
-    world.order("/fail", json!({ "kind": "late", "status": 502, "method": "PATCH" })).await;
-    assert_eq!(write("late").await.0, 502);
-    assert_eq!(write("newer").await.0, 204);
-    assert_eq!(title().await, "newer");
-    assert_eq!(world.order("/release", json!({})).await["statuses"], json!([204]));
-    assert_eq!(title().await, "late");
-
-    world.order("/fail", json!({ "kind": "html", "status": 420 })).await;
-    let page = world.request(Method::GET, "/limits").send().await.unwrap();
-    assert_eq!(page.status(), 420);
-    assert!(page.text().await.unwrap().starts_with("<html>"));
-}
-
-#[tokio::test]
-async fn a_record_or_every_connection_can_be_refused() {
-    let world = World::new().await;
-    world.seed("Contact", json!([{ "LastName": "Roe", "Truce_Id__c": "r" }])).await;
-    world.order("/fail-record", json!({ "key": "r", "statusCode": "UNABLE_TO_LOCK_ROW" })).await;
-    let record = contact(json!({ "Truce_Id__c": "r", "LastName": "Roe" }));
-    let outcomes = world.upsert(json!([record.clone()])).await;
-    assert_eq!(code(&outcomes[0]), "UNABLE_TO_LOCK_ROW");
-    assert_eq!(world.upsert(json!([record])).await[0]["success"], true);
-
-    world.order("/connections", json!({ "accept": false })).await;
-    assert!(world.request(Method::GET, "/limits").send().await.is_err());
-    world.order("/connections", json!({ "accept": true })).await;
-    assert_eq!(world.get("/limits").await.0, 200);
-}
-
-#[tokio::test]
-async fn a_held_commit_appears_later_under_its_earlier_stamp() {
-    let world = World::new().await;
-    let at = async |time: &str| {
-        world.order("/clock", json!({ "at": format!("2026-10-31T{time}Z"), "scale": 0 })).await;
-    };
-    let window = "?start=2026-10-31T12:00:00Z&end=2026-10-31T12:02:00Z";
-    let updated = async || world.get(&format!("/sobjects/Contact/updated/{window}")).await.1;
-    at("12:00:00").await;
-    let ids = world.seed("Contact", json!([{ "LastName": "Old" }, { "LastName": "Other" }])).await;
-    at("12:01:10").await;
-    world.order("/hold", json!({ "seconds": 120, "via": "user" })).await;
-    let edit = json!({ "object": "Contact", "id": ids[0], "fields": { "LastName": "New" } });
-    world.order("/edit", edit).await;
-
-    at("12:02:30").await;
-    let poll =
-        "SELECT LastName, SystemModstamp FROM Contact WHERE SystemModstamp >= 2026-10-31T12:01:00Z";
-    assert!(world.rows(poll).await.is_empty());
-    let before = poll.replace(">=", "<");
-    assert_eq!(world.rows(&before).await.len(), 2);
-    assert_eq!(updated().await["latestDateCovered"], "2026-10-31T12:01:00.000+0000");
-
-    at("12:03:10").await;
-    let rows = world.rows(poll).await;
-    assert_eq!(rows[0]["LastName"], "New");
-    assert_eq!(rows[0]["SystemModstamp"], "2026-10-31T12:01:10.000+0000");
-    let body = updated().await;
-    assert_eq!(body["latestDateCovered"], "2026-10-31T12:02:00.000+0000");
-    assert_eq!(body["ids"].as_array().unwrap().len(), 2);
-}
-
-#[tokio::test]
-async fn updated_and_deleted_cover_whole_minutes() {
-    let world = World::new().await;
-    world.order("/clock", json!({ "at": "2026-10-31T12:05:30Z", "scale": 0 })).await;
-    let ids = world.seed("Contact", json!([{ "LastName": "A" }, { "LastName": "B" }])).await;
-    world.order("/delete", json!({ "object": "Contact", "ids": [ids[1]] })).await;
-    let path = |kind: &str, start: &str| {
-        format!("/sobjects/Contact/{kind}/?start={start}%2B00:00&end=2026-10-31T12:06:40%2B00:00")
-    };
-    let (_, body) = world.get(&path("updated", "2026-10-31T12:05:59")).await;
-    assert_eq!(body["ids"], json!([ids[0]]), "seconds are cut off");
-    let (_, body) = world.get(&path("deleted", "2026-10-31T12:05:59")).await;
-    let deleted = json!([{ "id": ids[1], "deletedDate": "2026-10-31T12:05:30.000+0000" }]);
-    assert_eq!(body["deletedRecords"], deleted);
-    for start in ["2026-10-31T12:06:01", "2026-09-01T00:00:00"] {
-        let (status, body) = world.get(&path("updated", start)).await;
-        assert_eq!((status, &body[0]["errorCode"]), (400, &json!("INVALID_REPLICATION_DATE")));
-    }
-}
-
-#[tokio::test]
-async fn a_write_on_condition_is_refused_when_the_record_moved() {
-    let world = World::new().await;
-    world.order("/clock", json!({ "at": "2026-10-31T12:00:00Z", "scale": 0 })).await;
-    let ids = world.seed("Contact", json!([{ "LastName": "Roe" }])).await;
-    let path = format!("/sobjects/Contact/{}", ids[0]);
-    let write = async |since: &str| {
-        let request = world.request(Method::PATCH, &path).header("if-unmodified-since", since);
-        request.json(&json!({ "Title": "x" })).send().await.unwrap().status().as_u16()
-    };
-    assert_eq!(write("Sat, 31 Oct 2026 11:59:59 GMT").await, 412);
-    assert_eq!(write("Sat, 31 Oct 2026 12:00:00 GMT").await, 204);
-    assert_eq!(write("once").await, 400);
-}
-
-#[tokio::test]
 async fn single_records_by_id_and_by_key() {
     let world = World::new().await;
     let body = json!({ "LastName": "Roe", "FirstName": "Jo" });
@@ -549,6 +295,11 @@ async fn single_records_by_id_and_by_key() {
     let (status, second) = world.call(Method::PATCH, path, body).await;
     assert_eq!((status, &second["created"]), (200, &json!(false)));
     assert_eq!(second["id"], first["id"]);
+    for (version, status) in [("v45.0", 204), ("v46.0", 200), ("v60.0", 200)] {
+        let url = format!("{}/services/data/{version}{path}", world.running.base_url);
+        let request = world.http.patch(url).bearer_auth(&world.token).json(&json!({}));
+        assert_eq!(request.send().await.unwrap().status(), status, "{version}");
+    }
     let id = first["id"].as_str().unwrap();
     let short = format!("/sobjects/Contact/{}?fields=Name,Truce_Id__c", &id[..15]);
     let (_, row) = world.get(&short).await;
@@ -564,29 +315,73 @@ async fn single_records_by_id_and_by_key() {
 }
 
 #[tokio::test]
-async fn quota_history_and_requests_are_kept() {
+async fn a_key_that_is_not_unique_offers_a_choice() {
     let world = World::new().await;
-    let ids = world.seed("Contact", json!([{ "LastName": "Roe" }])).await;
-    let trigger = json!({ "object": "Contact", "field": "Title", "rewrite": "upper" });
-    world.order("/trigger", trigger).await;
-    let update = json!({ "records": [contact(json!({ "id": ids[0], "Title": "dr" }))] });
-    world.call(Method::PATCH, "/composite/sobjects", update).await;
-    let edit = json!({ "object": "Contact", "id": ids[0], "fields": { "Phone": "1" } });
-    world.order("/edit", edit).await;
+    let field = json!({ "name": "Old_Key__c", "type": "string", "externalId": true });
+    let object = json!({ "name": "Pet__c", "prefix": "a00", "fields": [
+        { "name": "Name", "type": "string", "required": true }, field,
+        { "name": "Owner__c", "type": "reference", "referenceTo": "Contact" },
+    ] });
+    world.order("/objects", object).await;
+    let owner = world.seed("Contact", json!([{ "LastName": "Roe", "Truce_Id__c": "r" }])).await;
+    let pets = json!([{ "Name": "Rex", "Old_Key__c": "k" }, { "Name": "Tom", "Old_Key__c": "K" }]);
+    let ids = world.seed("Pet__c", pets).await;
+    let path = "/sobjects/Pet__c/Old_Key__c/k";
+    let (status, body) = world.call(Method::PATCH, path, json!({ "Name": "Max" })).await;
+    let url = |id: &String| format!("/services/data/v66.0/sobjects/Pet__c/{id}");
+    assert_eq!((status, body), (300, json!([url(&ids[0]), url(&ids[1])])));
+    let pet = json!({ "Name": "Ina", "Owner__r": { "Truce_Id__c": "r" } });
+    let (status, body) = world.call(Method::POST, "/sobjects/Pet__c", pet).await;
+    assert_eq!(status, 201, "{body}");
+    let rows = world.rows("SELECT Owner__c, Owner__r.Name FROM Pet__c WHERE Name = 'Ina'").await;
+    assert_eq!(rows[0]["Owner__c"], json!(owner[0]));
+    assert_eq!(rows[0]["Owner__r"]["Name"], "Roe");
+}
 
-    let changes = world.look("/history").await["changes"].clone();
-    assert_eq!((&changes[0]["via"], &changes[1]["via"]), (&json!("api"), &json!("user")));
-    assert_eq!(changes[0]["fields"]["Title"], json!({ "old": null, "new": "DR" }));
-    assert_eq!(changes[1]["fields"]["Phone"]["new"], "1");
-    let requests = world.look("/requests").await["requests"].clone();
-    let write = requests.as_array().unwrap().iter().find(|r| r["method"] == "PATCH").unwrap();
-    assert_eq!((&write["n"], &write["records"]), (&changes[0]["request"], &json!(1)));
-    assert_eq!(world.look("/records/Contact").await["records"][0]["Title"], "DR");
-    assert_eq!(world.look("/counters").await["by_kind"]["update"], 1);
+#[tokio::test]
+async fn runs_of_one_type_are_counted() {
+    let world = World::new().await;
+    let account = json!({ "attributes": { "type": "Account" }, "Name": "A" });
+    let mixed: Vec<Value> = (0..11)
+        .map(|n| if n % 2 == 0 { account.clone() } else { contact(json!({ "LastName": "L" })) })
+        .collect();
+    let create = async |records: &[Value]| {
+        world.call(Method::POST, "/composite/sobjects", json!({ "records": records })).await
+    };
+    assert_eq!(create(&mixed).await.0, 400);
+    let (status, body) = create(&mixed[..10]).await;
+    assert_eq!(status, 200);
+    assert!(body.as_array().unwrap().iter().all(|outcome| outcome["success"] == true), "{body}");
+}
 
-    world.order("/quota", json!({ "max": 10, "used": 9 })).await;
-    let (_, body) = world.get("/limits").await;
-    assert_eq!(body["DailyApiRequests"], json!({ "Max": 10, "Remaining": 0 }));
-    let (status, body) = world.get("/limits").await;
-    assert_eq!((status, &body[0]["errorCode"]), (403, &json!("REQUEST_LIMIT_EXCEEDED")));
+#[tokio::test]
+async fn deleting_an_account_deletes_its_contacts() {
+    let world = World::new().await;
+    let accounts = world.seed("Account", json!([{ "Name": "A" }])).await;
+    world.seed("Contact", json!([{ "LastName": "C", "AccountId": accounts[0] }])).await;
+    let path = format!("/sobjects/Account/{}", accounts[0]);
+    assert_eq!(world.call(Method::DELETE, &path, Value::Null).await.0, 204);
+    assert_eq!(world.rows("SELECT IsDeleted FROM Contact").await[0]["IsDeleted"], true);
+}
+
+#[tokio::test]
+async fn bodies_may_be_packed_and_old_versions_are_gone() {
+    let world = World::new().await;
+    let url = format!("{}/services/data", world.running.base_url);
+    let versions: Value = world.http.get(&url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(versions[0]["version"], "31.0");
+    assert_eq!(versions[37]["label"], "Winter '27");
+    for (version, status) in [("v30.0", 410), ("v69.0", 404), ("v68.0", 200)] {
+        let request = world.http.get(format!("{url}/{version}/limits")).bearer_auth(&world.token);
+        assert_eq!(request.send().await.unwrap().status(), status, "{version}");
+    }
+    let plain = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(world.running.ca_pem.as_bytes()).unwrap()])
+        .gzip(false)
+        .build()
+        .unwrap();
+    let request = plain.get(format!("{url}/v66.0/sobjects")).bearer_auth(&world.token);
+    let packed = request.header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(packed.headers()["content-encoding"], "gzip");
+    assert_eq!(packed.bytes().await.unwrap()[..2], [0x1f, 0x8b]);
 }

@@ -60,7 +60,7 @@ impl Clock {
     }
 }
 
-/// The second that holds `at`: what SystemModstamp and the other system dates keep.
+/// The second that holds `at`: what `SystemModstamp` and the other system dates keep.
 pub(super) fn second(at: Millis) -> i64 {
     at.div_euclid(1000)
 }

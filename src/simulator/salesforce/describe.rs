@@ -126,10 +126,7 @@ fn shape(field: &Field) -> Json {
     json!({
         "byteLength": length * if field.kind.is_text() { BYTES_PER_CHARACTER } else { 1 },
         "digits": if is_int { field.precision } else { 0 },
-        "extraTypeInfo": match field.kind {
-            Kind::TextArea if field.is_long_text() => json!("plaintextarea"),
-            _ => Json::Null,
-        },
+        "extraTypeInfo": field.is_long_text().then_some("plaintextarea"),
         "length": length,
         "name": field.name,
         "precision": if is_int { 0 } else { field.precision },
@@ -169,10 +166,7 @@ fn texts(field: &Field) -> Json {
         "calculatedFormula": null,
         "compoundFieldName": field.compound,
         "controllerName": null,
-        "defaultValue": match field.kind {
-            Kind::Boolean => json!(field.default.as_deref() == Some("true")),
-            _ => Json::Null,
-        },
+        "defaultValue": (field.kind == Kind::Boolean).then(|| field.default.as_deref() == Some("true")),
         "defaultValueFormula": null,
         "filteredLookupInfo": null,
         "inlineHelpText": null,

@@ -136,6 +136,7 @@ pub(super) struct Reference {
 
 /// A field of an object.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "describe's flags, independent of each other")]
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) label: String,

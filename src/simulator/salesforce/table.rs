@@ -102,7 +102,7 @@ impl Table {
         self.slots.range(from..=to).map(|(id, _)| *id)
     }
 
-    /// Ids by (SystemModstamp, Id) from a stamp on.
+    /// Ids by (`SystemModstamp`, `Id`) from a stamp on.
     pub(super) fn ids_by_stamp(&self, from: i64, to: i64) -> impl Iterator<Item = Id> {
         let (first, last) = (Id::compose("000", 0), Id::compose("zzz", u64::MAX));
         let range = if from <= to { (from, first)..=(to, last) } else { (0, first)..=(0, first) };

@@ -40,11 +40,7 @@ fn release(version: u32) -> String {
 
 /// Refuses versions that are gone or never were.
 pub(super) fn check_version(version: &str) -> Result<(), Failure> {
-    let number = version
-        .strip_prefix('v')
-        .and_then(|version| version.strip_suffix(".0"))
-        .and_then(|version| version.parse::<u32>().ok());
-    match number {
+    match number(version) {
         Some(number) if VERSIONS.contains(&number) => Ok(()),
         Some(number) if VERSION_FIRST <= number && number < *VERSIONS.start() => {
             let refusal = Refusal::new("UNSUPPORTED_API_VERSION", "The API version is retired");
@@ -52,6 +48,11 @@ pub(super) fn check_version(version: &str) -> Result<(), Failure> {
         }
         Some(_) | None => Err(super::not_found()),
     }
+}
+
+/// The number in `v68.0`.
+pub(super) fn number(version: &str) -> Option<u32> {
+    version.strip_prefix('v')?.strip_suffix(".0")?.parse().ok()
 }
 
 /// The resources of a version.
@@ -84,7 +85,7 @@ pub(super) fn limits(org: &mut Org, call: &Call<'_>) -> Answer {
 }
 
 /// All objects.
-pub(super) fn global(org: &Org, call: &Call<'_>) -> Answered {
+pub(super) fn global(org: &Org, call: &Call<'_>) -> Answer {
     let objects = org.data.model.objects().iter();
     let list: Vec<Json> = objects.map(|object| describe::brief(object, call.version)).collect();
     let body = json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list });
@@ -102,17 +103,17 @@ pub(super) fn basic(org: &Org, call: &Call<'_>, object: &str) -> Answered {
 pub(super) fn describe(org: &Org, call: &Call<'_>, object: &str) -> Answered {
     let model = &org.data.model;
     let object = model.object(object_of(org, object)?);
-    unless_unchanged(org, call, describe::full(model, object, call.version))
+    Ok(unless_unchanged(org, call, describe::full(model, object, call.version)))
 }
 
 /// 304 where the model is as old as the client's copy.
-fn unless_unchanged(org: &Org, call: &Call<'_>, body: Json) -> Answered {
+fn unless_unchanged(org: &Org, call: &Call<'_>, body: Json) -> Answer {
     let since = call.request.header("if-modified-since").and_then(parse_http_date);
     let answer = match since {
         Some(since) if org.model_changed <= since => Answer::empty(304),
         Some(_) | None => Answer::new(200, body),
     };
-    Ok(answer.with("last-modified", http_date(org.model_changed)))
+    answer.with("last-modified", http_date(org.model_changed))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub(super) struct Request {
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// It was let in before, and only its effect was put off.
+    pub(super) admitted: bool,
 }
 
 impl Request {
@@ -44,6 +46,7 @@ impl Request {
             query: pairs(query),
             headers,
             body,
+            admitted: false,
         };
         if let Some(method) = request.parameter("_HttpMethod").map(str::to_uppercase)
             && request.method == "POST"
@@ -172,8 +175,10 @@ fn route(org: &mut Org, request: &Request, now: Millis) -> Answered {
         ["services", "data"] => Ok(metadata::versions()),
         ["services", "data", version, rest @ ..] => {
             metadata::check_version(version)?;
-            auth::authenticate(org, request, now)?;
-            org.quota.spend(second(now))?;
+            if !request.admitted {
+                auth::authenticate(org, request, now)?;
+                org.quota.spend(second(now))?;
+            }
             let call = Call { request, version, now };
             resource(org, &call, rest)
         }
@@ -193,10 +198,11 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
     match (path, method) {
         ([], "GET") => Ok(metadata::root(org, call)),
         (["limits"], "GET") => Ok(metadata::limits(org, call)),
-        (["sobjects"], "GET") => metadata::global(org, call),
+        (["sobjects"], "GET") => Ok(metadata::global(org, call)),
         (["sobjects", object], "GET") => metadata::basic(org, call, object),
-        (["sobjects", object], "POST") => rows::create(org, call, object),
-        (["sobjects", object, "Id"], "POST") => rows::create(org, call, object),
+        (["sobjects", object] | ["sobjects", object, "Id"], "POST") => {
+            rows::create(org, call, object)
+        }
         (["sobjects", object, "describe"], "GET") => metadata::describe(org, call, object),
         (["sobjects", object, "updated"], "GET") => replication::updated(org, call, object),
         (["sobjects", object, "deleted"], "GET") => replication::deleted(org, call, object),
@@ -229,16 +235,16 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
     }
 }
 
+/// Whether a path leads somewhere by another method.
 fn is_resource(path: &[&str]) -> bool {
-    matches!(
-        path,
-        [] | ["limits" | "sobjects" | "query" | "queryAll"]
-            | ["query" | "queryAll", _]
-            | ["sobjects", _]
-            | ["sobjects", _, _]
-            | ["sobjects", _, _, _]
-            | ["composite", "sobjects", ..]
-    )
+    let Some((first, rest)) = path.split_first() else { return true };
+    match *first {
+        "limits" => rest.is_empty(),
+        "query" | "queryAll" => rest.len() <= 1,
+        "sobjects" => rest.len() <= 3,
+        "composite" => rest.first() == Some(&"sobjects"),
+        _ => false,
+    }
 }
 
 fn not_found() -> Failure {

@@ -35,8 +35,8 @@ pub(super) async fn seed(State(shared): State<Shared>, Json(make): Json<Make>) -
     let actor = person(&org, make.user.as_deref())?;
     let mut ids = Vec::with_capacity(make.records.len());
     for (place, record) in make.records.iter().enumerate() {
-        let made = seed_one(&mut org, object, record, actor);
-        let id = made.map_err(|refusal| {
+        let seeded = seed_one(&mut org, object, record, actor);
+        let id = seeded.map_err(|refusal| {
             Unfit(format!("record {place}: {}: {}", refusal.code, refusal.message))
         })?;
         ids.push(id.to_string());

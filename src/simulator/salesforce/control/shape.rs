@@ -14,6 +14,7 @@ use super::{Done, Unfit, object};
 /// A field as a test describes it, in describe's own words.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "describe's flags, one key each")]
 struct FieldOrder {
     name: String,
     label: Option<String>,
@@ -93,8 +94,8 @@ pub(super) async fn objects(State(shared): State<Shared>, Json(order): Json<Obje
     let mut org = shared.org();
     let model = &org.data.model;
     let taken = model.objects().iter().any(|object| object.prefix == order.prefix);
-    let shaped = order.prefix.len() == 3 && order.prefix.is_ascii();
-    if model.find(&order.name).is_some() || taken || !shaped {
+    let fits = order.prefix.len() == 3 && order.prefix.is_ascii();
+    if model.find(&order.name).is_some() || taken || !fits {
         return Err(Unfit(format!(
             "object `{}`: the name and the prefix of three letters must be new",
             order.name

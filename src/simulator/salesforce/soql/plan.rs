@@ -15,7 +15,7 @@ use super::shape::Op;
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) enum Source {
     All,
-    /// SystemModstamp from and to, both included.
+    /// `SystemModstamp` from and to, both included.
     Stamps(i64, i64),
     /// Ids from and to, both included.
     Ids(Id, Id),
