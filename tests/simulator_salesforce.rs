@@ -1,5 +1,4 @@
 //! The simulated Salesforce, driven over https as a client would that was not written by us.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod simulator_world;
 
@@ -296,6 +295,11 @@ async fn single_records_by_id_and_by_key() {
     let (status, second) = world.call(Method::PATCH, path, body).await;
     assert_eq!((status, &second["created"]), (200, &json!(false)));
     assert_eq!(second["id"], first["id"]);
+    for (version, status) in [("v45.0", 204), ("v46.0", 200), ("v60.0", 200)] {
+        let url = format!("{}/services/data/{version}{path}", world.running.base_url);
+        let request = world.http.patch(url).bearer_auth(&world.token).json(&json!({}));
+        assert_eq!(request.send().await.unwrap().status(), status, "{version}");
+    }
     let id = first["id"].as_str().unwrap();
     let short = format!("/sobjects/Contact/{}?fields=Name,Truce_Id__c", &id[..15]);
     let (_, row) = world.get(&short).await;
@@ -308,4 +312,76 @@ async fn single_records_by_id_and_by_key() {
     assert_eq!(world.call(Method::PUT, "/sobjects/Contact", json!({})).await.0, 405);
     let request = world.request(Method::POST, "/sobjects/Contact").body("LastName=Roe");
     assert_eq!(request.send().await.unwrap().status(), 415);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_unique_offers_a_choice() {
+    let world = World::new().await;
+    let field = json!({ "name": "Old_Key__c", "type": "string", "externalId": true });
+    let object = json!({ "name": "Pet__c", "prefix": "a00", "fields": [
+        { "name": "Name", "type": "string", "required": true }, field,
+        { "name": "Owner__c", "type": "reference", "referenceTo": "Contact" },
+    ] });
+    world.order("/objects", object).await;
+    let owner = world.seed("Contact", json!([{ "LastName": "Roe", "Truce_Id__c": "r" }])).await;
+    let pets = json!([{ "Name": "Rex", "Old_Key__c": "k" }, { "Name": "Tom", "Old_Key__c": "K" }]);
+    let ids = world.seed("Pet__c", pets).await;
+    let path = "/sobjects/Pet__c/Old_Key__c/k";
+    let (status, body) = world.call(Method::PATCH, path, json!({ "Name": "Max" })).await;
+    let url = |id: &String| format!("/services/data/v66.0/sobjects/Pet__c/{id}");
+    assert_eq!((status, body), (300, json!([url(&ids[0]), url(&ids[1])])));
+    let pet = json!({ "Name": "Ina", "Owner__r": { "Truce_Id__c": "r" } });
+    let (status, body) = world.call(Method::POST, "/sobjects/Pet__c", pet).await;
+    assert_eq!(status, 201, "{body}");
+    let rows = world.rows("SELECT Owner__c, Owner__r.Name FROM Pet__c WHERE Name = 'Ina'").await;
+    assert_eq!(rows[0]["Owner__c"], json!(owner[0]));
+    assert_eq!(rows[0]["Owner__r"]["Name"], "Roe");
+}
+
+#[tokio::test]
+async fn runs_of_one_type_are_counted() {
+    let world = World::new().await;
+    let account = json!({ "attributes": { "type": "Account" }, "Name": "A" });
+    let mixed: Vec<Value> = (0..11)
+        .map(|n| if n % 2 == 0 { account.clone() } else { contact(json!({ "LastName": "L" })) })
+        .collect();
+    let create = async |records: &[Value]| {
+        world.call(Method::POST, "/composite/sobjects", json!({ "records": records })).await
+    };
+    assert_eq!(create(&mixed).await.0, 400);
+    let (status, body) = create(&mixed[..10]).await;
+    assert_eq!(status, 200);
+    assert!(body.as_array().unwrap().iter().all(|outcome| outcome["success"] == true), "{body}");
+}
+
+#[tokio::test]
+async fn deleting_an_account_deletes_its_contacts() {
+    let world = World::new().await;
+    let accounts = world.seed("Account", json!([{ "Name": "A" }])).await;
+    world.seed("Contact", json!([{ "LastName": "C", "AccountId": accounts[0] }])).await;
+    let path = format!("/sobjects/Account/{}", accounts[0]);
+    assert_eq!(world.call(Method::DELETE, &path, Value::Null).await.0, 204);
+    assert_eq!(world.rows("SELECT IsDeleted FROM Contact").await[0]["IsDeleted"], true);
+}
+
+#[tokio::test]
+async fn bodies_may_be_packed_and_old_versions_are_gone() {
+    let world = World::new().await;
+    let url = format!("{}/services/data", world.running.base_url);
+    let versions: Value = world.http.get(&url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(versions[0]["version"], "31.0");
+    assert_eq!(versions[37]["label"], "Winter '27");
+    for (version, status) in [("v30.0", 410), ("v69.0", 404), ("v68.0", 200)] {
+        let request = world.http.get(format!("{url}/{version}/limits")).bearer_auth(&world.token);
+        assert_eq!(request.send().await.unwrap().status(), status, "{version}");
+    }
+    let plain = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(world.running.ca_pem.as_bytes()).unwrap()])
+        .gzip(false)
+        .build()
+        .unwrap();
+    let request = plain.get(format!("{url}/v66.0/sobjects")).bearer_auth(&world.token);
+    let packed = request.header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(packed.headers()["content-encoding"], "gzip");
+    assert_eq!(packed.bytes().await.unwrap()[..2], [0x1f, 0x8b]);
 }

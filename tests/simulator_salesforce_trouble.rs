@@ -1,5 +1,4 @@
 //! The trouble that a test can order from the simulated Salesforce, and what it remembers.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod simulator_world;
 
@@ -182,4 +181,52 @@ async fn quota_history_and_requests_are_kept() {
     assert_eq!(body["DailyApiRequests"], json!({ "Max": 10, "Remaining": 0 }));
     let (status, body) = world.get("/limits").await;
     assert_eq!((status, &body[0]["errorCode"]), (403, &json!("REQUEST_LIMIT_EXCEEDED")));
+}
+
+#[tokio::test]
+async fn a_late_write_lands_although_its_token_has_expired() {
+    let world = World::new().await;
+    world.order("/fail", json!({ "kind": "late" })).await;
+    let create = json!({ "LastName": "Late" });
+    let lost = world.request(Method::POST, "/sobjects/Contact").json(&create).send().await;
+    assert!(lost.is_err(), "without a status the line breaks");
+    world.order("/tokens", json!({ "expire": true })).await;
+    assert_eq!(world.look("/records/Contact").await["records"], json!([]));
+    assert_eq!(world.order("/release", json!({})).await["statuses"], json!([201]));
+    assert_eq!(world.look("/records/Contact").await["records"][0]["LastName"], "Late");
+}
+
+#[tokio::test]
+async fn trouble_with_tokens_is_ordered_by_name_and_has_their_form() {
+    let world = World::new().await;
+    world
+        .order(
+            "/fail",
+            json!({ "status": 400, "path_contains": "oauth2", "code": "invalid_grant" }),
+        )
+        .await;
+    let form = [("grant_type", "client_credentials")];
+    let answer = world.http.post(&world.running.token_url).form(&form).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.json::<Value>().await.unwrap()["error"], "invalid_grant");
+    assert_eq!(world.get("/limits").await.0, 200, "nothing else was to fail");
+}
+
+#[tokio::test]
+async fn later_pages_show_rows_as_they_are_or_as_they_were() {
+    let world = World::new().await;
+    let records: Vec<Value> = (0..201).map(|_| json!({ "LastName": "Old" })).collect();
+    let ids = world.seed("Contact", json!(records)).await;
+    for (frozen, expected) in [(true, "Old"), (false, "New")] {
+        world.order("/cursors", json!({ "frozen": frozen })).await;
+        let request = world
+            .request(Method::GET, "/query?q=SELECT+LastName+FROM+Contact+ORDER+BY+Id")
+            .header("sforce-query-options", "batchSize=200");
+        let page: Value = request.send().await.unwrap().json().await.unwrap();
+        let edit = json!({ "object": "Contact", "id": ids[200], "fields": { "LastName": "New" } });
+        world.order("/edit", edit).await;
+        let next = page["nextRecordsUrl"].as_str().unwrap();
+        let page = world.get(next.trim_start_matches("/services/data/v66.0")).await.1;
+        assert_eq!(page["records"][0]["LastName"], expected);
+    }
 }

@@ -1,8 +1,10 @@
 //! Writes do what they were meant to, to the record that was seen, and to no other.
 
+use std::slice::from_ref;
+
 use serde_json::{Value as Json, json};
 use truce::crm::http::Call;
-use truce::peer::Scan as _;
+use truce::peer::{PeerError, Scan as _};
 use truce::reconcile::{
     Change, Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Target, Value, Write,
 };
@@ -15,19 +17,15 @@ use crate::stage::{
 const DONE: Outcome = Outcome::Done { created: None, xid: None };
 
 fn created(outcome: &Outcome) -> RecordId {
-    match outcome {
-        Outcome::Done { created: Some(id), .. } => id.clone(),
-        other => panic!("not created: {other:?}"),
-    }
+    let Outcome::Done { created: Some(id), .. } = outcome else {
+        panic!("not created: {outcome:?}");
+    };
+    id.clone()
 }
 
 fn refusal(outcome: &Outcome) -> (&str, &RefusalKind, Vec<u16>) {
-    match outcome {
-        Outcome::Refused(refusal) => {
-            (&refusal.code, &refusal.kind, refusal.fields.iter().map(|field| field.0).collect())
-        }
-        other => panic!("not refused: {other:?}"),
-    }
+    let Outcome::Refused(refusal) = outcome else { panic!("not refused: {outcome:?}") };
+    (&refusal.code, &refusal.kind, refusal.fields.iter().map(|field| field.0).collect())
 }
 
 fn consent(write: Write, opt_in: bool) -> Write {
@@ -55,7 +53,7 @@ async fn every_kind_of_value_comes_back_as_it_was_written() {
     let stamp = write.stamp;
     let id = created(&stage.write_one(write).await);
     assert_eq!(id.0.len(), 18);
-    let read = stage.crm.scan().read(CONTACTS, &[id.clone()], &mut stage.ticks).await.unwrap();
+    let read = stage.crm.scan().read(CONTACTS, from_ref(&id), &mut stage.ticks).await.unwrap();
     for (field, value) in &row {
         assert_eq!(read[0].value(*field), Some(value), "field {}", field.0);
     }
@@ -272,6 +270,33 @@ async fn an_opt_in_whose_precondition_fails_is_stale() {
     let outcome = stage.write_one(consent(write, true)).await;
     assert!(matches!(outcome, Outcome::Stale(Some(_))), "{outcome:?}");
     assert_eq!(stage.held(&id).await["HasOptedOutOfEmail"], true);
+}
+
+#[tokio::test]
+async fn an_opt_in_that_arrives_after_somebody_was_there_changes_nothing() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({ "HasOptedOutOfEmail": true })).await;
+    stage.order("fail", json!({ "kind": "late", "path_contains": "sobjects/Contact/003" })).await;
+    let write = stage.set(&id, &[(CONSENT, Value::Consent(Consent::In))]);
+    assert_eq!(stage.write_one(consent(write, true)).await, Outcome::Lost);
+    stage.at(60).await;
+    stage.edit(&id, json!({ "HasOptedOutOfEmail": true, "Title": "called, wants none" })).await;
+    let released = stage.order("release", json!({})).await;
+    assert_eq!(released["statuses"], json!([412]));
+    assert_eq!(stage.held(&id).await["HasOptedOutOfEmail"], true);
+}
+
+#[tokio::test]
+async fn the_reserve_is_for_consent() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    stage.order("quota", json!({ "max": 1000, "used": 850 })).await;
+    stage.crm.account().inspect().await.unwrap();
+    let write = stage.set(&id, &[(TITLE, text("x"))]);
+    let error = stage.write(vec![write]).await.unwrap_err();
+    assert!(matches!(error, PeerError::Throttled { .. }), "{error:?}");
+    let write = stage.set(&id, &[(CONSENT, Value::Consent(Consent::Out))]);
+    assert_eq!(stage.write_one(consent(write, false)).await, DONE);
 }
 
 #[tokio::test]

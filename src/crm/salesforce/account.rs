@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use crate::crm::http::{Call, Calls, Usage};
+use crate::crm::http::{Call, Calls, Urgency, Usage};
 use crate::crm::salesforce::Settings;
-use crate::crm::salesforce::api::{Api, Rows};
+use crate::crm::salesforce::api::{Api, Query, Rows};
 use crate::crm::salesforce::describe::{Described, Object};
 use crate::peer::PeerError;
 
@@ -80,7 +80,9 @@ impl Account {
         }
         let statement =
             "SELECT Id, Name, IsSandbox, InstanceName, OrganizationType FROM Organization";
-        let selected = self.api.query(Rows::Live, statement, Call::Describe, &mut || ()).await?;
+        let (rows, call, urgency) = (Rows::Live, Call::Describe, Urgency::Urgent);
+        let query = Query { rows, statement, call, urgency };
+        let selected = self.api.query(query, &mut || ()).await?;
         let Some(row) = selected.records.first() else {
             return Err(PeerError::Denied {
                 why:

@@ -37,6 +37,24 @@ pub(super) enum Rows {
     All,
 }
 
+/// A query: which rows, and who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Query<'a> {
+    pub(super) rows: Rows,
+    pub(super) statement: &'a str,
+    pub(super) call: Call,
+    pub(super) urgency: Urgency,
+}
+
+/// A read by id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retrieve<'a> {
+    pub(super) object: &'a str,
+    pub(super) fields: &'a [Arc<str>],
+    pub(super) ids: &'a [&'a RecordId],
+    pub(super) urgency: Urgency,
+}
+
 /// The rows of a query, as far as they fit a page.
 #[derive(Debug)]
 pub(super) struct Selected {
@@ -147,18 +165,16 @@ impl Api {
     /// Asks a query; the rows that do not fit a page are asked for by another.
     pub(super) async fn query(
         &self,
-        rows: Rows,
-        statement: &str,
-        call: Call,
+        query: Query<'_>,
         about: &mut (dyn FnMut() + Send),
     ) -> Result<Selected, PeerError> {
         let doing = "reading records";
-        let resource = match rows {
+        let resource = match query.rows {
             Rows::Live => "query",
             Rows::All => "queryAll",
         };
-        let path = format!("{}/{resource}?q={}", self.root, soql::encode(statement));
-        let mut request = get(path, call, Urgency::Ordinary);
+        let path = format!("{}/{resource}?q={}", self.root, soql::encode(query.statement));
+        let mut request = get(path, query.call, query.urgency);
         request.headers.push((QUERY_OPTIONS, format!("batchSize={READS_MAX}")));
         let answer = self.client.send(&request, about).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
@@ -172,9 +188,7 @@ impl Api {
     /// Reads records by id, in that order; what is deleted or was never there is `None`.
     pub(super) async fn retrieve(
         &self,
-        object: &str,
-        ids: &[&RecordId],
-        fields: &[Arc<str>],
+        Retrieve { object, fields, ids, urgency }: Retrieve<'_>,
         about: &mut (dyn FnMut() + Send),
     ) -> Result<(Vec<Option<Record>>, Answer), PeerError> {
         let doing = "reading records by id";
@@ -188,7 +202,7 @@ impl Api {
             headers: Vec::new(),
             body: Some(json!({ "ids": ids_json, "fields": fields }).to_string().into_bytes()),
             repeat: Repeat::Freely,
-            urgency: Urgency::Urgent,
+            urgency,
         };
         let answer = self.client.send(&request, about).await;
         let mut answer = answer.map_err(|failure| failure.into_error(doing))?;

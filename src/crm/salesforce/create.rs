@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::crm::http::Call;
-use crate::crm::salesforce::api::{READS_MAX, Record, Rows};
+use crate::crm::http::{Call, Urgency};
+use crate::crm::salesforce::api::{Query, READS_MAX, Record, Rows};
 use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
@@ -118,8 +118,13 @@ impl RecordWriter {
             );
             let mut tick = None;
             let mut about = || tick = Some(asked.tick());
-            let api = &self.account.api;
-            let selected = api.query(Rows::Live, &statement, Call::Read, &mut about).await?;
+            let query = Query {
+                rows: Rows::Live,
+                statement: &statement,
+                call: Call::Read,
+                urgency: Urgency::Ordinary,
+            };
+            let selected = self.account.api.query(query, &mut about).await?;
             let tick = tick.expect("what was answered was sent");
             for record in &selected.records {
                 found.push(plan.observe(record, tick)?.observation);

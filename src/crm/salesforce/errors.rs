@@ -246,6 +246,10 @@ pub(super) fn errors(body: &[u8]) -> Vec<ApiError> {
 
 /// What an answer means for the request as a whole.
 pub(super) fn verdict(answer: &Answer) -> Verdict {
+    // The code in the body of an unmet precondition is not documented: the status tells.
+    if answer.status == 412 {
+        return Verdict::Answered;
+    }
     let html = || {
         let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok());
         kind.is_some_and(|kind| kind.starts_with("text/html"))

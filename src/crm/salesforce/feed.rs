@@ -11,9 +11,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::crm::http::Call;
+use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
-use crate::crm::salesforce::api::{Rows, Selected};
+use crate::crm::salesforce::api::{Query, Rows, Selected};
 use crate::crm::salesforce::plan::{Asked, Plan};
 use crate::crm::salesforce::progress::{self, Pass, Progress};
 use crate::crm::salesforce::seen::{Print, Seen};
@@ -104,8 +104,14 @@ impl ObjectFeed {
         let statement = format!("{} {}", self.plan.select(), pass.condition(polling.page));
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
-        let selected =
-            self.account.api.query(Rows::All, &statement, Call::Feed, &mut about).await?;
+        // Feeds may use the reserve: an opt-out in the CRM is seen by no other way.
+        let query = Query {
+            rows: Rows::All,
+            statement: &statement,
+            call: Call::Feed,
+            urgency: Urgency::Urgent,
+        };
+        let selected = self.account.api.query(query, &mut about).await?;
         let tick: Asked = tick.expect("what was answered was sent");
         // What the query saw may be as old as its start.
         let now = selected.date.map(|date| {

@@ -70,7 +70,7 @@ impl Salesforce {
         let mut plans = BTreeMap::new();
         for mapping in mappings {
             let object = account.describe(&mapping.table).await?;
-            let plan = Plan::new(mapping, &object, &account.settings.external_id_prefix)?;
+            let plan = Plan::new(mapping, &object, &account.settings)?;
             plans.insert(plan.mapping.entity, Arc::new(plan));
         }
         let org = account.organisation().await?;

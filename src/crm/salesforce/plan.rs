@@ -6,11 +6,11 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
-use crate::crm::http::{Answer, Call};
-use crate::crm::salesforce::api::{READS_MAX, Record, Rows};
+use crate::crm::http::{Answer, Call, Urgency};
+use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows};
 use crate::crm::salesforce::describe::Object;
 use crate::crm::salesforce::values::{self, Told};
-use crate::crm::salesforce::{Account, ids, soql};
+use crate::crm::salesforce::{Account, Settings, ids, soql};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::mapping::SideMapping;
 use crate::reconcile::{
@@ -30,15 +30,15 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Arc<str>>,
     /// The constants of new records.
     pub(super) constants: Record,
-    /// What stands before Campaign's key in an external id.
-    prefix: String,
+    /// What stands before and behind Campaign's key in an external id.
+    around_key: (String, String),
 }
 
 impl Plan {
     pub(super) fn new(
         mut mapping: SideMapping,
         object: &Object,
-        prefix: &str,
+        settings: &Settings,
     ) -> Result<Self, PeerError> {
         // Salesforce takes names in any letters and answers in its own.
         mapping.table = Arc::clone(&object.name);
@@ -68,7 +68,8 @@ impl Plan {
                 .ok_or_else(|| PeerError::Unfit { why: object.missing(name) })?;
             constants.insert(name.to_string(), values::constant(column, text));
         }
-        Ok(Self { mapping, columns, constants, prefix: prefix.to_owned() })
+        let around_key = around_key(settings, &mapping.name)?;
+        Ok(Self { mapping, columns, constants, around_key })
     }
 
     /// `SELECT … FROM …`, to be followed by a condition.
@@ -78,7 +79,8 @@ impl Plan {
 
     /// The external id of the record across.
     pub(super) fn external_id(&self, across: &RecordId) -> String {
-        format!("{}{across}", self.prefix)
+        let (before, behind) = &self.around_key;
+        format!("{before}{across}{behind}")
     }
 
     /// What a record that was read says.
@@ -88,7 +90,7 @@ impl Plan {
             column.as_ref().and_then(|name| record.get(&**name)).and_then(Json::as_str)
         };
         let claims = text(&self.mapping.external_id)
-            .and_then(|id| id.strip_prefix(&self.prefix))
+            .and_then(|id| id.strip_prefix(&self.around_key.0)?.strip_suffix(&self.around_key.1))
             .filter(|key| !key.is_empty());
         let stamp = text(&self.mapping.stamp).and_then(|stamp| stamp.parse().ok());
         let observation = Observation {
@@ -180,7 +182,7 @@ impl Plan {
     ) -> Result<Vec<Sighting>, PeerError> {
         let mut sightings = Vec::with_capacity(records.len());
         for chunk in records.chunks(READS_MAX) {
-            let (live, _) = self.read_live(account, chunk, asked).await?;
+            let (live, _) = self.read_live(account, Urgency::Urgent, chunk, asked).await?;
             let absent: Vec<&RecordId> = chunk
                 .iter()
                 .zip(&live)
@@ -198,14 +200,15 @@ impl Plan {
     pub(super) async fn read_live(
         &self,
         account: &Account,
+        urgency: Urgency,
         records: &[&RecordId],
         asked: &mut (dyn Ask + Send),
     ) -> Result<(Vec<Option<Sighting>>, Answer), PeerError> {
         let mut tick = None;
-        let object = &self.mapping.table;
         let mut about = || tick = Some(asked.tick());
-        let (live, answer) =
-            account.api.retrieve(object, records, &self.columns, &mut about).await?;
+        let (object, fields) = (&self.mapping.table, &self.columns);
+        let retrieve = Retrieve { object, fields, ids: records, urgency };
+        let (live, answer) = account.api.retrieve(retrieve, &mut about).await?;
         let tick = tick.expect("what was answered was sent");
         let sightings =
             live.iter().map(|record| record.as_ref().map(|r| self.observe(r, tick)).transpose());
@@ -225,7 +228,13 @@ impl Plan {
             let statement = format!("{} WHERE {}", self.select(), soql::within("Id", &literals));
             let mut tick = None;
             let mut about = || tick = Some(asked.tick());
-            let selected = account.api.query(Rows::All, &statement, Call::Read, &mut about).await?;
+            let query = Query {
+                rows: Rows::All,
+                statement: &statement,
+                call: Call::Read,
+                urgency: Urgency::Urgent,
+            };
+            let selected = account.api.query(query, &mut about).await?;
             let tick = tick.expect("what was answered was sent");
             let mut found = BTreeMap::new();
             for record in &selected.records {
@@ -248,6 +257,15 @@ impl Plan {
 pub(super) struct Sighting {
     pub(super) observation: Observation,
     pub(super) modified: Timestamp,
+}
+
+fn around_key(settings: &Settings, mapping: &str) -> Result<(String, String), PeerError> {
+    let format = settings.external_id_format.replace("{instance}", &settings.instance);
+    let format = format.replace("{mapping}", mapping);
+    let (before, behind) = format.split_once("{key}").ok_or_else(|| PeerError::Unfit {
+        why: "external_id_format has no {key}; write {instance}:{key}".to_owned(),
+    })?;
+    Ok((before.to_owned(), behind.to_owned()))
 }
 
 /// A record's id and stamp, which every answer must have.

@@ -10,11 +10,14 @@
 //!   whole time that a transaction may take. It alone makes the feed complete: what was committed
 //!   after the last wide pass began bears a stamp that is at most so much older.
 //!
-//! After a day of standing still the first pass is a wide one, as it is due.
+//! A **deep** pass is a wide one that goes back further and comes seldom: Salesforce's own
+//! maintenance may commit hours late. After a day of standing still the first pass is a deep or
+//! wide one, as it is due.
 //!
 //! All times are the server's. The cursor that the ledger keeps is this, as JSON:
-//! `{"org": "00D…", "until": "…Z", "wide": "…Z", "pass": {"kind": "fast", "from": "…Z",
-//! "begun": "…Z", "at": ["…Z", "003…"]}}`, where `pass` is there only in the middle of one.
+//! `{"org": "00D…", "until": "…Z", "wide": "…Z", "deep": "…Z", "pass": {"kind": "fast",
+//! "from": "…Z", "begun": "…Z", "at": ["…Z", "003…"]}}`, where `pass` is there only in the middle
+//! of one.
 
 use std::time::Duration;
 
@@ -33,6 +36,8 @@ pub(super) struct Progress {
     until: Timestamp,
     /// The last wide pass began here.
     wide: Timestamp,
+    /// The last deep pass began here.
+    deep: Timestamp,
     /// The pass that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pass: Option<Pass>,
@@ -55,6 +60,7 @@ pub(super) struct Pass {
 enum Kind {
     Fast,
     Wide,
+    Deep,
 }
 
 impl Progress {
@@ -67,7 +73,7 @@ impl Progress {
     ) -> Result<Self, PeerError> {
         if cursor.is_start() {
             let until = back(now, polling.late_commit);
-            return Ok(Self { org: org.to_owned(), until, wide: now, pass: None });
+            return Ok(Self { org: org.to_owned(), until, wide: now, deep: now, pass: None });
         }
         let progress: Self = serde_json::from_value(cursor.0.clone())
             .map_err(|error| PeerError::CursorLost { why: format!("not a cursor: {error}") })?;
@@ -95,14 +101,12 @@ impl Progress {
         if let Some(pass) = &self.pass {
             return pass.clone();
         }
-        let wide = if now < self.wide {
-            // The server's clock stepped back: what bears a stamp of the hour that comes again
-            // is before what was seen.
-            true
-        } else {
-            now.duration_since(self.wide) >= span(polling.wide_every)
-        };
-        let (kind, from) = if wide {
+        // Where the server's clock stepped back, what bears a stamp of the hour that comes again
+        // is before what was seen.
+        let due = |last: Timestamp, every| now < last || now.duration_since(last) >= span(every);
+        let (kind, from) = if due(self.deep, polling.deep_every) {
+            (Kind::Deep, back(self.deep.min(now), polling.deep_overlap.max(polling.late_commit)))
+        } else if due(self.wide, polling.wide_every) {
             (Kind::Wide, back(self.wide.min(now), polling.late_commit))
         } else {
             (Kind::Fast, back(self.until.min(now), polling.overlap))
@@ -117,18 +121,22 @@ impl Progress {
 
     /// After the last page of the pass, which was answered from what was there at `now`.
     pub(super) fn ended(&self, pass: &Pass, now: Timestamp) -> Self {
-        let wide = match pass.kind {
-            Kind::Fast => self.wide,
-            Kind::Wide => pass.begun.min(now),
+        let begun = pass.begun.min(now);
+        // What began with a deep pass went back at least as far as a wide one.
+        let (wide, deep) = match pass.kind {
+            Kind::Fast => (self.wide, self.deep),
+            Kind::Wide => (begun, self.deep),
+            Kind::Deep => (begun, begun),
         };
         // The second that is not over yet may bring more.
         let until = back(now, Duration::from_secs(1));
-        Self { org: self.org.clone(), until, wide, pass: None }
+        Self { org: self.org.clone(), until, wide, deep, pass: None }
     }
 
     /// No pass that is still to come goes back behind this.
     pub(super) fn floor(&self, polling: &Polling) -> Timestamp {
-        back(self.until, polling.overlap).min(back(self.wide, polling.late_commit))
+        let deep = back(self.deep, polling.deep_overlap.max(polling.late_commit));
+        back(self.until, polling.overlap).min(back(self.wide, polling.late_commit)).min(deep)
     }
 }
 
@@ -181,6 +189,8 @@ mod tests {
         overlap: Duration::from_secs(30),
         wide_every: Duration::from_mins(5),
         late_commit: Duration::from_mins(15),
+        deep_every: Duration::from_hours(1),
+        deep_overlap: Duration::from_hours(2),
         page: 2000,
     };
 
@@ -226,7 +236,18 @@ mod tests {
     fn after_a_day_of_standing_still_the_whole_day_is_read() {
         let (_, progress) = step(&start(100_000), 100_000);
         let (from, _) = step(&progress, 186_400);
-        assert_eq!(from, at(100_000 - 900));
+        assert_eq!(from, at(100_000 - 7_200));
+    }
+
+    #[test]
+    fn an_hour_brings_one_deep_pass() {
+        let (mut progress, mut deep) = (start(10_000), 0);
+        for now in (10_000..13_700).step_by(10) {
+            let (from, after) = step(&progress, now);
+            deep += u32::from(from <= at(now - 7_200));
+            progress = after;
+        }
+        assert_eq!(deep, 1);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::crm::http::Call;
+use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
-use crate::crm::salesforce::api::{READS_MAX, Rows};
+use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::{Plans, soql};
 use crate::peer::{Ask, PeerError, Scan};
@@ -42,8 +42,13 @@ impl Scan for ObjectScan {
         let statement = format!("{}{condition} ORDER BY Id LIMIT {limit}", plan.select());
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
-        let selected =
-            self.account.api.query(Rows::Live, &statement, Call::Scan, &mut about).await?;
+        let query = Query {
+            rows: Rows::Live,
+            statement: &statement,
+            call: Call::Scan,
+            urgency: Urgency::Ordinary,
+        };
+        let selected = self.account.api.query(query, &mut about).await?;
         let tick = tick.expect("what was answered was sent");
         let sightings = selected.records.iter().map(|record| plan.observe(record, tick));
         sightings.map(|sighting| Ok(sighting?.observation)).collect()

@@ -24,8 +24,10 @@ pub struct Settings {
     pub api_version: String,
     /// A PEM file's content, trusted beside what the system trusts.
     pub ca_pem: Option<Vec<u8>>,
-    /// What stands before Campaign's key in an external id: `instance:`.
-    pub external_id_prefix: String,
+    /// The Campaign instance's name, for external ids.
+    pub instance: String,
+    /// What an external id holds: `{instance}`, `{mapping}` and `{key}` are replaced.
+    pub external_id_format: String,
     /// How fast the account may be called.
     pub limits: Limits,
     /// How repeats follow each other.
@@ -49,8 +51,12 @@ pub struct Polling {
     pub overlap: Duration,
     /// How often a pass goes back by `late_commit` instead.
     pub wide_every: Duration,
-    /// How long after its stamp a row may become visible.
+    /// How far it goes back: how long after its stamp a row may become visible.
     pub late_commit: Duration,
+    /// How often a pass goes back by `deep_overlap` instead.
+    pub deep_every: Duration,
+    /// How far that one goes back, for what Salesforce's own maintenance commits.
+    pub deep_overlap: Duration,
     /// The most rows in a page.
     pub page: usize,
 }
@@ -67,7 +73,8 @@ impl Settings {
             // Summer '26: served for three years, and old enough to be everywhere.
             api_version: "66.0".to_owned(),
             ca_pem: None,
-            external_id_prefix: "campaign:".to_owned(),
+            instance: "campaign".to_owned(),
+            external_id_format: "{instance}:{key}".to_owned(),
             limits: Limits::default(),
             pace: Pace::default(),
             connect_timeout: Duration::from_secs(10),
@@ -88,6 +95,8 @@ impl Default for Polling {
             wide_every: Duration::from_mins(5),
             // A call may run for ten minutes, and its rows bear the time at which it wrote them.
             late_commit: Duration::from_mins(15),
+            deep_every: Duration::from_hours(1),
+            deep_overlap: Duration::from_hours(2),
             // The most that Salesforce gives.
             page: 2000,
         }

@@ -103,7 +103,7 @@ impl RecordWriter {
         urgency: Urgency,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        let (fresh, read_at) = self.check(plan, writes, asked).await?;
+        let (fresh, read_at) = self.check(plan, writes, urgency, asked).await?;
         let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
         let (mut records, mut places) = (Vec::new(), Vec::new());
         for (place, write) in writes.iter().enumerate() {
@@ -126,7 +126,7 @@ impl RecordWriter {
                 outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
             }
         }
-        self.explain_gone(plan, writes, outcomes, asked).await
+        self.explain(plan, writes, outcomes, asked).await
     }
 
     async fn delete(
@@ -135,7 +135,7 @@ impl RecordWriter {
         writes: &[&Write],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        let (fresh, read_at) = self.check(plan, writes, asked).await?;
+        let (fresh, read_at) = self.check(plan, writes, Urgency::Ordinary, asked).await?;
         let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
         let places: Vec<usize> = (0..writes.len()).filter(|n| outcomes[*n].is_none()).collect();
         let doomed: Vec<&RecordId> =
@@ -148,7 +148,7 @@ impl RecordWriter {
                 outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
             }
         }
-        self.explain_gone(plan, writes, outcomes, asked).await
+        self.explain(plan, writes, outcomes, asked).await
     }
 
     /// Writes one record under the header that refuses it if anybody was there in between.
@@ -158,7 +158,7 @@ impl RecordWriter {
         write: &Write,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Outcome, PeerError> {
-        let (mut fresh, read_at) = self.check(plan, &[write], asked).await?;
+        let (mut fresh, read_at) = self.check(plan, &[write], Urgency::Urgent, asked).await?;
         let Some(Fresh { settled, sighting }) = fresh.pop() else {
             return Ok(Outcome::Later(AGAIN));
         };
@@ -186,7 +186,7 @@ impl RecordWriter {
         self.account.count_window(read_at.elapsed());
         let outcome = match patched {
             Ok(Patched::Done) => Outcome::Done { created: None, xid: None },
-            Ok(Patched::Moved) => self.moved(plan, id, asked).await,
+            Ok(Patched::Moved) => Outcome::Stale(None),
             Ok(Patched::Refused(errors)) => save::refused(errors, plan, Age::Known),
             Err(Failure::Undone(error)) => return Err(error),
             Err(Failure::Lost(error)) => {
@@ -194,21 +194,8 @@ impl RecordWriter {
                 Outcome::Lost
             }
         };
-        let outcomes = self.explain_gone(plan, &[write], vec![Some(outcome)], asked).await?;
+        let outcomes = self.explain(plan, &[write], vec![Some(outcome)], asked).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Lost))
-    }
-
-    /// The precondition did not hold: what does the record hold now?
-    async fn moved(&self, plan: &Plan, id: &RecordId, asked: &mut (dyn Ask + Send)) -> Outcome {
-        match plan.read(&self.account, &[id], asked).await {
-            Ok(mut sightings) => match sightings.pop().map(|sighting| sighting.observation) {
-                Some(seen) if matches!(seen.presence, Presence::Gone(_)) => {
-                    Outcome::Gone(Some(Box::new(seen)))
-                }
-                seen => Outcome::Stale(seen.map(Box::new)),
-            },
-            Err(_) => Outcome::Stale(None),
-        }
     }
 
     /// Reads the records and compares; what is not as expected is settled. Also tells when the
@@ -217,18 +204,13 @@ impl RecordWriter {
         &self,
         plan: &Plan,
         writes: &[&Write],
+        urgency: Urgency,
         asked: &mut (dyn Ask + Send),
     ) -> Result<(Vec<Fresh>, Instant), PeerError> {
         let records: Vec<&RecordId> = writes.iter().filter_map(|write| target(write)).collect();
         assert_eq!(records.len(), writes.len(), "only writes to records are checked");
-        let (live, answer) = plan.read_live(&self.account, &records, asked).await?;
+        let (live, answer) = plan.read_live(&self.account, urgency, &records, asked).await?;
         let read_at = Instant::now() - answer.took;
-        let absent: Vec<&RecordId> = records
-            .iter()
-            .zip(&live)
-            .filter_map(|(id, live)| live.is_none().then_some(*id))
-            .collect();
-        let mut gone = plan.read_gone(&self.account, &absent, asked).await?.into_iter();
         let compare = |(write, live): (&&Write, Option<Sighting>)| match live {
             Some(sighting) if as_expected(&write.expect, &sighting.observation) => {
                 Fresh { settled: None, sighting: Some(sighting) }
@@ -237,14 +219,15 @@ impl RecordWriter {
                 let moved = Outcome::Stale(Some(Box::new(sighting.observation)));
                 Fresh { settled: Some(moved), sighting: None }
             }
-            None => Fresh { settled: gone.next().map(absent_outcome), sighting: None },
+            // How it is gone is asked after the others are written: nothing widens their window.
+            None => Fresh { settled: Some(Outcome::Stale(None)), sighting: None },
         };
         Ok((writes.iter().zip(live).map(compare).collect(), read_at))
     }
 
-    /// A record that is gone is read once more, to tell how; one that is there after all was
-    /// refused for a parent that is gone.
-    async fn explain_gone(
+    /// Reads what is gone or moved once more, to tell how. A record that is there, although the
+    /// write was told that something is gone, refers to something that is.
+    async fn explain(
         &self,
         plan: &Plan,
         writes: &[&Write],
@@ -253,22 +236,29 @@ impl RecordWriter {
     ) -> Result<Vec<Outcome>, PeerError> {
         let mut outcomes: Vec<Outcome> =
             outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect();
-        let unexplained = |n: &usize| outcomes[*n] == Outcome::Gone(None);
+        let unexplained =
+            |n: &usize| matches!(outcomes[*n], Outcome::Gone(None) | Outcome::Stale(None));
         let places: Vec<usize> = (0..writes.len()).filter(unexplained).collect();
         let records: Vec<&RecordId> = places.iter().filter_map(|n| target(writes[*n])).collect();
         if records.is_empty() {
             return Ok(outcomes);
         }
         // The writes are done: an error of this read must not say that they were not.
-        let read = plan.read(&self.account, &records, asked).await.unwrap_or_default();
-        let mut read = read.into_iter().map(|sighting| sighting.observation);
-        for place in places {
-            outcomes[place] = match read.next() {
-                Some(seen) if matches!(seen.presence, Presence::Gone(_)) => {
-                    Outcome::Gone(Some(Box::new(seen)))
+        let Ok(read) = plan.read(&self.account, &records, asked).await else {
+            // Nobody knows what is gone, the record or its parent.
+            for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
+                *outcome = Outcome::Later(AGAIN);
+            }
+            return Ok(outcomes);
+        };
+        for (place, sighting) in places.into_iter().zip(read) {
+            let seen = Box::new(sighting.observation);
+            outcomes[place] = match (&seen.presence, &outcomes[place]) {
+                (Presence::Gone(_), _) => Outcome::Gone(Some(seen)),
+                (Presence::Here { .. }, Outcome::Gone(_)) => {
+                    Outcome::Refused(save::missing_parent())
                 }
-                Some(_) => Outcome::Refused(save::missing_parent()),
-                None => Outcome::Later(AGAIN),
+                (Presence::Here { .. }, _) => Outcome::Stale(Some(seen)),
             };
         }
         Ok(outcomes)
@@ -286,10 +276,11 @@ impl Writer for RecordWriter {
         for (place, write) in writes.iter().enumerate() {
             jobs.entry((Kind::of(write), write.entity)).or_default().push(place);
         }
+        let plans = jobs.keys().map(|(_, entity)| self.plans.of(*entity));
+        let plans = plans.collect::<Result<Vec<_>, _>>()?;
         let mut outcomes = vec![Outcome::Lost; writes.len()];
         let mut begun = false;
-        for ((kind, entity), places) in jobs {
-            let plan = self.plans.of(entity)?;
+        for (((kind, _), places), plan) in jobs.into_iter().zip(plans) {
             for places in places.chunks(kind.batch()) {
                 let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
@@ -347,15 +338,6 @@ fn as_expected(expect: &BTreeMap<Field, Expected>, observation: &Observation) ->
         Some(value) => *value == expected.value,
         None => expected.raw.is_some() && raw.get(field) == expected.raw.as_ref(),
     })
-}
-
-fn absent_outcome(sighting: Sighting) -> Outcome {
-    let observation = Box::new(sighting.observation);
-    match &observation.presence {
-        Presence::Gone(_) => Outcome::Gone(Some(observation)),
-        // Restored between the two reads.
-        Presence::Here { .. } => Outcome::Stale(Some(observation)),
-    }
 }
 
 /// A value that cannot be said to Salesforce is a fault of ours, told like a refusal.

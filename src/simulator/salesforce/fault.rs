@@ -125,6 +125,12 @@ pub(super) struct Faults {
 }
 
 impl Faults {
+    /// Adds trouble; what has had its say is forgotten.
+    pub(super) fn order(&mut self, fault: Fault) {
+        self.answers.retain(|old| old.hits < old.count);
+        self.answers.push(fault);
+    }
+
     /// What is to happen to a request; counts it.
     pub(super) fn fate(&mut self, request: &Request) -> Fate {
         let mut fate = Fate::default();
@@ -156,7 +162,7 @@ impl Faults {
     /// Keeps a request whose effect comes later.
     pub(super) fn keep_late(&mut self, request: Request) {
         if self.late.len() < LATE_MAX {
-            self.late.push(request);
+            self.late.push(Request { admitted: true, ..request });
         }
     }
 

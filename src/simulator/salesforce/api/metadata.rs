@@ -40,11 +40,7 @@ fn release(version: u32) -> String {
 
 /// Refuses versions that are gone or never were.
 pub(super) fn check_version(version: &str) -> Result<(), Failure> {
-    let number = version
-        .strip_prefix('v')
-        .and_then(|version| version.strip_suffix(".0"))
-        .and_then(|version| version.parse::<u32>().ok());
-    match number {
+    match number(version) {
         Some(number) if VERSIONS.contains(&number) => Ok(()),
         Some(number) if VERSION_FIRST <= number && number < *VERSIONS.start() => {
             let refusal = Refusal::new("UNSUPPORTED_API_VERSION", "The API version is retired");
@@ -52,6 +48,11 @@ pub(super) fn check_version(version: &str) -> Result<(), Failure> {
         }
         Some(_) | None => Err(super::not_found()),
     }
+}
+
+/// The number in `v68.0`.
+pub(super) fn number(version: &str) -> Option<u32> {
+    version.strip_prefix('v')?.strip_suffix(".0")?.parse().ok()
 }
 
 /// The resources of a version.

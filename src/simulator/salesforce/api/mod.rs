@@ -31,6 +31,8 @@ pub(super) struct Request {
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// It was let in before, and only its effect was put off.
+    pub(super) admitted: bool,
 }
 
 impl Request {
@@ -44,6 +46,7 @@ impl Request {
             query: pairs(query),
             headers,
             body,
+            admitted: false,
         };
         if let Some(method) = request.parameter("_HttpMethod").map(str::to_uppercase)
             && request.method == "POST"
@@ -172,8 +175,10 @@ fn route(org: &mut Org, request: &Request, now: Millis) -> Answered {
         ["services", "data"] => Ok(metadata::versions()),
         ["services", "data", version, rest @ ..] => {
             metadata::check_version(version)?;
-            auth::authenticate(org, request, now)?;
-            org.quota.spend(second(now))?;
+            if !request.admitted {
+                auth::authenticate(org, request, now)?;
+                org.quota.spend(second(now))?;
+            }
             let call = Call { request, version, now };
             resource(org, &call, rest)
         }

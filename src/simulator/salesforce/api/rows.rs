@@ -17,6 +17,9 @@ use super::super::table::{Row, key_of};
 use super::super::value::Value;
 use super::{Answer, Answered, Call, Failure, object_of};
 
+/// From this version on an upsert that updates has a body.
+const UPSERT_BODY_FROM: u32 = 46;
+
 /// Whether the rest of a path names a record: an id, or an external id and its value.
 pub(super) fn is_row(path: &[&str]) -> bool {
     matches!(path, [_] | [_, _])
@@ -114,8 +117,7 @@ fn upsert(
     match found.as_slice() {
         [one] => {
             update(org, call, (object, *one), body)?;
-            let modern = call.version.trim_matches(['v', '.', '0']).parse::<u32>();
-            if modern.is_ok_and(|version| version < 46) {
+            if super::metadata::number(call.version).is_some_and(|n| n < UPSERT_BODY_FROM) {
                 return Ok(Answer::empty(204));
             }
             let body =

@@ -16,7 +16,7 @@ use super::{Done, Unfit, object};
 /// `POST /fail`.
 pub(super) async fn fail(State(shared): State<Shared>, Json(fault): Json<Fault>) -> Done {
     let mut org = shared.org();
-    org.faults.answers.push(fault);
+    org.faults.order(fault);
     Ok(Json(json!({ "faults": org.faults.answers.len() })))
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Delay {
 /// `POST /delay`.
 pub(super) async fn delay(State(shared): State<Shared>, Json(delay): Json<Delay>) -> Done {
     let mut org = shared.org();
-    org.faults.answers.push(Fault {
+    org.faults.order(Fault {
         count: delay.count.unwrap_or(u64::MAX),
         kind: Failing::Delay,
         effect: Effect::Before,
