@@ -117,7 +117,9 @@ pub(crate) async fn a_record_has_one_live_link(ledger: &impl Ledger) {
     // But not both have it.
     let both = ledger.links(&[one, two]).await.unwrap();
     let mut both: Vec<Keep> = both.into_iter().map(truce::ledger::Kept::keep).collect();
-    both.iter_mut().for_each(|keep| keep.link.seen.crm.record = Some(RecordId::from("R9")));
+    for keep in &mut both {
+        keep.link.seen.crm.record = Some(RecordId::from("R9"));
+    }
     assert_eq!(conflict(ledger.store(batch(both)).await), BTreeSet::from([one, two]));
     // One that ends leaves its record to a new one of the same batch.
     let fresh = ledger.draw(1).await.unwrap()[0];
