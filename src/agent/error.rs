@@ -31,7 +31,9 @@ pub enum AgentError {
 }
 
 /// A store that was refused, unless it is to be done again on links loaded afresh.
-pub(crate) fn unless_conflict(error: StoreError) -> Result<Vec<crate::reconcile::LinkId>, AgentError> {
+pub(crate) fn unless_conflict(
+    error: StoreError,
+) -> Result<Vec<crate::reconcile::LinkId>, AgentError> {
     match error {
         StoreError::Conflict(links) => Ok(links),
         StoreError::Deposed { ours, current } => Err(AgentError::Deposed { ours, current }),

@@ -18,3 +18,16 @@ mod prepare;
 pub use error::AgentError;
 pub use plan::{Plan, Plans};
 pub use time::Clock;
+
+/// What the steps of one CRM account share: where things are kept, what time it is, the mappings.
+#[derive(Debug)]
+pub struct Desk<'a, L, C> {
+    /// The ledger.
+    pub ledger: &'a L,
+    /// The clock.
+    pub clock: &'a C,
+    /// The account's mappings.
+    pub plans: &'a Plans,
+    /// The account's number.
+    pub account: usize,
+}

@@ -16,6 +16,9 @@ pub trait Clock: Send + Sync {
     /// A new tick, above all before it.
     fn tick(&self) -> u64;
 
+    /// The first tick of this leader: what was kept below it, nobody waits for any more.
+    fn leading_since(&self) -> u64;
+
     /// The current epoch of each side of an account.
     fn epochs(&self, account: usize) -> Sides<u32>;
 

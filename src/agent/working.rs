@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::ledger::{Awaited, Batch, Bearer, Due, Held, Keep, Kept, Ledger, LedgerError, Mark};
 use crate::reconcile::matching::match_key;
 use crate::reconcile::{
-    Bond, Entity, Lane, Link, LinkId, LinkState, Observation, Policy, RecordId, Shape, Side,
-    Sides, Value,
+    Bond, Entity, Lane, Link, LinkId, LinkState, Observation, Policy, RecordId, Shape, Side, Sides,
+    Value,
 };
 
 use super::plan::{Plan, Plans};
@@ -40,6 +40,8 @@ pub struct Bench {
     bearers: BTreeMap<Bearer, BTreeSet<LinkId>>,
     /// Links that were used up.
     removed: BTreeMap<LinkId, Mark>,
+    /// Links that only make sense stored together.
+    joined: Vec<(LinkId, LinkId)>,
 }
 
 impl Bench {
@@ -82,6 +84,28 @@ impl Bench {
         {
             self.removed.insert(id, piece.mark);
         }
+    }
+
+    /// Notes that two links must be stored together or not at all.
+    pub fn join(&mut self, a: LinkId, b: LinkId) {
+        self.joined.push((a, b));
+    }
+
+    /// Takes links off that changed since they were loaded, and those joined to them; says which.
+    pub fn drop_changed(&mut self, changed: &[LinkId]) -> BTreeSet<LinkId> {
+        let mut dropped: BTreeSet<LinkId> = changed.iter().copied().collect();
+        let mut before = 0;
+        while before != dropped.len() {
+            before = dropped.len();
+            for (a, b) in &self.joined {
+                if dropped.contains(a) || dropped.contains(b) {
+                    dropped.extend([*a, *b]);
+                }
+            }
+        }
+        self.pieces.retain(|id, _| !dropped.contains(id));
+        self.removed.retain(|id, _| !dropped.contains(id));
+        dropped
     }
 
     /// Notes which records a link bears, after it changed.
@@ -173,11 +197,14 @@ impl Piece {
 /// alone the Campaign key that it has, or that its external id names.
 pub fn keys(link: &Link, policy: &Policy) -> Sides<BTreeSet<String>> {
     let mut keys: Sides<BTreeSet<String>> = Sides::default();
-    if link.state != LinkState::Live {
+    if link.state == LinkState::Tombstone {
         return keys;
     }
     for side in Side::BOTH {
         keys[side].extend(match_key(link, side, policy).map(|key| format!("m:{key}")));
+    }
+    if link.state != LinkState::Live {
+        return keys;
     }
     if link.seen.crm.bond == Bond::Never
         && let Some(record) = link.record(Side::Campaign)
@@ -200,9 +227,7 @@ pub fn claim(record: &RecordId) -> String {
 /// The lane in which a link should be looked at: consent that differs is urgent.
 pub fn lane(link: &Link, policy: &Policy) -> Lane {
     let differs = |field| {
-        let out = |side: Side| {
-            matches!(link.seen[side].value(field), Some(Value::Consent(c)) if c.is_out())
-        };
+        let out = |side: Side| matches!(link.seen[side].value(field), Some(Value::Consent(c)) if c.is_out());
         out(Side::Campaign) != out(Side::Crm)
     };
     let consent = policy.fields.iter().filter(|(_, rule)| rule.shape == Shape::Consent);

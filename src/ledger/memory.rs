@@ -19,7 +19,7 @@ pub struct MemoryLedger {
 }
 
 /// What tables and indexes are to the durable one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tables {
     mappings: BTreeMap<String, (Entity, BTreeMap<String, Field>)>,
     fields: u16,
@@ -39,6 +39,27 @@ impl MemoryLedger {
     /// One that holds nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A backup, to restore from.
+    pub fn backup(&self) -> Self {
+        Self { kept: Mutex::new(self.tables().clone()) }
+    }
+
+    /// Every link, in the order of their numbers.
+    pub fn every_link(&self) -> Vec<Link> {
+        self.tables().links.values().map(|keep| keep.link.clone()).collect()
+    }
+
+    /// Every decision, in the order they were stored.
+    pub fn every_decision(&self) -> Vec<Decision> {
+        self.tables().decisions.clone()
+    }
+
+    /// What waits for a person, by link.
+    pub fn every_held(&self) -> BTreeMap<LinkId, Vec<Held>> {
+        let tables = self.tables();
+        tables.links.iter().map(|(id, keep)| (*id, keep.held.clone())).collect()
     }
 
     /// A panic elsewhere leaves the tables as they were between two calls, or in the middle of a

@@ -23,10 +23,13 @@ impl Link {
     /// Notes that `write` is about to be tried; to be kept before it is tried (rule 1).
     ///
     /// Without the note, a write whose answer was lost would come back looking like somebody's
-    /// edit. A lost opt-in that an opt-out overtakes is given up on here.
-    pub fn send(&mut self, write: Write, now: Timestamp, tick: Position) {
+    /// edit. A lost opt-in that an opt-out overtakes is given up on here. The write is returned
+    /// with the stamp that is its own: no two writes of a link bear the same.
+    pub fn send(&mut self, mut write: Write, now: Timestamp, tick: Position) -> Write {
         let side = write.side;
-        self.sequence = self.sequence.max(write.stamp.sequence);
+        self.sequence += 1;
+        write.stamp.sequence = self.sequence;
+        let kept = write.clone();
         let overtaken = |sent: &Sent| sent.write.lane == write.lane;
         let given_up: Vec<Sent> = self.sent[side].extract_if(.., |sent| overtaken(sent)).collect();
         for sent in given_up {
@@ -37,6 +40,19 @@ impl Link {
             self.seen[side].record = Some(key.clone());
         }
         self.sent[side].push(Sent { write, at: now, tick, xid: None, answer: Answer::Pending });
+        kept
+    }
+
+    /// Notes the key that was drawn for the record that a kept write makes.
+    pub fn give_key(&mut self, write: &Write) {
+        for sent in &mut self.sent[write.side] {
+            if sent.write.stamp == write.stamp {
+                sent.write.target = write.target.clone();
+                if let Target::New { key: Some(key), .. } = &write.target {
+                    self.seen[write.side].record = Some(key.clone());
+                }
+            }
+        }
     }
 
     /// Notes the transaction that is about to commit these writes (rule 5).
@@ -75,7 +91,10 @@ impl Link {
                 self.take_in(side, found, policy);
             }
             Outcome::Gone(found) => self.take_in(side, found, policy),
-            Outcome::Found(found) => concluded.found = found,
+            Outcome::Found(found) => {
+                self.count_stale(side, now);
+                concluded.found = found;
+            }
             Outcome::Refused(refusal) => concluded.collided = self.refuse(&sent, refusal, now),
             Outcome::Later(delay) => concluded.again_in = Some(delay),
             Outcome::Lost => self.lose(sent, now),
@@ -111,18 +130,14 @@ impl Link {
         }
     }
 
-    /// Lets go of CRM writes that can no longer land and were never seen to have landed.
+    /// Lets go of a CRM's lost creates that can no longer land: nothing is there to be read. Other
+    /// lost writes are let go by the read that comes after their limit.
     pub fn expire(&mut self, policy: &Policy, now: Timestamp) {
         let limit = policy.write_limit + policy.late_commit;
-        let dead = |sent: &Sent| {
-            matches!(sent.answer, Answer::Lost(_)) && super::observe::passed(sent.at, limit, now)
-        };
-        let read_since = self.seen.crm.asked;
         self.sent.crm.retain(|sent| {
             let creates = matches!(sent.write.target, Target::New { .. });
-            let read = read_since
-                .is_some_and(|asked| super::observe::passed(sent.at, policy.write_limit, asked));
-            !(dead(sent) && (creates || read))
+            let lost = matches!(sent.answer, Answer::Lost(_));
+            !(creates && lost && super::observe::passed(sent.at, limit, now))
         });
     }
 
@@ -158,7 +173,7 @@ impl Link {
             }
         }
         self.seen[side].asked = self.seen[side].asked.max(Some(now));
-        self.advance_base(policy, now);
+        self.agree(policy, now);
     }
 
     fn hold_written(&mut self, side: Side, row: &Row, now: Timestamp) {

@@ -9,6 +9,7 @@ use crate::reconcile::absence::{decide_absent, decide_create};
 use crate::reconcile::consent::decide_consent;
 use crate::reconcile::fields::decide_fields;
 use crate::reconcile::link::BlockReason;
+use crate::reconcile::observe::passed;
 use crate::reconcile::{
     Answer, Bond, Change, Clocks, Expected, Field, Gone, Lane, Link, LinkId, LinkState, Policy,
     RecordId, Row, Side, Sides, Stamp, Target, Value, Write,
@@ -63,8 +64,6 @@ pub struct Decision {
     pub retire: bool,
     /// Whether the record that is left is to be left alone from now on.
     pub sever: bool,
-    /// When to look again although nothing is seen.
-    pub again: Option<Timestamp>,
 }
 
 /// What a link waits for.
@@ -141,6 +140,10 @@ pub struct Ruled {
     pub values: (Option<Value>, Value, Value),
 }
 
+/// An echo comes within milliseconds; after this long the record is read, in case the table's
+/// changes do not come through the log.
+pub const ECHO_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// After so many stale writes without news a person is asked.
 pub const STALE_MAX: u8 = 3;
 
@@ -153,7 +156,10 @@ impl Link {
             LinkState::Live | LinkState::Alias(_) => (),
         }
         for side in Side::BOTH {
-            if self.behind(side, moment) || self.unanswered(side) {
+            if self.behind(side, moment)
+                || self.unanswered(side, policy, moment)
+                || self.unechoed(side, moment)
+            {
                 decision.read[side] = true;
             }
         }
@@ -166,7 +172,11 @@ impl Link {
             return decision;
         }
         if matches!(self.state, LinkState::Alias(_)) {
-            decide_consent(self, policy, moment, &mut decision);
+            // Consent is all that an alias keeps, for as long as both records are there.
+            decision.retire = Side::BOTH.iter().any(|side| self.seen[*side].bond != Bond::Here);
+            if !decision.retire {
+                decide_consent(self, policy, moment, &mut decision);
+            }
             return decision;
         }
         match (&self.seen.campaign.bond, &self.seen.crm.bond) {
@@ -202,15 +212,27 @@ impl Link {
         self.seen[side].bond == Bond::Here && self.seen[side].at.epoch < moment.epochs[side]
     }
 
-    /// Whether a write's answer was lost and the record was not read since.
-    fn unanswered(&self, side: Side) -> bool {
+    /// Whether a write's answer was lost and the record was not read since, or not since it can
+    /// no longer land.
+    fn unanswered(&self, side: Side, policy: &Policy, moment: &Moment) -> bool {
         let seen = &self.seen[side];
+        let limit = policy.write_limit + policy.late_commit;
         side == Side::Crm
             && seen.record.is_some()
             && self.sent[side].iter().any(|sent| match sent.answer {
-                Answer::Lost(since) => seen.asked.is_none_or(|asked| asked <= since),
+                Answer::Lost(since) => seen.asked.is_none_or(|asked| {
+                    let over = passed(sent.at, limit, moment.now);
+                    asked <= since || (over && !passed(sent.at, limit, asked))
+                }),
                 Answer::Pending | Answer::Committed(_) => false,
             })
+    }
+
+    /// Whether a committed write's echo is so late that the record is better read.
+    fn unechoed(&self, side: Side, moment: &Moment) -> bool {
+        self.sent[side].iter().any(|sent| {
+            matches!(sent.answer, Answer::Committed(_)) && passed(sent.at, ECHO_WAIT, moment.now)
+        })
     }
 
     /// Whether a lane is free for another write. A lost opt-in never stands in an opt-out's way.
@@ -221,7 +243,7 @@ impl Link {
         })
     }
 
-    /// The write that makes `change`, with the next stamp.
+    /// The write that makes `change`; its stamp is its own once it is sent.
     pub(super) fn write(
         &self,
         to: (Side, Lane),
@@ -306,7 +328,7 @@ impl Link {
     }
 
     /// Whether a person released this link from what the brake or a new epoch held.
-    pub(super) fn released(&self) -> bool {
+    pub fn released(&self) -> bool {
         self.blocks.iter().any(|block| block.reason == BlockReason::Released)
     }
 }
@@ -324,5 +346,79 @@ impl Decision {
     /// Leaves something to a person.
     pub(super) fn hold(&mut self, field: Option<Field>, reason: HeldReason) {
         self.held.push(Held { field, reason });
+    }
+}
+
+impl HeldReason {
+    /// One word for lists, filters and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Pairing => "pairing",
+            Self::Deleted(_) => "deleted",
+            Self::DeletedAndChanged(_) => "deleted_and_changed",
+            Self::Missing(_) => "missing",
+            Self::Truncated(_) => "truncated",
+            Self::Blanked(_) => "blanked",
+            Self::Unfit(..) => "unfit",
+            Self::Required(_) => "required",
+            Self::Refused(..) => "refused",
+            Self::Stale(_) => "stale",
+            Self::Flapping => "flapping",
+            Self::WiderOptOut(_) => "wider_opt_out",
+            Self::OptIn(_) => "opt_in",
+            Self::Parent => "parent",
+            Self::Epoch => "epoch",
+            Self::Braked => "braked",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+
+    /// The side it is about, where it is about one.
+    pub fn side(&self) -> Option<Side> {
+        match self {
+            Self::Deleted(side)
+            | Self::DeletedAndChanged(side)
+            | Self::Missing(side)
+            | Self::Truncated(side)
+            | Self::Blanked(side)
+            | Self::Unfit(side, _)
+            | Self::Required(side)
+            | Self::Refused(side, ..)
+            | Self::Stale(side)
+            | Self::WiderOptOut(side)
+            | Self::OptIn(side) => Some(*side),
+            Self::Conflict
+            | Self::Pairing
+            | Self::Flapping
+            | Self::Parent
+            | Self::Epoch
+            | Self::Braked
+            | Self::Ambiguous => None,
+        }
+    }
+
+    /// The other side's words, where it refused or a value does not fit.
+    pub fn words(&self) -> Option<String> {
+        match self {
+            Self::Refused(_, code, message) => Some(format!("{code}: {message}")),
+            Self::Unfit(_, why) => Some(format!("the value {why}")),
+            Self::Conflict
+            | Self::Pairing
+            | Self::Deleted(_)
+            | Self::DeletedAndChanged(_)
+            | Self::Missing(_)
+            | Self::Truncated(_)
+            | Self::Blanked(_)
+            | Self::Required(_)
+            | Self::Stale(_)
+            | Self::Flapping
+            | Self::WiderOptOut(_)
+            | Self::OptIn(_)
+            | Self::Parent
+            | Self::Epoch
+            | Self::Braked
+            | Self::Ambiguous => None,
+        }
     }
 }

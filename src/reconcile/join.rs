@@ -25,7 +25,7 @@ pub fn pair(campaign: Link, crm: Link, policy: &Policy, now: Timestamp) -> Link 
     for side in Side::BOTH {
         link.seen[side].fields.values_mut().for_each(|seen| seen.touched = false);
     }
-    link.advance_base(policy, now);
+    link.agree(policy, now);
     link
 }
 
@@ -42,6 +42,7 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
         })
         .collect();
     if survivor.seen.campaign.bond == Bond::Never && survivor.sent.campaign.is_empty() {
+        loser.state = LinkState::Live;
         loser.seen.crm = survivor.seen.crm.clone();
         loser.sent.crm.clone_from(&survivor.sent.crm);
         loser.given_up.clear();
@@ -49,7 +50,7 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
         for field in outs {
             loser.inherited.insert(field, Consent::Out);
         }
-        loser.advance_base(policy, now);
+        loser.agree(policy, now);
         return Merging::TookOver;
     }
     for field in &outs {
@@ -68,6 +69,10 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
             survivor.ruled.insert(*field, value.clone());
         }
     }
+    if loser.seen.campaign.bond != Bond::Here {
+        loser.retire(policy);
+        return Merging::Alias;
+    }
     loser.state = LinkState::Alias(survivor.id);
     loser.seen.crm = survivor.seen.crm.clone();
     loser.sent.crm.clear();
@@ -80,7 +85,7 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
     for field in outs {
         loser.inherited.insert(field, Consent::Out);
     }
-    loser.advance_base(policy, now);
+    loser.agree(policy, now);
     Merging::Alias
 }
 

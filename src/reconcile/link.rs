@@ -39,6 +39,8 @@ pub struct Link {
     pub inherited: BTreeMap<Field, Consent>,
     /// The Campaign key that the CRM record's external id names, where it is that of no other link.
     pub claims: Option<RecordId>,
+    /// Since when something of it waits for a person.
+    pub held_since: Option<Timestamp>,
     /// Since when the link waits for another record (a parent, a key that is under way).
     pub waiting_since: Option<Timestamp>,
 }
@@ -176,6 +178,7 @@ impl Link {
             trail: BTreeMap::new(),
             inherited: BTreeMap::new(),
             claims: None,
+            held_since: None,
             waiting_since: None,
         }
     }
@@ -190,5 +193,57 @@ impl Seen {
     /// The value of a field; `None` is unknown.
     pub fn value(&self, field: Field) -> Option<&Value> {
         self.fields.get(&field).map(|seen| &seen.value)
+    }
+}
+
+impl Link {
+    /// The records that fields refer to and that no link is known for yet.
+    pub fn unresolved(&self) -> impl Iterator<Item = (Side, Field, &RecordId)> {
+        Side::BOTH.into_iter().flat_map(move |side| {
+            self.seen[side].fields.iter().filter_map(move |(field, seen)| match &seen.value {
+                Value::Record(parent) => Some((side, *field, parent)),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Int(_)
+                | Value::Decimal(_)
+                | Value::Text(_)
+                | Value::Date(_)
+                | Value::Time(_)
+                | Value::Instant(_)
+                | Value::Uuid(_)
+                | Value::Set(_)
+                | Value::Link(_)
+                | Value::Consent(_) => None,
+            })
+        })
+    }
+
+    /// The links that fields refer to.
+    pub fn parents(&self) -> impl Iterator<Item = LinkId> {
+        let seen = Side::BOTH.into_iter().flat_map(|side| self.seen[side].fields.values());
+        let values =
+            seen.map(|seen| &seen.value).chain(self.base.values()).chain(self.ruled.values());
+        values.filter_map(|value| match value {
+            Value::Link(parent) => Some(*parent),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Decimal(_)
+            | Value::Text(_)
+            | Value::Date(_)
+            | Value::Time(_)
+            | Value::Instant(_)
+            | Value::Uuid(_)
+            | Value::Set(_)
+            | Value::Record(_)
+            | Value::Consent(_) => None,
+        })
+    }
+
+    /// Says which link a field's record is.
+    pub fn resolve(&mut self, side: Side, field: Field, parent: LinkId) {
+        if let Some(seen) = self.seen[side].fields.get_mut(&field) {
+            seen.value = Value::Link(parent);
+        }
     }
 }

@@ -51,29 +51,50 @@ pub enum Matched {
     UnderWay,
 }
 
-/// Finds the counterpart of a link that stands on `side` only, among the links that bear its key.
-pub fn find_match(link: &Link, side: Side, candidates: &[Link]) -> Matched {
-    let alive = candidates.iter().filter(|other| other.id != link.id && is_live(other));
-    let mut across = BTreeSet::new();
-    let mut elder_twins = 0_usize;
-    let mut taken = false;
-    for other in alive {
-        match (here(other, side), here(other, side.other())) {
-            (false, true) => {
-                across.insert(other.id);
-            }
-            (true, false) if !other.sent[side.other()].is_empty() => return Matched::UnderWay,
-            // Of several with one key on its own side the eldest may be made, the others are told.
-            (true, false) => elder_twins += usize::from(other.id < link.id),
-            (true, true) => taken = true,
-            (false, false) => (),
-        }
+/// Finds the counterpart of a link that stands on `side` only, among the links that share its
+/// match key or a claim. What an external id says comes before what values say.
+pub fn find_match(link: &Link, side: Side, candidates: &[&Link]) -> Matched {
+    let across = side.other();
+    let others = candidates.iter().filter(|other| other.id != link.id);
+    let (others, spoken_for): (Vec<&Link>, Vec<&Link>) = others.partition(|other| is_live(other));
+    let alone = |other: &&&Link| here(other, across) && is_alone(other, side);
+    let claiming: Vec<LinkId> =
+        others.iter().filter(alone).filter(|other| claims(link, other)).map(|o| o.id).collect();
+    match claiming.as_slice() {
+        [] => (),
+        [one] => return Matched::With(*one),
+        [_, _, ..] => return Matched::Ambiguous,
     }
-    match (across.len(), elder_twins, taken) {
-        (0, 0, false) => Matched::None,
-        (1, 0, false) => across.first().map_or(Matched::None, |id| Matched::With(*id)),
+    let matching: BTreeSet<LinkId> = others.iter().filter(alone).map(|other| other.id).collect();
+    let twins: Vec<&&Link> =
+        others.iter().filter(|other| here(other, side) && !here(other, across)).collect();
+    if twins.iter().any(|twin| !twin.sent[across].is_empty()) {
+        return Matched::UnderWay;
+    }
+    // A record that is left alone, or an alias, is still that person's.
+    let kept = spoken_for.iter().any(|other| here(other, side) || here(other, across));
+    let taken = kept || others.iter().any(|other| here(other, side) && here(other, across));
+    let elder = twins.iter().any(|twin| twin.id < link.id);
+    match (matching.len(), twins.is_empty(), taken) {
+        (1, true, false) => matching.first().map_or(Matched::None, |id| Matched::With(*id)),
+        // Of several with one key on their own side the eldest may be made, the others are told.
+        (0, _, false) if !elder => Matched::None,
         _ => Matched::Ambiguous,
     }
+}
+
+/// Whether one of two lone records names the other by its external id.
+fn claims(a: &Link, b: &Link) -> bool {
+    let names = |crm: &Link, campaign: &Link| {
+        here(crm, Side::Crm)
+            && crm.claims.is_some()
+            && crm.claims.as_ref() == campaign.record(Side::Campaign)
+    };
+    names(a, b) || names(b, a)
+}
+
+fn is_alone(link: &Link, missing: Side) -> bool {
+    link.seen[missing].bond == Bond::Never && link.sent[missing].is_empty()
 }
 
 fn here(link: &Link, side: Side) -> bool {

@@ -39,16 +39,16 @@ impl Link {
         self.resolve_sent(side, seen, policy);
         self.remember(side, seen, policy);
         self.resolve_given_up(side, seen, policy);
-        self.advance_base(policy, moment(seen));
-        let same = before.bond == self.seen[side].bond
+        self.agree(policy, moment(seen));
+        let same = before.at.epoch == self.seen[side].at.epoch
+            && before.bond == self.seen[side].bond
             && before.record == self.seen[side].record
             && had_writes == self.sent[side].len()
             && same_values(&before, &self.seen[side]);
         if same {
             return News::Nothing;
         }
-        self.blocks
-            .retain(|block| block.side != side || !matches!(block.reason, BlockReason::Stale(_)));
+        self.blocks.retain(|block| !matches!(block.reason, BlockReason::Stale(_)));
         News::Changed
     }
 
@@ -216,7 +216,7 @@ impl Link {
     }
 
     /// Moves the base of each field that both sides are seen to hold alike (rule 7).
-    pub(super) fn advance_base(&mut self, policy: &Policy, now: Timestamp) {
+    pub fn agree(&mut self, policy: &Policy, now: Timestamp) {
         if self.seen.campaign.bond != Bond::Here || self.seen.crm.bond != Bond::Here {
             return;
         }
@@ -229,6 +229,8 @@ impl Link {
             })
             .collect();
         for (field, value) in agreed {
+            let swapped = |b: &Block| b.field == Some(field) && b.reason == BlockReason::Swapping;
+            self.blocks.retain(|block| !swapped(block));
             self.move_base(field, value, now);
             self.ruled.remove(&field);
             self.inherited.remove(&field);
@@ -313,7 +315,7 @@ fn fate(sent: &Sent, seen: &Observation, policy: &Policy) -> Fate {
 
 /// A stamp proves that a write landed; its absence proves nothing (rule 1).
 fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) -> Fate {
-    let expired = passed(sent.at, policy.write_limit, asked);
+    let expired = passed(sent.at, policy.write_limit + policy.late_commit, asked);
     let (row, gone) = match &sent.write.change {
         Change::Set(row) => (Some(row), false),
         Change::Delete => (None, seen.row().is_none()),
@@ -322,13 +324,17 @@ fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) 
     let holds = row.is_some_and(|row| {
         row.iter().all(|(field, value)| seen.value(*field).is_some_and(|seen| same(seen, value)))
     });
-    // A new record that names our record as its counterpart can only be the one that we made.
+    // A new record that names our record as its counterpart is one that we made, but perhaps by an
+    // earlier try, with other values: what it holds is not known to have been agreed on.
     let (creates, ours) = match &sent.write.target {
         Target::New { across, .. } => (true, seen.claims.as_ref() == Some(across)),
         Target::Record(_) => (false, false),
     };
-    if bears || gone || ours || (!policy.stamped && holds) {
+    if bears || gone || (!policy.stamped && holds) {
         return Fate::Landed;
+    }
+    if ours {
+        return Fate::GivenUp;
     }
     let repeatable = !creates && !sent.write.opt_in;
     let opt_out = sent.write.lane == Lane::Consent && !sent.write.opt_in;

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::reconcile::link::BlockReason;
-use crate::reconcile::{Field, FieldRule, Link, RefusalKind, Shape, Side, Value};
+use crate::reconcile::decide::{Moment, OptOut};
+use crate::reconcile::link::{Block, BlockReason};
+use crate::reconcile::{
+    Change, Field, FieldRule, Lane, Link, RecordId, RefusalKind, Row, Shape, Side, Target, Value,
+    Write,
+};
 
 /// What to do about a value that another record owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +22,18 @@ pub enum Untangle {
     Free,
 }
 
-/// Decides about `field` of `link`, which `side` refused because `owner` holds the value.
+/// Decides about `field` of `link`, which `side` refused because the first of `chain` owns the
+/// value; each further one owns what the one before it was refused.
 ///
-/// In a cycle of any length each link but one waits; the one with the lowest number takes a
-/// temporary value, so that the next can have the one it gave up.
+/// Where the chain comes back to the link, one of them must take a temporary value so that the
+/// next can have the one it gave up: the one with the lowest number.
 pub fn untangle(
     link: &Link,
-    owner: &Link,
+    chain: &[&Link],
     side: Side,
     (field, rule): (Field, &FieldRule),
 ) -> Untangle {
+    let Some(owner) = chain.first() else { return Untangle::Keep };
     let wanted = link.seen[side.other()].value(field);
     let held = owner.seen[side].value(field);
     if held != wanted {
@@ -39,17 +45,31 @@ pub fn untangle(
     if !moving {
         return Untangle::Keep;
     }
-    let owner_waits = owner.blocks.iter().any(|block| {
-        block.field == Some(field)
-            && block.side == side
-            && matches!(&block.reason, BlockReason::Refused { refusal, .. }
-                if matches!(refusal.kind, RefusalKind::Unique(_)))
-    });
-    if owner_waits && link.id < owner.id {
+    let cycle = chain.last().is_some_and(|last| last.id == link.id);
+    let lowest = chain.iter().all(|other| link.id <= other.id);
+    let swapping =
+        |block: &Block| block.field == Some(field) && block.reason == BlockReason::Swapping;
+    if cycle && lowest && !link.blocks.iter().any(swapping) {
         Untangle::Temporary(temporary(link, side, rule))
     } else {
         Untangle::Wait
     }
+}
+
+/// The record that owns the value which `side` refused a link for this field.
+pub fn owner_of(link: &Link, side: Side, field: Field) -> Option<&RecordId> {
+    let refused = link.blocks.iter().filter(|b| b.field == Some(field) && b.side == side);
+    refused.into_iter().find_map(|block| match &block.reason {
+        BlockReason::Refused { refusal, .. } => match &refusal.kind {
+            RefusalKind::Unique(owner) => owner.as_ref(),
+            RefusalKind::Record | RefusalKind::Mapping | RefusalKind::Dependency => None,
+        },
+        BlockReason::Stale(_)
+        | BlockReason::Flapping
+        | BlockReason::Braked
+        | BlockReason::Swapping
+        | BlockReason::Released => None,
+    })
 }
 
 /// A value that no other record holds.
@@ -70,5 +90,32 @@ fn temporary(link: &Link, side: Side, rule: &FieldRule) -> Value {
         | Shape::Set
         | Shape::Reference(_)
         | Shape::Consent => Value::Null,
+    }
+}
+
+impl Link {
+    /// Forgets that a side refused a field's value.
+    pub fn unblock(&mut self, field: Field, side: Side) {
+        self.blocks.retain(|block| {
+            block.field != Some(field)
+                || block.side != side
+                || !matches!(block.reason, BlockReason::Refused { .. })
+        });
+    }
+
+    /// The write of a temporary value, where the lane is free.
+    pub fn write_temporary(
+        &self,
+        side: Side,
+        field: Field,
+        value: Value,
+        moment: &Moment,
+    ) -> Option<Write> {
+        let record = self.record(side)?.clone();
+        if !self.free(side, Lane::Ordinary, OptOut::No) {
+            return None;
+        }
+        let change = Change::Set(Row::from([(field, value)]));
+        Some(self.write((side, Lane::Ordinary), Target::Record(record), change, moment))
     }
 }

@@ -1,0 +1,207 @@
+//! From a page of a feed into the ledger: links found or made, observed, stored with the cursor.
+
+use std::collections::BTreeMap;
+
+use crate::ledger::{Bearer, Ledger};
+use crate::peer::Cursor;
+use crate::reconcile::observe::News;
+use crate::reconcile::{
+    Bond, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, RecordId, Side, Value,
+};
+
+use super::error::unless_conflict;
+use super::plan::{Plan, Plans};
+use super::time::Clock;
+use super::working::{Bench, lane, later, spoken_of};
+use super::{AgentError, Desk};
+
+/// What became of a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Absorbed {
+    /// How many links had news.
+    pub changed: usize,
+    /// How many links were new.
+    pub new: usize,
+    /// Records whose sighting said nothing, as a write of theirs was under way: to be read again.
+    pub deaf: Vec<RecordId>,
+}
+
+/// So often a page is done again because its links changed meanwhile; more is a bug or a storm.
+const TRIES_MAX: u32 = 20;
+
+/// Takes observations of one side into the ledger, with the cursors that they came with.
+pub async fn absorb<L: Ledger, C: Clock>(
+    desk: &Desk<'_, L, C>,
+    side: Side,
+    observations: &[Observation],
+    cursors: &BTreeMap<String, Cursor>,
+) -> Result<Absorbed, AgentError> {
+    let Desk { ledger, clock, plans, .. } = *desk;
+    let mut conflicts = 0;
+    for _ in 0..TRIES_MAX {
+        let mut bearers = Vec::new();
+        for seen in observations {
+            if let Some(plan) = plans.get(&seen.entity) {
+                bearers.extend(spoken_of(seen, side, plan));
+            }
+        }
+        bearers.sort();
+        bearers.dedup();
+        let mut bench = Bench::load(ledger, &bearers).await?;
+        let strangers = count_strangers(&bench, observations, side);
+        let mut numbers = if strangers == 0 { Vec::new() } else { ledger.draw(strangers).await? };
+        let mut page = Page { bench: &mut bench, plans, side, numbers: &mut numbers };
+        let absorbed = page.take_in(clock, observations);
+        let mut batch = bench.into_batch(plans, clock.now());
+        batch.cursors.clone_from(cursors);
+        if batch.is_empty() {
+            return Ok(absorbed);
+        }
+        match ledger.store(batch).await {
+            Ok(()) => return Ok(absorbed),
+            Err(error) => conflicts = unless_conflict(error)?.len(),
+        }
+    }
+    Err(AgentError::Contended { links: conflicts, tries: TRIES_MAX })
+}
+
+/// An upper bound on the links that must be made.
+fn count_strangers(bench: &Bench, observations: &[Observation], side: Side) -> usize {
+    let unknown =
+        |seen: &&Observation| bench.live(&(seen.entity, side, seen.record.clone())).is_none();
+    observations.iter().filter(unknown).count()
+}
+
+struct Page<'a> {
+    bench: &'a mut Bench,
+    plans: &'a Plans,
+    side: Side,
+    numbers: &'a mut Vec<LinkId>,
+}
+
+impl Page<'_> {
+    fn take_in<C: Clock>(&mut self, clock: &C, observations: &[Observation]) -> Absorbed {
+        let mut absorbed = Absorbed::default();
+        for seen in observations {
+            let Some(plan) = self.plans.get(&seen.entity) else { continue };
+            let mut seen = seen.clone();
+            self.translate(&mut seen, plan);
+            for id in self.targets(&seen, plan, &mut absorbed) {
+                match self.observe(id, &seen, plan, clock) {
+                    News::Changed => absorbed.changed += 1,
+                    News::Deaf => absorbed.deaf.push(seen.record.clone()),
+                    News::Nothing | News::Older => (),
+                }
+            }
+        }
+        absorbed
+    }
+
+    /// References in terms that both sides understand, where the parent is known.
+    fn translate(&self, seen: &mut Observation, plan: &Plan) {
+        let Presence::Here { row, .. } = &mut seen.presence else { return };
+        for (field, value) in row {
+            if let (Value::Record(parent), Some(entity)) = (&*value, plan.refers_to(*field))
+                && let Some(link) = self.bench.stands_for(&(entity, self.side, parent.clone()))
+            {
+                *value = Value::Link(link);
+            }
+        }
+    }
+
+    /// The links that a sighting is for; made where there is none.
+    fn targets(&mut self, seen: &Observation, plan: &Plan, absorbed: &mut Absorbed) -> Vec<LinkId> {
+        let bearer: Bearer = (seen.entity, self.side, seen.record.clone());
+        let known = self.bench.of(&bearer);
+        let alive: Vec<LinkId> = known.iter().copied().filter(|id| self.is_alive(*id)).collect();
+        if !alive.is_empty() {
+            return alive;
+        }
+        if let Some(renamed) = self.renamed(seen) {
+            return vec![renamed];
+        }
+        if let Some(claimed) = self.claimed(seen) {
+            return vec![claimed];
+        }
+        if let Some(ended) = known.first().and_then(|id| self.bench.pieces.get(id)) {
+            let gone = seen.row().is_none();
+            let severed = ended.link.state == LinkState::Severed && !self.was_gone(&ended.link);
+            if gone || severed || ended.link.order(self.side, seen).is_some() {
+                return Vec::new();
+            }
+        }
+        let Some(id) = self.numbers.pop() else { return Vec::new() };
+        let link = match known.first().and_then(|id| self.bench.pieces.get(id)) {
+            Some(ended) => ended.link.successor(id),
+            None => Link::new(id, seen.entity),
+        };
+        let mut link = link;
+        if seen.row().is_none() {
+            link.state = LinkState::Tombstone;
+            link.seen[self.side].record = Some(seen.record.clone());
+            link.observe(self.side, seen, &plan.policy);
+        }
+        absorbed.new += 1;
+        let tombstone = link.state == LinkState::Tombstone;
+        let id = self.bench.create(link);
+        if tombstone { Vec::new() } else { vec![id] }
+    }
+
+    fn is_alive(&self, id: LinkId) -> bool {
+        self.bench.pieces.get(&id).is_some_and(|piece| match piece.link.state {
+            LinkState::Live | LinkState::Alias(_) => true,
+            LinkState::Severed | LinkState::Tombstone => false,
+        })
+    }
+
+    /// Whether this page's side of an ended link is the one that was deleted.
+    fn was_gone(&self, ended: &Link) -> bool {
+        matches!(ended.seen[self.side].bond, Bond::Gone(_))
+    }
+
+    /// The link of a Campaign record whose key was changed.
+    fn renamed(&self, seen: &Observation) -> Option<LinkId> {
+        let was = (seen.entity, self.side, seen.was.clone()?);
+        self.bench.live(&was).map(|piece| piece.link.id)
+    }
+
+    /// The link whose Campaign record this CRM record names, where that has no CRM record yet.
+    fn claimed(&self, seen: &Observation) -> Option<LinkId> {
+        seen.row()?;
+        let claimed = (seen.entity, Side::Campaign, seen.claims.clone()?);
+        let piece = self.bench.live(&claimed)?;
+        (piece.link.seen.crm.bond == Bond::Never).then_some(piece.link.id)
+    }
+
+    fn observe<C: Clock>(
+        &mut self,
+        id: LinkId,
+        seen: &Observation,
+        plan: &Plan,
+        clock: &C,
+    ) -> News {
+        let Some(piece) = self.bench.pieces.get_mut(&id) else { return News::Nothing };
+        let news = piece.link.observe(self.side, seen, &plan.policy);
+        if news == News::Changed {
+            let now = clock.now();
+            let lane = lane(&piece.link, &plan.policy);
+            let at = match lane {
+                Lane::Consent => now,
+                Lane::Ordinary => later(now, plan.linger),
+            };
+            piece.due_at(at, lane);
+            self.bench.reindex(id);
+        }
+        news
+    }
+}
+
+/// Whether a gone record was merged.
+pub fn merged_into(link: &Link) -> Option<&RecordId> {
+    match &link.seen.crm.bond {
+        Bond::Gone(Gone::Merged(into)) => Some(into),
+        Bond::Gone(Gone::Deleted | Gone::Truncated | Gone::Missing) | Bond::Here | Bond::Never => {
+            None
+        }
+    }
+}

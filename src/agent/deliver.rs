@@ -1,0 +1,266 @@
+//! From kept writes to their answers: the writer is called once, what it says is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::ledger::{Kept, Ledger};
+use crate::peer::{Ended, Notes, PeerError, Writer};
+use crate::reconcile::conclude::Concluded;
+use crate::reconcile::{
+    Bond, Change, Entity, Lane, Link, LinkId, Observation, Outcome, RecordId, Row, Side, Sides,
+    Stamp, Target, Value, Write,
+};
+
+use super::absorb::absorb;
+use super::error::unless_conflict;
+use super::settle::Settled;
+use super::time::{Clock, Ticks};
+use super::working::{Bench, later};
+use super::{AgentError, Desk};
+
+/// What came of a delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// How many writes were done.
+    pub done: usize,
+    /// How many were stale, and read again.
+    pub stale: usize,
+    /// How many were refused.
+    pub refused: usize,
+    /// How many have an answer that never came.
+    pub lost: usize,
+    /// How many are to be tried again.
+    pub later: usize,
+}
+
+/// A writer that was not reached at all is tried again after this long.
+const UNREACHED: Duration = Duration::from_secs(1);
+
+/// Writes of a mapping that cannot be written wait this long: a person is being told.
+const DENIED: Duration = Duration::from_mins(1);
+
+/// So often an answer is taken in again because its link changed meanwhile.
+const TRIES_MAX: u32 = 20;
+
+/// Delivers one side's writes and keeps what came of them: consent first, then the rest.
+pub async fn deliver<L: Ledger, C: Clock, W: Writer>(
+    desk: &Desk<'_, L, C>,
+    side: Side,
+    writer: &W,
+    settled: &Settled,
+) -> Result<Delivered, AgentError> {
+    let mut delivered = Delivered::default();
+    for lane in Lane::ALL {
+        let batch: Vec<Write> = (settled.writes.iter())
+            .filter(|write| write.side == side && write.lane == lane)
+            .cloned()
+            .collect();
+        if batch.is_empty() {
+            continue;
+        }
+        let stamps: Vec<(LinkId, Stamp)> = batch.iter().map(|w| (w.link, w.stamp)).collect();
+        let notes = LedgerNotes { desk, stamps: stamps.iter().copied().collect() };
+        let mut ticks = Ticks::new(desk.clock, desk.account, side);
+        let answer = writer.write(batch, &notes, &mut ticks).await;
+        let (outcomes, failed) = match answer {
+            Ok(outcomes) => (outcomes, None),
+            Err(error) => (vec![Outcome::Later(patience(&error)); stamps.len()], Some(error)),
+        };
+        let answers = stamps.into_iter().zip(outcomes).collect();
+        conclude(desk, side, answers, &mut delivered).await?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+    }
+    Ok(delivered)
+}
+
+fn patience(error: &PeerError) -> Duration {
+    match error {
+        PeerError::Throttled { after, .. } => *after,
+        PeerError::Transient { .. } => UNREACHED,
+        PeerError::Denied { .. }
+        | PeerError::CursorLost { .. }
+        | PeerError::NewEpoch { .. }
+        | PeerError::Unfit { .. } => DENIED,
+    }
+}
+
+/// Keeps the answers to writes.
+async fn conclude<L: Ledger, C: Clock>(
+    desk: &Desk<'_, L, C>,
+    side: Side,
+    answers: Vec<((LinkId, Stamp), Outcome)>,
+    delivered: &mut Delivered,
+) -> Result<(), AgentError> {
+    for (_, outcome) in &answers {
+        delivered.count(outcome);
+    }
+    let ids: BTreeSet<LinkId> = answers.iter().map(|((link, _), _)| *link).collect();
+    let ids: Vec<LinkId> = ids.into_iter().collect();
+    let tick = Ticks::new(desk.clock, desk.account, side).position();
+    let mut links = 0;
+    for _ in 0..TRIES_MAX {
+        let now = desk.clock.now();
+        let mut bench = Bench::default();
+        bench.add(desk.ledger.links(&ids).await?);
+        let replaced = answers.iter().filter(|((id, _), _)| replaces(&bench, *id, side)).count();
+        let mut numbers =
+            if replaced == 0 { Vec::new() } else { desk.ledger.draw(replaced).await? };
+        let mut found: Vec<Observation> = Vec::new();
+        for ((id, stamp), outcome) in &answers {
+            let Some(piece) = bench.pieces.get_mut(id) else { continue };
+            let Some(plan) = desk.plans.get(&piece.link.entity) else { continue };
+            let before = old_record(&piece.link, side);
+            let outcome = outcome.clone();
+            let concluded = piece.link.conclude(*stamp, outcome, &plan.policy, (now, tick));
+            let Concluded { again_in, found: others, .. } = concluded;
+            piece.due_at(
+                later(now, again_in.unwrap_or_default()),
+                super::working::lane(&piece.link, &plan.policy),
+            );
+            found.extend(others);
+            let replaced = before.filter(|old| piece.link.record(side) != Some(old));
+            let entity = piece.link.entity;
+            bench.reindex(*id);
+            if let (Some(old), Some(number)) = (replaced, numbers.pop()) {
+                bench.create(Link::tombstone(number, entity, side, old));
+            }
+        }
+        match desk.ledger.store(bench.into_batch(desk.plans, now)).await {
+            Ok(()) => {
+                absorb(desk, side, &found, &BTreeMap::new()).await?;
+                return Ok(());
+            }
+            Err(error) => links = unless_conflict(error)?.len(),
+        }
+    }
+    Err(AgentError::Contended { links, tries: TRIES_MAX })
+}
+
+/// The record of a side that is gone, which a new one may replace.
+fn old_record(link: &Link, side: Side) -> Option<RecordId> {
+    let gone = matches!(link.seen[side].bond, Bond::Gone(_));
+    link.record(side).filter(|_| gone).cloned()
+}
+
+fn replaces(bench: &Bench, id: LinkId, side: Side) -> bool {
+    bench.pieces.get(&id).is_some_and(|piece| old_record(&piece.link, side).is_some())
+}
+
+/// Asks how Campaign transactions ended whose answers were lost.
+pub async fn ask_transactions<L: Ledger, C: Clock, W: Writer>(
+    desk: &Desk<'_, L, C>,
+    writer: &W,
+    unsettled: &[(LinkId, u64)],
+) -> Result<(), AgentError> {
+    for (id, xid) in unsettled {
+        let Some(ended) = writer.transaction(*xid).await? else { continue };
+        for _ in 0..TRIES_MAX {
+            let mut bench = Bench::default();
+            bench.add(desk.ledger.links(&[*id]).await?);
+            let now = desk.clock.now();
+            if let Some(piece) = bench.pieces.get_mut(id) {
+                piece.link.settle(*xid, ended == Ended::Committed);
+                piece.due_at(now, Lane::Ordinary);
+            }
+            match desk.ledger.store(bench.into_batch(desk.plans, now)).await {
+                Ok(()) => break,
+                Err(error) => {
+                    unless_conflict(error)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Delivered {
+    fn count(&mut self, outcome: &Outcome) {
+        let counter = match outcome {
+            Outcome::Done { .. } => &mut self.done,
+            Outcome::Stale(_) | Outcome::Found(_) | Outcome::Gone(_) => &mut self.stale,
+            Outcome::Refused(_) => &mut self.refused,
+            Outcome::Later(_) => &mut self.later,
+            Outcome::Lost => &mut self.lost,
+        };
+        *counter += 1;
+    }
+}
+
+/// Keeps each Campaign transaction with its writes before it commits (rule 5).
+struct LedgerNotes<'a, L, C> {
+    desk: &'a Desk<'a, L, C>,
+    stamps: BTreeMap<LinkId, Stamp>,
+}
+
+impl<L: Ledger, C: Clock> Notes for LedgerNotes<'_, L, C> {
+    async fn note(&self, links: Vec<LinkId>, xid: u64) -> Result<(), PeerError> {
+        let unkept = |source: Box<dyn std::error::Error + Send + Sync>| PeerError::Transient {
+            doing: "keeping the transaction in the ledger",
+            source,
+        };
+        for _ in 0..TRIES_MAX {
+            let kept = self.desk.ledger.links(&links).await.map_err(|e| unkept(e.into()))?;
+            let batch = self.batch(kept, xid);
+            match self.desk.ledger.store(batch).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    unless_conflict(error).map_err(|error| unkept(error.into()))?;
+                }
+            }
+        }
+        Err(unkept("its links kept changing".into()))
+    }
+}
+
+impl<L: Ledger, C: Clock> LedgerNotes<'_, L, C> {
+    fn batch(&self, kept: Vec<Kept>, xid: u64) -> crate::ledger::Batch {
+        let mut bench = Bench::default();
+        bench.add(kept);
+        for (id, piece) in &mut bench.pieces {
+            if let Some(stamp) = self.stamps.get(id) {
+                piece.link.note(*stamp, xid);
+                piece.dirty = true;
+            }
+        }
+        bench.into_batch(self.desk.plans, self.desk.clock.now())
+    }
+}
+
+/// A write in the terms of the side that it goes to: references name that side's records.
+pub fn translated(write: &Write, parents: &BTreeMap<LinkId, Sides<Option<RecordId>>>) -> Write {
+    let mut write = write.clone();
+    let side = write.side;
+    let record = |value: &mut Value| {
+        if let Value::Link(parent) = value
+            && let Some(record) = parents.get(parent).and_then(|records| records[side].clone())
+        {
+            *value = Value::Record(record);
+        }
+    };
+    if let Change::Set(row) = &mut write.change {
+        row.values_mut().for_each(record);
+    }
+    write.expect.values_mut().for_each(|expected| record(&mut expected.value));
+    write
+}
+
+/// The records of one side that a round wants read, by entity.
+pub fn reads(settled: &Settled, side: Side) -> BTreeMap<Entity, Vec<RecordId>> {
+    let mut reads: BTreeMap<Entity, Vec<RecordId>> = BTreeMap::new();
+    for (entity, of, record) in &settled.reads {
+        if *of == side {
+            reads.entry(*entity).or_default().push(record.clone());
+        }
+    }
+    reads
+}
+
+/// The row that a write sets; nothing for a deletion.
+pub fn row_of(write: &Write) -> Option<&Row> {
+    match (&write.change, &write.target) {
+        (Change::Set(row), Target::Record(_) | Target::New { .. }) => Some(row),
+        (Change::Delete, _) => None,
+    }
+}

@@ -1,0 +1,550 @@
+//! From due links to writes that are kept and may be tried: match, merge, untangle, decide, brake.
+//!
+//! [`settle`] leaves the ledger with every write that it returns kept as sent. What it returns is
+//! then delivered; a crash in between leaves writes whose answer is lost, which is what they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ledger::{Decision as Kept, Held as HeldRow, Ledger};
+use crate::peer::Writer;
+use crate::reconcile::brake::Brake;
+use crate::reconcile::decide::{Decision, Held, HeldReason, Moment, Wait};
+use crate::reconcile::join::{self, Merging};
+use crate::reconcile::link::{Block, BlockReason};
+use crate::reconcile::matching::Matched;
+use crate::reconcile::swap::{Untangle, untangle};
+use crate::reconcile::{
+    Answer, Change, Entity, Lane, LinkId, RecordId, Side, Target, Value, Write,
+};
+
+use super::absorb::merged_into;
+use super::deliver::translated;
+use super::error::unless_conflict;
+use super::plan::Plan;
+use super::prepare::{Prepared, owners};
+use super::time::{Clock, Ticks};
+use super::working::{awaited, later};
+use super::{AgentError, Desk};
+
+/// What a round of settling left to do.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// Writes that are kept as sent, in the sides' own terms, consent first.
+    pub writes: Vec<Write>,
+    /// Records to be read and absorbed.
+    pub reads: BTreeSet<(Entity, Side, RecordId)>,
+    /// Campaign transactions whose end must be asked for, with the link.
+    pub unsettled: Vec<(LinkId, u64)>,
+    /// How many links were looked at.
+    pub looked_at: usize,
+    /// Mappings whose brake went on.
+    pub braked: Vec<Entity>,
+}
+
+/// While a write is under way its link is looked at this often, in case the process that waits
+/// for the answer is gone.
+const PENDING_LOOK: Duration = Duration::from_secs(5);
+
+/// A read that was asked for and brought nothing is asked for again after this long.
+const READ_AGAIN: Duration = Duration::from_secs(10);
+
+/// A record with the same key is being made: that takes one call.
+const UNDER_WAY_LOOK: Duration = Duration::from_secs(2);
+
+/// What is ambiguous is looked at again this often, as its twins' values may have changed.
+const AMBIGUOUS_LOOK: Duration = Duration::from_mins(10);
+
+/// Decides what is due, and keeps what is to be written.
+pub async fn settle<L: Ledger, C: Clock, W: Writer>(
+    desk: &Desk<'_, L, C>,
+    campaign: &W,
+    totals: &BTreeMap<Entity, u64>,
+    limit: usize,
+) -> Result<Settled, AgentError> {
+    let now = desk.clock.now();
+    let mut prepared = Prepared::load(desk.ledger, desk.plans, now, limit).await?;
+    let mut round = Round::open(desk, totals, now).await?;
+    for id in prepared.due.clone() {
+        round.look_at(&mut prepared, id);
+    }
+    round.settled.looked_at = prepared.due.len();
+    round.draw_keys(&mut prepared, campaign).await?;
+    round.store(prepared).await
+}
+
+/// One round's state.
+struct Round<'a, L, C> {
+    desk: &'a Desk<'a, L, C>,
+    totals: &'a BTreeMap<Entity, u64>,
+    now: Timestamp,
+    brakes: BTreeMap<Entity, Brake>,
+    brakes_before: BTreeMap<Entity, Brake>,
+    decisions: Vec<Kept>,
+    settled: Settled,
+}
+
+impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
+    async fn open(
+        desk: &'a Desk<'a, L, C>,
+        totals: &'a BTreeMap<Entity, u64>,
+        now: Timestamp,
+    ) -> Result<Self, AgentError> {
+        let mut brakes = BTreeMap::new();
+        for (entity, plan) in desk.plans {
+            let fact = desk.ledger.fact(&brake_fact(plan)).await?;
+            brakes.insert(*entity, fact.map_or_else(Brake::default, |fact| read_brake(&fact)));
+        }
+        let brakes_before = brakes.clone();
+        let (decisions, settled) = (Vec::new(), Settled::default());
+        Ok(Self { desk, totals, now, brakes, brakes_before, decisions, settled })
+    }
+
+    /// Brings one due link as far as it gets without asking anybody.
+    fn look_at(&mut self, prepared: &mut Prepared, id: LinkId) {
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+        let Some(plan) = self.desk.plans.get(&piece.link.entity) else { return };
+        piece.due = None;
+        piece.dirty = true;
+        self.orphan(piece);
+        piece.link.expire(&plan.policy, self.now);
+        if self.merge(prepared, id, plan) {
+            return;
+        }
+        let mut id = id;
+        let mut ambiguous = false;
+        if let Some(link) = prepared.bench.pieces.get(&id).map(|piece| &piece.link) {
+            match prepared.counterpart(link) {
+                Some(Matched::With(other)) => id = self.pair(prepared, id, other, plan),
+                Some(Matched::Ambiguous) => ambiguous = true,
+                Some(Matched::UnderWay) => {
+                    return self.look_again(prepared, id, UNDER_WAY_LOOK);
+                }
+                Some(Matched::None) | None => (),
+            }
+        }
+        self.untangle(prepared, id, plan);
+        let Some(piece) = prepared.bench.pieces.get(&id) else { return };
+        let mut decision = piece.link.decide(&plan.policy, &self.moment(prepared, id, plan));
+        if ambiguous {
+            decision.writes.retain(|write| !matches!(write.target, Target::New { .. }));
+            decision.held.push(Held { field: None, reason: HeldReason::Ambiguous });
+            self.look_again(prepared, id, AMBIGUOUS_LOOK);
+        }
+        self.carry_out(prepared, id, plan, decision);
+    }
+
+    fn moment(&self, prepared: &Prepared, id: LinkId, plan: &Plan) -> Moment {
+        let clock = self.desk.clock;
+        Moment {
+            now: self.now,
+            clocks: clock.clocks(plan.account),
+            epochs: clock.epochs(plan.account),
+            ledger_epoch: clock.ledger_epoch(),
+            creates: plan.creates,
+            deletes: plan.deletes,
+            parents: prepared
+                .bench
+                .pieces
+                .get(&id)
+                .map_or_else(BTreeMap::new, |piece| prepared.parents(&piece.link)),
+        }
+    }
+
+    /// Nobody waits for the answers of writes that an earlier leader kept.
+    fn orphan(&self, piece: &mut super::working::Piece) {
+        let since = self.desk.clock.leading_since();
+        let pending = |sent: &crate::reconcile::Sent| {
+            sent.answer == Answer::Pending && sent.tick.major < since
+        };
+        if Side::BOTH.into_iter().any(|side| piece.link.sent[side].iter().any(pending)) {
+            let tick = Ticks::new(self.desk.clock, self.desk.account, Side::Crm).position();
+            piece.link.orphan(self.now, tick);
+        }
+    }
+
+    /// Takes a CRM's merge in; true where the link is done with for now.
+    fn merge(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan) -> bool {
+        let Some(piece) = prepared.bench.pieces.get(&id) else { return true };
+        let Some(into) = merged_into(&piece.link).cloned() else { return false };
+        let bearer = (piece.link.entity, Side::Crm, into.clone());
+        let Some(survivor) = prepared.bench.live(&bearer).map(|piece| piece.link.id) else {
+            self.settled.reads.insert(bearer);
+            self.look_again(prepared, id, READ_AGAIN);
+            return true;
+        };
+        let Some(mut other) = prepared.bench.pieces.remove(&survivor) else { return true };
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
+        if other.link.id == id {
+            return false;
+        }
+        match join::merge(&mut piece.link, &mut other.link, &plan.policy, self.now) {
+            Merging::TookOver => {
+                prepared.bench.pieces.insert(survivor, other);
+                prepared.bench.remove(survivor);
+            }
+            Merging::Alias => {
+                other.due_at(self.now, Lane::Consent);
+                prepared.bench.pieces.insert(survivor, other);
+            }
+        }
+        prepared.bench.reindex(id);
+        prepared.bench.join(id, survivor);
+        self.look_again(prepared, id, Duration::ZERO);
+        self.log(id, "merged", None);
+        true
+    }
+
+    /// Makes one link of two that stand for the same thing; gives its number.
+    fn pair(&mut self, prepared: &mut Prepared, a: LinkId, b: LinkId, plan: &Plan) -> LinkId {
+        let side_of = |prepared: &Prepared, id| {
+            prepared.bench.pieces.get(&id).and_then(|piece| super::prepare::alone(&piece.link))
+        };
+        let (campaign, crm) = match side_of(prepared, a) {
+            Some(Side::Campaign) => (a, b),
+            Some(Side::Crm) => (b, a),
+            None => return a,
+        };
+        let Some(other) = prepared.bench.pieces.get(&crm).map(|piece| piece.link.clone()) else {
+            return a;
+        };
+        let Some(piece) = prepared.bench.pieces.get_mut(&campaign) else { return a };
+        piece.link = join::pair(piece.link.clone(), other, &plan.policy, self.now);
+        piece.due = None;
+        piece.dirty = true;
+        prepared.bench.remove(crm);
+        prepared.bench.reindex(campaign);
+        prepared.bench.join(campaign, crm);
+        self.log(campaign, "paired", None);
+        campaign
+    }
+
+    /// Resolves values that another record owned when they were refused (rule 12).
+    fn untangle(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan) {
+        let Some(piece) = prepared.bench.pieces.get(&id) else { return };
+        let link = piece.link.clone();
+        for (side, field, owner) in owners(&link) {
+            let Some(rule) = plan.policy.fields.get(&field) else { continue };
+            let verdict = untangle(&link, &prepared.chain(&link, side, field), side, (field, rule));
+            let awaited = awaited(&prepared.bench, link.entity, side, owner.clone());
+            let moment = self.moment(prepared, id, plan);
+            let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+            match verdict {
+                Untangle::Keep => (),
+                Untangle::Free => piece.link.unblock(field, side),
+                Untangle::Wait => {
+                    piece.waits_for.insert(awaited);
+                    piece.due_at(later(self.now, READ_AGAIN), Lane::Ordinary);
+                }
+                Untangle::Temporary(value) => {
+                    if let Some(write) = piece.link.write_temporary(side, field, value, &moment) {
+                        piece.link.unblock(field, side);
+                        let reason = BlockReason::Swapping;
+                        let since = self.now;
+                        piece.link.blocks.push(Block { field: Some(field), side, reason, since });
+                        self.send(prepared, id, write);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps what a decision came to.
+    fn carry_out(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, decision: Decision) {
+        let Decision { writes, mut held, read, waits, unsettled, ruled, retire, sever } = decision;
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+        if retire {
+            piece.link.retire(&plan.policy);
+            return self.log(id, "retired", None);
+        }
+        if sever {
+            piece.link.sever(&plan.policy);
+            return self.log(id, "severed", None);
+        }
+        for side in Side::BOTH {
+            if let (true, Some(record)) = (read[side], piece.link.record(side)) {
+                self.settled.reads.insert((piece.link.entity, side, record.clone()));
+            }
+        }
+        if read.campaign || read.crm {
+            self.look_again(prepared, id, READ_AGAIN);
+        }
+        self.settled.unsettled.extend(unsettled.iter().map(|xid| (id, *xid)));
+        if !unsettled.is_empty() {
+            self.look_again(prepared, id, PENDING_LOOK);
+        }
+        self.wait(prepared, id, plan, &waits);
+        for write in writes {
+            if let Some(reason) = self.brake(prepared, id, plan, &write) {
+                held.push(Held { field: None, reason });
+                continue;
+            }
+            for ruled in ruled.iter().filter(|ruled| sets(&write, ruled.field)) {
+                self.decisions.push(kept(id, self.now, ruled, plan));
+            }
+            self.send(prepared, id, write);
+        }
+        self.hold(prepared, id, plan, held);
+        self.watch_lost(prepared, id, plan);
+    }
+
+    fn wait(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, waits: &[(Side, Wait)]) {
+        let mut found = BTreeSet::new();
+        for (side, wait) in waits {
+            let record = match wait {
+                Wait::Parent(field, record) => {
+                    plan.refers_to(*field).map(|e| (e, *side, record.clone()))
+                }
+                Wait::Counterpart(_, parent) => {
+                    prepared.bench.pieces.get(parent).and_then(|piece| {
+                        let present = side.other();
+                        let record = piece.link.record(present)?.clone();
+                        Some((piece.link.entity, present, record))
+                    })
+                }
+                Wait::Survivor(_) => None,
+            };
+            found.extend(record.map(|(e, side, record)| awaited(&prepared.bench, e, side, record)));
+        }
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+        if found.is_empty() {
+            piece.link.waiting_since = None;
+            return;
+        }
+        let since = *piece.link.waiting_since.get_or_insert(self.now);
+        piece.waits_for.extend(found);
+        let limit = later(later(since, plan.policy.wait_limit), Duration::from_secs(1));
+        if limit > self.now {
+            piece.due_at(limit, Lane::Ordinary);
+        }
+    }
+
+    /// Why a write may not go, where it is one of too many deletions or blankings.
+    fn brake(
+        &mut self,
+        prepared: &mut Prepared,
+        id: LinkId,
+        plan: &Plan,
+        write: &Write,
+    ) -> Option<HeldReason> {
+        let piece = prepared.bench.pieces.get_mut(&id)?;
+        if !takes_away(&piece.link, write) || piece.link.released() {
+            return None;
+        }
+        let brake = self.brakes.entry(write.entity).or_default();
+        let was_on = brake.on_since.is_some();
+        let total = self.totals.get(&write.entity).copied().unwrap_or(0);
+        if brake.admit(&plan.brake, total, self.now) {
+            return None;
+        }
+        if !was_on {
+            self.settled.braked.push(write.entity);
+        }
+        Some(HeldReason::Braked)
+    }
+
+    /// Keeps a write as sent, and notes that it is to be delivered.
+    fn send(&mut self, prepared: &mut Prepared, id: LinkId, write: Write) {
+        let ticks = Ticks::new(self.desk.clock, self.desk.account, write.side);
+        if let Some(piece) = prepared.bench.pieces.get_mut(&id) {
+            let write = piece.link.send(write, self.now, ticks.position());
+            piece.due_at(later(self.now, PENDING_LOOK), write.lane);
+            self.settled.writes.push(write);
+        }
+    }
+
+    fn hold(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, held: Vec<Held>) {
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+        if held.is_empty() {
+            piece.link.held_since = None;
+            piece.held.clear();
+            return;
+        }
+        let since = *piece.link.held_since.get_or_insert(self.now);
+        piece.held = held.iter().map(|held| row(held, since, plan)).collect();
+    }
+
+    /// A write whose answer was lost is looked at when it can no longer land.
+    fn watch_lost(&self, prepared: &mut Prepared, id: LinkId, plan: &Plan) {
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+        let lost = piece.link.sent.crm.iter().filter(|s| matches!(s.answer, Answer::Lost(_)));
+        let Some(first) = lost.map(|sent| sent.at).min() else { return };
+        let limit = plan.policy.write_limit + plan.policy.late_commit + Duration::from_secs(1);
+        piece.due_at(
+            later(first, limit).max(later(self.now, Duration::from_secs(1))),
+            Lane::Ordinary,
+        );
+    }
+
+    fn look_again(&self, prepared: &mut Prepared, id: LinkId, delay: Duration) {
+        if let Some(piece) = prepared.bench.pieces.get_mut(&id) {
+            piece.due_at(later(self.now, delay), Lane::Ordinary);
+        }
+    }
+
+    fn log(&mut self, link: LinkId, rule: &str, winner: Option<Side>) {
+        let (at, rule, values) = (self.now, rule.to_owned(), serde_json::Value::Null);
+        self.decisions.push(Kept { link, at, field: None, rule, winner, values });
+    }
+
+    /// Campaign's keys are drawn and kept before the insert.
+    async fn draw_keys<W: Writer>(
+        &mut self,
+        prepared: &mut Prepared,
+        campaign: &W,
+    ) -> Result<(), AgentError> {
+        let mut keyless: BTreeMap<Entity, Vec<usize>> = BTreeMap::new();
+        for (at, write) in self.settled.writes.iter().enumerate() {
+            if write.side == Side::Campaign && matches!(write.target, Target::New { key: None, .. })
+            {
+                keyless.entry(write.entity).or_default().push(at);
+            }
+        }
+        for (entity, places) in keyless {
+            let keys = campaign.draw_keys(entity, places.len()).await?;
+            for (at, drawn) in places.into_iter().zip(keys) {
+                let write = &mut self.settled.writes[at];
+                if let Target::New { key, .. } = &mut write.target {
+                    *key = Some(drawn);
+                }
+                if let Some(piece) = prepared.bench.pieces.get_mut(&write.link) {
+                    piece.link.give_key(write);
+                }
+            }
+        }
+        let keyed = |write: &Write| {
+            write.side == Side::Crm || !matches!(write.target, Target::New { key: None, .. })
+        };
+        self.settled.writes.retain(keyed);
+        Ok(())
+    }
+
+    /// Stores everything. Links that changed meanwhile are left for the next round, with all that
+    /// was to be written for them.
+    async fn store(mut self, prepared: Prepared) -> Result<Settled, AgentError> {
+        for write in &mut self.settled.writes {
+            if let Some(piece) = prepared.bench.pieces.get(&write.link) {
+                *write = translated(write, &prepared.parents(&piece.link));
+            }
+        }
+        let mut bench = prepared.bench;
+        for _ in 0..TRIES_MAX {
+            let mut batch = bench.clone().into_batch(self.desk.plans, self.now);
+            batch.decisions.clone_from(&self.decisions);
+            batch.facts = self.changed_brakes();
+            if batch.is_empty() {
+                break;
+            }
+            let Err(error) = self.desk.ledger.store(batch).await else {
+                self.settled.writes.sort_by_key(|write| write.lane);
+                return Ok(self.settled);
+            };
+            let dropped = bench.drop_changed(&unless_conflict(error)?);
+            self.decisions.retain(|decision| !dropped.contains(&decision.link));
+            self.settled.forget(&dropped);
+        }
+        // Nothing was kept, so nothing may be written.
+        Ok(Settled { looked_at: self.settled.looked_at, ..Settled::default() })
+    }
+
+    fn changed_brakes(&self) -> BTreeMap<String, serde_json::Value> {
+        let changed =
+            self.brakes.iter().filter(|(e, brake)| self.brakes_before.get(e) != Some(brake));
+        changed
+            .filter_map(|(e, brake)| {
+                Some((brake_fact(self.desk.plans.get(e)?), write_brake(brake)))
+            })
+            .collect()
+    }
+}
+
+impl Settled {
+    fn forget(&mut self, dropped: &BTreeSet<LinkId>) {
+        self.writes.retain(|write| !dropped.contains(&write.link));
+        self.unsettled.retain(|(link, _)| !dropped.contains(link));
+    }
+}
+
+/// So often a round is stored with fewer links; then its writes are dropped altogether.
+const TRIES_MAX: u32 = 20;
+
+fn sets(write: &Write, field: crate::reconcile::Field) -> bool {
+    match &write.change {
+        Change::Set(row) => row.contains_key(&field),
+        Change::Delete => false,
+    }
+}
+
+/// Whether a write deletes a record, or empties a field of it.
+fn takes_away(link: &crate::reconcile::Link, write: &Write) -> bool {
+    match (&write.change, &write.target) {
+        (Change::Delete, _) => true,
+        (Change::Set(_), Target::New { .. }) => false,
+        (Change::Set(row), Target::Record(_)) => row.iter().any(|(field, value)| {
+            let seen = link.seen[write.side].value(*field);
+            value.is_null() && seen.is_some_and(|seen| !seen.is_null())
+        }),
+    }
+}
+
+fn kept(link: LinkId, at: Timestamp, ruled: &crate::reconcile::decide::Ruled, plan: &Plan) -> Kept {
+    let (base, campaign, crm) = &ruled.values;
+    let values = serde_json::json!({
+        "field": plan.field_name(ruled.field),
+        "base": base.as_ref().map(printed),
+        "campaign": printed(campaign),
+        "crm": printed(crm),
+    });
+    let (rule, winner) = (ruled.rule.to_owned(), Some(ruled.winner));
+    Kept { link, at, field: Some(ruled.field), rule, winner, values }
+}
+
+fn row(held: &Held, since: Timestamp, plan: &Plan) -> HeldRow {
+    let detail = serde_json::json!({
+        "field": held.field.map(|field| plan.field_name(field)),
+        "side": held.reason.side().map(Side::name),
+        "words": held.reason.words(),
+    });
+    HeldRow { field: held.field, reason: held.reason.word().to_owned(), since, detail }
+}
+
+/// A value as a person reads it.
+pub fn printed(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(flag) => (*flag).into(),
+        Value::Int(n) => (*n).into(),
+        Value::Decimal(n) => n.to_string().into(),
+        Value::Text(text) => (&**text).into(),
+        Value::Date(date) => date.to_string().into(),
+        Value::Time(time) => time.to_string().into(),
+        Value::Instant(at) => at.to_string().into(),
+        Value::Uuid(id) => format!("{id:032x}").into(),
+        Value::Set(names) => names.iter().map(|name| &**name).collect::<Vec<_>>().into(),
+        Value::Record(record) => record.to_string().into(),
+        Value::Link(link) => format!("link {link}").into(),
+        Value::Consent(consent) => if consent.is_out() { "out" } else { "in" }.into(),
+    }
+}
+
+/// The fact that keeps a mapping's brake.
+pub fn brake_fact(plan: &Plan) -> String {
+    format!("brake/{}", plan.name)
+}
+
+/// A brake as it was kept.
+pub fn read_brake(fact: &serde_json::Value) -> Brake {
+    let time = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse().ok());
+    let passed = fact["passed"].as_array().into_iter().flatten().filter_map(time).collect();
+    Brake { passed, on_since: time(&fact["on_since"]) }
+}
+
+/// A brake to be kept.
+pub fn write_brake(brake: &Brake) -> serde_json::Value {
+    serde_json::json!({
+        "passed": brake.passed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "on_since": brake.on_since.map(|at| at.to_string()),
+    })
+}

@@ -1,0 +1,155 @@
+//! `[crm.NAME]`: an account of a CRM, and what may be asked of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::secret::SecretSource;
+use super::urls::HttpsUrl;
+use super::values::{Seconds, Share, Whole};
+
+/// An account of a CRM: how to reach it, how often to ask, how much to spend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Crm {
+    /// Which CRM it is. This version speaks to `salesforce`.
+    #[schemars(example = &"salesforce")]
+    pub kind: CrmKind,
+    /// The address of the organisation: its own domain, not that of the login page. https only.
+    #[schemars(example = &"https://example.my.salesforce.com")]
+    pub url: HttpsUrl,
+    /// Where tokens come from, where that is not `{url}/services/oauth2/token`.
+    #[schemars(example = &"https://example.my.salesforce.com/services/oauth2/token")]
+    pub token_url: Option<HttpsUrl>,
+    /// A PEM file of further certificate authorities to trust. Relative to this file.
+    #[schemars(example = &"ca.pem")]
+    pub ca_file: Option<PathBuf>,
+    /// The consumer key of the connected app, for the client credentials flow.
+    #[schemars(example = &"truce")]
+    pub client_id: String,
+    /// The file that holds the consumer secret. Relative to this file. Exactly one of
+    /// `client_secret_file` and `client_secret_env`.
+    #[schemars(example = &"/run/secrets/salesforce")]
+    pub client_secret_file: Option<PathBuf>,
+    /// The environment variable that holds the consumer secret.
+    #[schemars(example = &"SALESFORCE_SECRET")]
+    pub client_secret_env: Option<String>,
+    /// The version of the API.
+    #[serde(default = "api_version")]
+    pub api_version: String,
+    /// How often changes are asked for. A call each time: 10 seconds are 8,640 calls a day and
+    /// object.
+    #[serde(default)]
+    pub poll_seconds: Seconds<50, 10_000, 3_600_000>,
+    /// How rarely changes are asked for at the least, when nothing happens or the budget is short.
+    #[serde(default)]
+    pub poll_idle_seconds: Seconds<50, 60_000, 3_600_000>,
+    /// How far such a pass looks back behind the last change seen.
+    #[serde(default)]
+    pub overlap_seconds: Seconds<0, 30_000, 86_400_000>,
+    /// How often a wide pass looks back further, for changes that were committed late.
+    #[serde(default)]
+    pub wide_seconds: Seconds<50, 300_000, 86_400_000>,
+    /// How far a wide pass looks back.
+    #[serde(default)]
+    pub wide_overlap_seconds: Seconds<0, 900_000, 86_400_000>,
+    /// How often a deep pass looks back furthest.
+    #[serde(default)]
+    pub deep_seconds: Seconds<50, 3_600_000, 604_800_000>,
+    /// How far a deep pass looks back.
+    #[serde(default)]
+    pub deep_overlap_seconds: Seconds<0, 7_200_000, 604_800_000>,
+    /// How long after its time stamp a change may become visible. `newest` does not trust times
+    /// closer than that.
+    #[serde(default)]
+    pub late_commit_seconds: Seconds<0, 900_000, 86_400_000>,
+    /// How many calls a day this agent may make, whatever the CRM would allow. The default is the
+    /// allowance of a small production organisation; see the organisation's own limit.
+    #[serde(default)]
+    pub calls_per_day: Whole<1, 100_000, 100_000_000>,
+    /// The share of the organisation's own daily allowance that is left to others: below it only
+    /// consent is written.
+    #[serde(default)]
+    pub reserve: Share<20>,
+    /// How many calls start in a second at most.
+    #[serde(default)]
+    pub requests_per_second: Whole<1, 20, 1_000>,
+    /// How many calls are under way at once at most. Salesforce allows 25 long ones to the whole
+    /// organisation.
+    #[serde(default)]
+    pub in_flight: Whole<1, 8, 100>,
+    /// How many records go into one write. Salesforce takes at most 200.
+    #[serde(default)]
+    pub batch: Whole<1, 200, 200>,
+    /// How many records a page of a read holds. Salesforce gives at most 2,000.
+    #[serde(default)]
+    pub page: Whole<200, 2000, 2_000>,
+    /// How long a write that is not consent may wait for company when the budget is short, in
+    /// milliseconds. While it is ample, none waits.
+    #[serde(default)]
+    pub linger_ms_max: Whole<0, 30_000, 600_000>,
+    /// How long the CRM may still carry out a write that it did not answer. Salesforce ends a call
+    /// after 10 minutes.
+    #[serde(default)]
+    pub write_time_limit_seconds: Seconds<0, 600_000, 86_400_000>,
+    /// How long a connection attempt may take.
+    #[serde(default)]
+    pub connect_timeout_seconds: Seconds<100, 10_000, 300_000>,
+    /// How long a call may take.
+    #[serde(default)]
+    pub timeout_seconds: Seconds<100, 120_000, 900_000>,
+    /// How often a call that is safe to repeat is repeated.
+    #[serde(default)]
+    pub retries: Whole<0, 5, 20>,
+    /// The longest wait between two attempts.
+    #[serde(default)]
+    pub retry_seconds_max: Seconds<100, 60_000, 3_600_000>,
+}
+
+/// Which CRM an account is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CrmKind {
+    /// Salesforce.
+    Salesforce,
+    /// Microsoft Dynamics 365; not in this version.
+    Dynamics,
+}
+
+fn api_version() -> String {
+    "66.0".to_owned()
+}
+
+impl Crm {
+    /// Where the client secret is.
+    pub fn client_secret(&self) -> SecretSource {
+        SecretSource::of(self.client_secret_file.as_ref(), self.client_secret_env.as_ref())
+            .expect("a config without a client secret is refused")
+    }
+
+    /// Where tokens come from.
+    pub fn token_url(&self) -> String {
+        self.token_url
+            .as_ref()
+            .map_or_else(|| format!("{}/services/oauth2/token", self.url), HttpsUrl::to_string)
+    }
+
+    /// The longest a write that is not consent may wait for company.
+    pub fn linger_max(&self) -> Duration {
+        Duration::from_millis(u64::from(self.linger_ms_max.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::parsed;
+
+    #[test]
+    fn tokens_come_from_the_organisation_unless_told_otherwise() {
+        let config = parsed("");
+        let crm = config.crms.values().next().unwrap();
+        assert_eq!(crm.token_url(), "https://example.my.salesforce.com/services/oauth2/token");
+    }
+}

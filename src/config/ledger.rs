@@ -1,0 +1,69 @@
+//! `[ledger]`: where the agent keeps what it has seen.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names::SqlName;
+use super::secret::SecretSource;
+use super::urls::PostgresUrl;
+use super::values::{Seconds, Whole};
+
+/// The agent's own database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// Where the ledger is, database included, where that is not Campaign's server.
+    #[schemars(example = &"postgresql://truce@10.0.0.5:5432/truce?sslmode=verify-full")]
+    pub url: Option<PostgresUrl>,
+    /// The file that holds the password for `url`. Relative to this file. Without a `url`, that of
+    /// `[campaign]` is used.
+    #[schemars(example = &"/run/secrets/ledger")]
+    pub password_file: Option<PathBuf>,
+    /// The environment variable that holds the password for `url`.
+    #[schemars(example = &"LEDGER_PASSWORD")]
+    pub password_env: Option<String>,
+    /// The database on Campaign's server, where there is no `url`. Never Campaign's own: decoding
+    /// is per database, and the ledger's log would be decoded with Campaign's.
+    pub database: SqlName,
+    /// The schema of the ledger's tables.
+    pub schema: SqlName,
+    /// How long the leader may go without renewing its lease before a standby takes over.
+    pub lease_seconds: Seconds<1_000, 15_000, 600_000>,
+    /// How long decisions are kept, in days, so that they can be explained.
+    pub decision_keep_days: Whole<1, 90, 36_500>,
+    /// How long a deleted record's tombstone is kept, in days. It keeps the person's consent, so
+    /// that a record that comes back does not come back opted in: years, not weeks.
+    pub tombstone_keep_days: Whole<1, 1_095, 36_500>,
+    /// How much disk the ledger may take before it is an alarm, in megabytes. Ten million links
+    /// need about 10,000.
+    pub disk_megabytes_max: Whole<64, 20_480, 10_485_760>,
+    /// How many links are claimed and concluded at once.
+    pub claim_links: Whole<1, 2_000, 50_000>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let truce = || SqlName::try_from("truce".to_owned()).expect("a default is a name");
+        Self {
+            url: None,
+            password_file: None,
+            password_env: None,
+            database: truce(),
+            schema: truce(),
+            lease_seconds: Seconds::default(),
+            decision_keep_days: Whole::default(),
+            tombstone_keep_days: Whole::default(),
+            disk_megabytes_max: Whole::default(),
+            claim_links: Whole::default(),
+        }
+    }
+}
+
+impl Ledger {
+    /// Where the password for [`Ledger::url`] is, if one is needed.
+    pub fn password(&self) -> Option<SecretSource> {
+        SecretSource::of(self.password_file.as_ref(), self.password_env.as_ref())
+    }
+}

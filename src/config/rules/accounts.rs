@@ -1,0 +1,140 @@
+//! Rules within `[campaign]`, `[ledger]` and one `[crm.NAME]`.
+
+use std::path::PathBuf;
+
+use super::Findings;
+use crate::config::{Campaign, Crm, CrmKind, Label, Ledger};
+
+pub(super) fn campaign(campaign: &Campaign, findings: &mut Findings) {
+    let (file, env) = (campaign.password_file.as_ref(), campaign.password_env.as_ref());
+    at_most_one_password("campaign", file, env, findings);
+    external_id_format(&campaign.external_id_format, findings);
+}
+
+fn external_id_format(format: &str, findings: &mut Findings) {
+    const KEY: &str = "campaign.external_id_format";
+    match format.matches("{key}").count() {
+        0 => findings.add(
+            KEY,
+            "has no {key}, so that all records would have one id; write {instance}:{key}",
+        ),
+        1 => {}
+        _ => findings.add(KEY, "has {key} more than once; write {instance}:{key}"),
+    }
+    let mut rest = format.to_owned();
+    for known in ["{instance}", "{mapping}", "{key}"] {
+        rest = rest.replace(known, "");
+    }
+    if rest.contains(['{', '}']) {
+        findings.add(KEY, "has a word in braces that is none of {instance}, {mapping}, {key}");
+    }
+}
+
+pub(super) fn ledger(ledger: &Ledger, campaign: &Campaign, findings: &mut Findings) {
+    let (file, env) = (ledger.password_file.as_ref(), ledger.password_env.as_ref());
+    at_most_one_password("ledger", file, env, findings);
+    match &ledger.url {
+        Some(url) if *url == campaign.url => findings.add(
+            "ledger.url",
+            "is Campaign's own database; the ledger needs one of its own (leave url out, and \
+             `database` on Campaign's server is used)",
+        ),
+        None if file.is_some() || env.is_some() => findings.add(
+            if file.is_some() { "ledger.password_file" } else { "ledger.password_env" },
+            "has no effect without ledger.url: on Campaign's server the password is that of \
+             [campaign]; remove it, or name a url",
+        ),
+        Some(_) | None => {}
+    }
+}
+
+fn at_most_one_password(
+    table: &str,
+    file: Option<&PathBuf>,
+    env: Option<&String>,
+    findings: &mut Findings,
+) {
+    if file.is_some() && env.is_some() {
+        findings.add(
+            format!("{table}.password_env"),
+            "stands beside password_file, and there is one password; remove one of both",
+        );
+    }
+}
+
+pub(super) fn crm(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let key = |key: &str| format!("crm.{name}.{key}");
+    match crm.kind {
+        CrmKind::Salesforce => {}
+        CrmKind::Dynamics => findings
+            .add(key("kind"), "dynamics is not supported by this version; \"salesforce\" is"),
+    }
+    match (&crm.client_secret_file, &crm.client_secret_env) {
+        (Some(_), None) | (None, Some(_)) => {}
+        (None, None) => findings.add(
+            key("client_secret_file"),
+            "is missing; name the file that holds the consumer secret, or client_secret_env",
+        ),
+        (Some(_), Some(_)) => findings.add(
+            key("client_secret_env"),
+            "stands beside client_secret_file, and there is one secret; remove one of both",
+        ),
+    }
+    if crm.client_id.trim().is_empty() {
+        findings.add(key("client_id"), "is empty; write the consumer key of the connected app");
+    }
+    if !is_version(&crm.api_version) {
+        findings.add(key("api_version"), "is not a version such as \"66.0\"");
+    }
+    limits(name, crm, findings);
+}
+
+fn is_version(version: &str) -> bool {
+    version
+        .split_once('.')
+        .is_some_and(|(major, minor)| minor == "0" && matches!(major.parse(), Ok(1..=999_u16)))
+}
+
+fn limits(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let (in_flight, calls_per_day) = (crm.in_flight.get(), crm.calls_per_day.get());
+    if calls_per_day < in_flight {
+        findings.add(
+            format!("crm.{name}.in_flight"),
+            format!("in_flight ({in_flight}) is more than calls_per_day ({calls_per_day})"),
+        );
+    }
+    let seconds = [
+        ("poll_seconds", crm.poll_seconds.get(), "poll_idle_seconds", crm.poll_idle_seconds.get()),
+        (
+            "overlap_seconds",
+            crm.overlap_seconds.get(),
+            "wide_overlap_seconds",
+            crm.wide_overlap_seconds.get(),
+        ),
+        (
+            "wide_overlap_seconds",
+            crm.wide_overlap_seconds.get(),
+            "deep_overlap_seconds",
+            crm.deep_overlap_seconds.get(),
+        ),
+        (
+            "late_commit_seconds",
+            crm.late_commit_seconds.get(),
+            "deep_overlap_seconds",
+            crm.deep_overlap_seconds.get(),
+        ),
+    ];
+    for (smaller, small, larger, large) in seconds {
+        if large < small {
+            findings.add(
+                format!("crm.{name}.{smaller}"),
+                format!(
+                    "{smaller} ({}) is more than {larger} ({}); lower the first or raise the \
+                     second",
+                    small.as_secs_f64(),
+                    large.as_secs_f64()
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What must hold when everyone has stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use truce::agent::Plans;
+use truce::ledger::MemoryLedger;
+use truce::reconcile::{
+    Bond, Consent, Entity, Field, Link, LinkId, LinkState, RecordId, Row, Shape, Side, Target,
+    Value, Write,
+};
+
+use crate::people::owner;
+use crate::schema::OUT;
+use crate::world::World;
+
+/// Checks the world; how many breaches the window of rule 14 excuses, or what is broken.
+pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Result<u64, String> {
+    let links = ledger.every_link();
+    let held = ledger.every_held();
+    let mut excused = 0;
+    no_doubles(world, &links)?;
+    for link in links.iter().filter(|link| link.state == LinkState::Live) {
+        let both_here = Side::BOTH.iter().all(|side| link.seen[*side].bond == Bond::Here);
+        if !both_here {
+            continue;
+        }
+        let held: Vec<(Option<Field>, String)> =
+            held[&link.id].iter().map(|held| (held.field, held.reason.clone())).collect();
+        let whole = held.iter().any(|(field, _)| field.is_none());
+        let rows =
+            rows(world, link).ok_or_else(|| format!("link {} has lost a record", link.id))?;
+        for (field, rule) in &plans[&link.entity].policy.fields {
+            let is_held = whole || held.iter().any(|(of, _)| *of == Some(*field));
+            if !is_held {
+                agree(&links, link, (*field, &rule.shape), rows)?;
+                excused += last_word(world, link, *field, rows)?;
+            }
+        }
+        if !whole {
+            excused += consent(world, &links, link, rows)?;
+        }
+    }
+    discards(world, ledger, &links)?;
+    Ok(excused)
+}
+
+fn rows<'a>(world: &'a World, link: &Link) -> Option<(&'a Row, &'a Row)> {
+    let key = |side| Some((link.entity, link.record(side)?.clone()));
+    let ours = world.campaign.rows.get(&key(Side::Campaign)?)?;
+    let theirs = &world.crm.records.get(&key(Side::Crm)?)?.row;
+    Some((ours, theirs))
+}
+
+/// Both sides hold the same on every field that is not held.
+fn agree(
+    links: &[Link],
+    link: &Link,
+    (field, shape): (Field, &Shape),
+    (ours, theirs): (&Row, &Row),
+) -> Result<(), String> {
+    let canonical = |side: Side, value: &Value| match (shape, value) {
+        (Shape::Reference(entity), Value::Record(record)) => parent(links, *entity, side, record),
+        (_, Value::Consent(consent)) => Value::Bool(consent.is_out()),
+        (_, value) => value.clone(),
+    };
+    let (ours, theirs) =
+        (canonical(Side::Campaign, &ours[&field]), canonical(Side::Crm, &theirs[&field]));
+    // A parent that is not linked has no counterpart to refer to.
+    let parked = matches!(ours, Value::Record(_)) || matches!(theirs, Value::Record(_));
+    if ours == theirs || parked || waits_for_parent(links, link, field) {
+        return Ok(());
+    }
+    Err(format!(
+        "link {} field {field:?}: campaign holds {ours:?}, the crm {theirs:?}\n{link:#?}",
+        link.id
+    ))
+}
+
+fn parent(links: &[Link], entity: Entity, side: Side, record: &RecordId) -> Value {
+    let of = links
+        .iter()
+        .find(|link| link.entity == entity && link.record(side) == Some(record) && is_live(link));
+    of.map_or_else(|| Value::Record(record.clone()), |link| Value::Link(link.id))
+}
+
+/// Whether a field's parent has no record over there, so that the field is parked.
+fn waits_for_parent(links: &[Link], link: &Link, field: Field) -> bool {
+    Side::BOTH.iter().any(|side| match link.seen[*side].value(field) {
+        Some(Value::Link(parent)) => {
+            let parent = links.iter().find(|other| other.id == *parent);
+            parent.is_none_or(|p| {
+                !is_live(p) || Side::BOTH.iter().any(|s| p.seen[*s].bond != Bond::Here)
+            })
+        }
+        Some(Value::Record(_)) => true,
+        _ => false,
+    })
+}
+
+fn is_live(link: &Link) -> bool {
+    link.state == LinkState::Live
+}
+
+/// Nobody's last word on a field that one side alone edits is lost.
+fn last_word(
+    world: &World,
+    link: &Link,
+    field: Field,
+    (ours, theirs): (&Row, &Row),
+) -> Result<u64, String> {
+    let Some(side) = owner(field) else { return Ok(0) };
+    let disturbed = Side::BOTH.iter().any(|side| {
+        link.record(*side).is_some_and(|record| world.disturbed.contains(&(*side, record.clone())))
+    });
+    let Some(record) = link.record(side) else { return Ok(0) };
+    let key = (side, link.entity, record.clone(), field);
+    let Some(word) = world.words.get(&key) else { return Ok(0) };
+    if disturbed || (ours[&field] == word.value && theirs[&field] == word.value) {
+        return Ok(0);
+    }
+    // Where two records met, the other's value may have been chosen: that is a decision.
+    let other = side.other();
+    let met = link.record(other).is_some_and(|record| {
+        world.words.contains_key(&(other, link.entity, record.clone(), field))
+    });
+    if met || world.troubles.merges {
+        return Ok(1);
+    }
+    Err(format!(
+        "link {} field {field:?}: the last word {word:?} of {record} on {side} is lost: {ours:?} {theirs:?}\n{link:#?}",
+        link.id
+    ))
+}
+
+/// No opt-out was undone: where the last word of people is out, both sides are out.
+fn consent(
+    world: &World,
+    links: &[Link],
+    link: &Link,
+    (ours, theirs): (&Row, &Row),
+) -> Result<u64, String> {
+    if !ours.contains_key(&OUT) {
+        return Ok(0);
+    }
+    let mut records: BTreeSet<(Side, RecordId)> = BTreeSet::new();
+    let alias = |other: &&Link| other.state == LinkState::Alias(link.id);
+    for link in links.iter().filter(alias).chain([link]) {
+        records.extend(
+            Side::BOTH.iter().filter_map(|side| Some((*side, link.record(*side)?.clone()))),
+        );
+    }
+    let mut said: Vec<&(Side, RecordId, bool, u64)> = world
+        .consents
+        .iter()
+        .filter(|(side, record, ..)| records.contains(&(*side, record.clone())))
+        .collect();
+    said.sort_by_key(|word| word.3);
+    let Some((side, record, true, at)) = said.last() else { return Ok(0) };
+    let out = |row: &Row| row[&OUT] != Value::Consent(Consent::In);
+    if out(ours) && out(theirs) || world.troubles.restores {
+        return Ok(0);
+    }
+    // In and out again on one record, faster than it is looked at: nothing shows it.
+    let toggled = said.iter().rev().skip(1).find(|word| word.0 == *side && word.1 == *record);
+    if toggled.is_some_and(|word| !word.2 && at - word.3 < 60_000) {
+        return Ok(1);
+    }
+    Err(format!(
+        "link {}: the opt-out of {record} on {side} at {at} was undone: {ours:?} {theirs:?}\n{said:?}\n{link:#?}",
+        link.id
+    ))
+}
+
+/// No record was doubled: a Campaign record has one CRM record that names it.
+fn no_doubles(world: &World, links: &[Link]) -> Result<(), String> {
+    let mut named: BTreeMap<(Entity, &RecordId), &RecordId> = BTreeMap::new();
+    for ((entity, id), record) in &world.crm.records {
+        let Some(claims) = record.claims.as_ref().filter(|_| record.gone.is_none()) else {
+            continue;
+        };
+        if let Some(other) = named.insert((*entity, claims), id) {
+            return Err(format!("{claims} was doubled: {other} and {id}"));
+        }
+    }
+    let mut bearers: BTreeMap<(Entity, Side, &RecordId), LinkId> = BTreeMap::new();
+    for link in links.iter().filter(|link| is_live(link)) {
+        for side in Side::BOTH {
+            let Some(record) = link.record(side) else { continue };
+            if let Some(other) = bearers.insert((link.entity, side, record), link.id) {
+                return Err(format!("{record} is in links {other} and {}", link.id));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every discarded value has a decision, or had reached the other side, or fell in the window.
+fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), String> {
+    if world.troubles.restores || world.troubles.merges {
+        return Ok(());
+    }
+    let decisions = ledger.every_decision();
+    for (side, entity, record, field, value) in &world.overwritten {
+        let bears = |link: &&Link| link.entity == *entity && link.record(*side) == Some(record);
+        let Some(link) = links.iter().find(bears) else { continue };
+        let decided = decisions.iter().any(|d| d.link == link.id && d.field == Some(*field));
+        let excused = world.excused.contains(&(record.clone(), *field));
+        if !decided && !excused && !world.reached(link, *side, *field, value) {
+            return Err(format!(
+                "{value:?} of {record} on {side}, {field:?}, was discarded without a decision\n{link:#?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl World {
+    /// Notes that the agent overwrites what a person last said.
+    pub(crate) fn note_overwrite(
+        &mut self,
+        side: Side,
+        entity: Entity,
+        record: &RecordId,
+        field: Field,
+        old: Option<&Value>,
+        new: &Value,
+    ) {
+        let word = self.words.get(&(side, entity, record.clone(), field));
+        if let (Some(word), Some(old)) = (word, old)
+            && word.value == *old
+            && old != new
+        {
+            let old = old.clone();
+            self.overwritten.push((side, entity, record.clone(), field, old));
+        }
+    }
+
+    /// Whether the other record of a link ever held this value.
+    fn reached(&self, link: &Link, side: Side, field: Field, value: &Value) -> bool {
+        let Some(other) = link.record(side.other()) else { return true };
+        match (field, value) {
+            (OUT, _) | (_, Value::Record(_)) => true,
+            _ => match side {
+                Side::Campaign => self.crm_held(link.entity, other, field, value),
+                Side::Crm => self.campaign_held(link.entity, other, field, value),
+            },
+        }
+    }
+
+    /// An opt-in may be written only where somebody opted in.
+    pub(crate) fn check_opt_in(&mut self, write: &Write) {
+        if let (true, Target::Record(record)) = (write.opt_in, &write.target) {
+            let somebody =
+                self.consents.iter().any(|(side, _, out, _)| *side != write.side && !out);
+            if !somebody {
+                self.broken = Some(format!("{record} was opted in and nobody had said so"));
+            }
+        }
+    }
+}

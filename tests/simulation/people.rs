@@ -1,0 +1,287 @@
+//! What people do: edit, create, opt out and in, delete, merge, clone, swap; and administrators.
+
+use truce::reconcile::{Consent, Entity, Field, Gone, RecordId, Row, Side, Value};
+
+use crate::campaign::blank;
+use crate::crm::{Record, late_millis};
+use crate::schema::{
+    ACCOUNT, BOTH, CAMPAIGN_ONLY, CITY, CODE, CONTACT, CRM_ONLY, EMAIL, NAME, OUT, PARENT,
+};
+use crate::world::World;
+
+impl World {
+    pub(crate) fn person_acts(&mut self) {
+        let troubles = self.troubles;
+        match self.rng.below(24) {
+            0..=7 => self.edit_campaign(),
+            8..=15 => self.edit_crm(),
+            16 => self.create_campaign(),
+            17 => self.create_crm(),
+            18 if troubles.deletes => self.delete(),
+            19 if troubles.merges => self.merge_contacts(),
+            20 if troubles.uniques => self.swap_codes(),
+            21 if troubles.clones => self.clone_contact(),
+            _ => self.consent(),
+        }
+    }
+
+    fn text(&mut self) -> Value {
+        let bad = self.troubles.refusals && self.rng.one_in(12);
+        if bad { Value::text("bad") } else { Value::text(&format!("v{}", self.rng.below(5))) }
+    }
+
+    /// Some fields of a record that a person on this side may edit.
+    pub(crate) fn edits(&mut self, side: Side, entity: Entity) -> Row {
+        let own = match (entity, side) {
+            (ACCOUNT, _) => CITY,
+            (_, Side::Campaign) => CAMPAIGN_ONLY,
+            (_, Side::Crm) => CRM_ONLY,
+        };
+        let shared = if entity == ACCOUNT { CITY } else { BOTH };
+        let field = if self.rng.one_in(3) { shared } else { own };
+        let value = if field == BOTH || field == CITY {
+            self.text()
+        } else {
+            Value::text(&format!("v{}", self.rng.below(50)))
+        };
+        let mut edits = Row::from([(field, value)]);
+        if entity == CONTACT && self.rng.one_in(8) {
+            let parent = self.some_account(side);
+            edits.insert(PARENT, parent.map_or(Value::Null, Value::Record));
+        }
+        edits
+    }
+
+    fn some_account(&mut self, side: Side) -> Option<RecordId> {
+        let known: Vec<RecordId> = match side {
+            Side::Campaign => self.campaign_keys(ACCOUNT),
+            Side::Crm => self.crm_ids(ACCOUNT),
+        };
+        self.rng.pick(&known).cloned()
+    }
+
+    fn campaign_keys(&self, entity: Entity) -> Vec<RecordId> {
+        self.campaign
+            .rows
+            .keys()
+            .filter(|(of, _)| *of == entity)
+            .map(|(_, key)| key.clone())
+            .collect()
+    }
+
+    fn crm_ids(&self, entity: Entity) -> Vec<RecordId> {
+        let live = |(key, record): (&(Entity, RecordId), &Record)| {
+            (key.0 == entity && record.gone.is_none()).then(|| key.1.clone())
+        };
+        self.crm.records.iter().filter_map(live).collect()
+    }
+
+    fn some_entity(&mut self) -> Entity {
+        if self.rng.one_in(5) { ACCOUNT } else { CONTACT }
+    }
+
+    fn edit_campaign(&mut self) {
+        let entity = self.some_entity();
+        let keys = self.campaign_keys(entity);
+        let Some(key) = self.rng.pick(&keys).cloned() else { return };
+        if self.is_locked(entity, &key) {
+            return;
+        }
+        let edits = self.edits(Side::Campaign, entity);
+        let locks = self.troubles.locks;
+        if self.trouble(locks, 6) {
+            self.tell(|| format!("campaign: a long transaction takes {key}"));
+            return self.open_transaction(entity, &key, edits);
+        }
+        self.tell(|| format!("campaign: person sets {key} {edits:?}"));
+        self.write_campaign(entity, &key, edits);
+    }
+
+    fn write_campaign(&mut self, entity: Entity, key: &RecordId, edits: Row) {
+        let Some(mut row) = self.campaign.rows.get(&(entity, key.clone())).cloned() else { return };
+        for (field, value) in &edits {
+            self.word(Side::Campaign, entity, key, *field, value.clone());
+        }
+        row.extend(edits);
+        let xid = self.begin();
+        self.commit(xid, vec![(entity, key.clone(), Some(row))]);
+    }
+
+    fn edit_crm(&mut self) {
+        let entity = self.some_entity();
+        let ids = self.crm_ids(entity);
+        let Some(id) = self.rng.pick(&ids).cloned() else { return };
+        let edits = self.edits(Side::Crm, entity);
+        self.write_crm(entity, &id, edits);
+    }
+
+    fn write_crm(&mut self, entity: Entity, id: &RecordId, edits: Row) {
+        let second = self.crm_second();
+        let late = self.troubles.late_commits;
+        if self.trouble(late, 5) {
+            let at = self.millis + u64::try_from(self.rng.below(late_millis())).unwrap();
+            self.tell(|| format!("crm: person sets {id} {edits:?}, visible at {at}"));
+            self.crm.late.push((at, entity, id.clone(), edits, second));
+            return;
+        }
+        self.tell(|| format!("crm: person sets {id} {edits:?}"));
+        self.crm_edit(entity, id, edits, second);
+    }
+
+    fn new_row(&mut self, side: Side, entity: Entity) -> Row {
+        let mut row = blank(entity);
+        if entity == ACCOUNT {
+            row.insert(NAME, Value::text(&format!("n{}", self.rng.below(6))));
+            return row;
+        }
+        row.insert(EMAIL, Value::text(&format!("p{}@x", self.rng.below(12))));
+        row.extend(self.edits(side, entity));
+        if self.rng.one_in(4) {
+            let wide = side == Side::Campaign && self.rng.one_in(3);
+            let out = if wide { Consent::Implied } else { Consent::Out };
+            row.insert(OUT, Value::Consent(out));
+        }
+        if self.troubles.uniques {
+            let number = self.millis * 100 + u64::try_from(self.rng.below(100)).unwrap();
+            row.insert(CODE, Value::text(&format!("u{number}")));
+        }
+        row
+    }
+
+    pub(crate) fn create_campaign(&mut self) {
+        let entity = self.some_entity();
+        let key = self.draw_key();
+        let row = self.new_row(Side::Campaign, entity);
+        self.tell(|| format!("campaign: person creates {key} {row:?}"));
+        for (field, value) in row.iter().filter(|(_, value)| !value.is_null()) {
+            self.word(Side::Campaign, entity, &key, *field, value.clone());
+        }
+        let xid = self.begin();
+        self.commit(xid, vec![(entity, key, Some(row))]);
+    }
+
+    pub(crate) fn create_crm(&mut self) {
+        let entity = self.some_entity();
+        let id = self.draw_id();
+        let row = self.new_row(Side::Crm, entity);
+        let modified = self.crm_second();
+        self.tell(|| format!("crm: person creates {id} {row:?}"));
+        for (field, value) in row.iter().filter(|(_, value)| !value.is_null()) {
+            self.word(Side::Crm, entity, &id, *field, value.clone());
+        }
+        self.put(entity, &id, Record { row, modified, stamp: None, claims: None, gone: None });
+    }
+
+    fn delete(&mut self) {
+        if self.rng.one_in(2) {
+            let keys = self.campaign_keys(CONTACT);
+            let Some(key) = self.rng.pick(&keys).cloned() else { return };
+            if self.is_locked(CONTACT, &key) {
+                return;
+            }
+            self.tell(|| format!("campaign: person deletes {key}"));
+            self.disturbed.insert((Side::Campaign, key.clone()));
+            let xid = self.begin();
+            self.commit(xid, vec![(CONTACT, key, None)]);
+        } else {
+            let ids = self.crm_ids(CONTACT);
+            let Some(id) = self.rng.pick(&ids).cloned() else { return };
+            self.tell(|| format!("crm: person deletes {id}"));
+            self.end_crm(&id, Gone::Deleted);
+        }
+    }
+
+    fn end_crm(&mut self, id: &RecordId, gone: Gone) {
+        let Some(mut record) = self.crm.records.get(&(CONTACT, id.clone())).cloned() else {
+            return;
+        };
+        record.gone = Some(gone);
+        record.modified = self.crm_second();
+        self.disturbed.insert((Side::Crm, id.clone()));
+        self.put(CONTACT, id, record);
+    }
+
+    fn merge_contacts(&mut self) {
+        let ids = self.crm_ids(CONTACT);
+        let (Some(loser), Some(winner)) =
+            (self.rng.pick(&ids).cloned(), self.rng.pick(&ids).cloned())
+        else {
+            return;
+        };
+        if loser == winner {
+            return;
+        }
+        self.tell(|| format!("crm: person merges {loser} into {winner}"));
+        self.disturbed.insert((Side::Crm, winner.clone()));
+        self.end_crm(&loser, Gone::Merged(winner));
+    }
+
+    /// Two records exchange their codes, as fast as one side allows.
+    fn swap_codes(&mut self) {
+        let keys = self.campaign_keys(CONTACT);
+        let (Some(a), Some(b)) = (self.rng.pick(&keys).cloned(), self.rng.pick(&keys).cloned())
+        else {
+            return;
+        };
+        if a == b || self.is_locked(CONTACT, &a) || self.is_locked(CONTACT, &b) {
+            return;
+        }
+        let code = |world: &Self, key: &RecordId| {
+            world.campaign.rows[&(CONTACT, key.clone())][&CODE].clone()
+        };
+        let (of_a, of_b) = (code(self, &a), code(self, &b));
+        self.tell(|| format!("campaign: person swaps the codes of {a} and {b}"));
+        let mut changes = Vec::new();
+        for (key, value) in [(a, of_b), (b, of_a)] {
+            self.word(Side::Campaign, CONTACT, &key, CODE, value.clone());
+            let mut row = self.campaign.rows[&(CONTACT, key.clone())].clone();
+            row.insert(CODE, value);
+            changes.push((CONTACT, key, Some(row)));
+        }
+        let xid = self.begin();
+        self.commit(xid, changes);
+    }
+
+    /// A clone bears its original's stamp, and no external id, which is unique.
+    fn clone_contact(&mut self) {
+        let ids = self.crm_ids(CONTACT);
+        let Some(original) = self.rng.pick(&ids).cloned() else { return };
+        let mut record = self.crm.records[&(CONTACT, original.clone())].clone();
+        record.claims = None;
+        record.row.insert(CODE, Value::Null);
+        let email = Value::text(&format!("clone{}@x", self.millis));
+        record.row.insert(EMAIL, email);
+        record.modified = self.crm_second();
+        let id = self.draw_id();
+        self.tell(|| format!("crm: person clones {original} as {id}"));
+        self.put(CONTACT, &id, record);
+    }
+
+    fn consent(&mut self) {
+        let out = if self.rng.one_in(3) { Consent::In } else { Consent::Out };
+        if self.rng.one_in(2) {
+            let keys = self.campaign_keys(CONTACT);
+            let Some(key) = self.rng.pick(&keys).cloned() else { return };
+            if self.is_locked(CONTACT, &key) {
+                return;
+            }
+            let out =
+                if out == Consent::Out && self.rng.one_in(3) { Consent::Implied } else { out };
+            self.tell(|| format!("campaign: person says {out:?} for {key}"));
+            self.write_campaign(CONTACT, &key, Row::from([(OUT, Value::Consent(out))]));
+        } else {
+            let ids = self.crm_ids(CONTACT);
+            let Some(id) = self.rng.pick(&ids).cloned() else { return };
+            self.write_crm(CONTACT, &id, Row::from([(OUT, Value::Consent(out))]));
+        }
+    }
+}
+
+/// The fields that one side alone edits.
+pub(crate) fn owner(field: Field) -> Option<Side> {
+    match field {
+        CAMPAIGN_ONLY | CODE => Some(Side::Campaign),
+        CRM_ONLY => Some(Side::Crm),
+        _ => None,
+    }
+}
