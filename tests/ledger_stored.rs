@@ -78,7 +78,7 @@ prop_compose! {
         trail in btree_map(field(), vec((time(), value()), 0..4), 0..3),
         inherited in btree_map(field(), consent(), 0..3),
         claims in option::of(record()),
-        waiting_since in option::of(time()),
+        (waiting_since, held_since) in (option::of(time()), option::of(time())),
         agree in any::<bool>(),
     ) -> Link {
         let mut link = Link::new(LinkId(5), Entity(3));
@@ -100,7 +100,8 @@ prop_compose! {
         }
         link.sequence = sequence;
         (link.blocks, link.ruled, link.trail) = (blocks, ruled, trail);
-        (link.inherited, link.claims, link.waiting_since) = (inherited, claims, waiting_since);
+        (link.inherited, link.claims) = (inherited, claims);
+        (link.waiting_since, link.held_since) = (waiting_since, held_since);
         link
     }
 }

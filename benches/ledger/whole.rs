@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use truce::ledger::{Batch, Due, Keep, Kept, Ledger, PostgresLedger, migrate};
+use truce::ledger::{Batch, Due, Keep, Kept, Ledger as _, PostgresLedger, migrate};
 use truce::peer::Cursor;
 use truce::reconcile::{Lane, LinkId, RecordId, Side};
 use truce::simulator::database::Database;

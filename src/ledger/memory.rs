@@ -53,7 +53,7 @@ impl MemoryLedger {
 
     /// Every decision, in the order they were stored.
     pub fn every_decision(&self) -> Vec<Decision> {
-        self.tables().decisions.clone()
+        self.tables().decisions.values().cloned().collect()
     }
 
     /// What waits for a person, by link.

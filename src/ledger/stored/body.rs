@@ -72,6 +72,8 @@ struct Body {
     claims: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting_since: Option<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_since: Option<Place>,
 }
 
 /// Writes a link's body.
@@ -120,6 +122,7 @@ impl Body {
             inherited: inherited.collect(),
             claims: link.claims.as_ref().map(|claims| Arc::clone(&claims.0)),
             waiting_since: link.waiting_since.map(|time| times.place(time)),
+            held_since: link.held_since.map(|time| times.place(time)),
             times: times.store(),
         }
     }
@@ -155,6 +158,7 @@ impl Body {
             inherited: inherited.map(|(field, consent)| (Field(field), consent.into())).collect(),
             claims: self.claims.map(RecordId),
             waiting_since: self.waiting_since.map(|place| times.at(place)).transpose()?,
+            held_since: self.held_since.map(|place| times.at(place)).transpose()?,
         })
     }
 }
