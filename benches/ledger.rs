@@ -1,7 +1,7 @@
 //! How fast a ledger takes observations, and by which form of a link's body.
 //!
 //! A plain program that prints a table: `cargo bench --bench ledger`. Times differ from machine to
-//! machine; the forms run in turn, in several rounds, so that their ratios can be told.
+//! machine; the forms take turns, in seven rounds, so that their ratios can be told.
 #![expect(clippy::unwrap_used, reason = "a bench may fail by panicking")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
@@ -15,7 +15,8 @@ mod people;
 #[path = "ledger/whole.rs"]
 mod whole;
 
-use forms::FORMS;
+use forms::{FORMS, Figures};
+use truce::postgres::Session;
 use truce::simulator::database::{Database, DatabaseOptions, Durability};
 
 #[tokio::main]
@@ -40,34 +41,51 @@ async fn main() {
     if std::env::var_os("TRUCE_BENCH_WHOLE").is_some() {
         return;
     }
-    println!(
-        "{:18} {:>6} {:>10} {:>9} {:>6} {:>8} {:>5} {:>9}",
-        "form", "batch", "order", "rows/s", "load", "WAL/row", "HOT", "bytes/link"
-    );
+    compare(&mut session, links).await;
+}
+
+/// Each form has its table; they take turns, so that what else the machine does hits all alike.
+async fn compare(session: &mut Session, links: u64) {
     for form in FORMS {
-        form.make(&session, links).await;
-        let size = "select pg_total_relation_size('link')";
-        let size: i64 = session.query_one(size, &[]).await.unwrap().get(0);
-        let mut first = 1;
-        for batch in [500, 2000, 5000] {
-            for order in ["in order", "scattered"] {
-                let rows = links / 8;
-                let batches = batches(first, rows, links, (batch, order));
-                first += rows;
-                let figures = form.round(&mut session, &batches).await;
-                println!(
-                    "{:18} {batch:>6} {order:>10} {:>9.0} {:>5.0}% {:>8.0} {:>4.0}% {:>9.0}",
-                    form.name,
-                    figures.rows_per_second,
-                    figures.load_share * 100.0,
-                    figures.wal_per_row,
-                    figures.hot_share * 100.0,
-                    size as f64 / links as f64,
-                );
+        form.make(session, links).await;
+    }
+    println!(
+        "{:18} {:>10} {:>9} {:>19} {:>5} {:>8} {:>5} {:>10}",
+        "form", "order", "rows/s", "(least, most)", "load", "WAL/row", "HOT", "bytes/link"
+    );
+    let rows = links / (2 * ROUNDS);
+    for (half, order) in [(0, "in order"), (1, "scattered")] {
+        let mut figures: [Vec<Figures>; FORMS.len()] = Default::default();
+        for round in 0..ROUNDS {
+            let first = 1 + (half * ROUNDS + round) * rows;
+            let batches = batches(first, rows, links, (2000, order));
+            for (form, figures) in FORMS.into_iter().zip(&mut figures) {
+                figures.push(form.round(session, &batches).await);
             }
+        }
+        for (form, mut figures) in FORMS.into_iter().zip(figures) {
+            figures.sort_by(|a, b| a.rows_per_second.total_cmp(&b.rows_per_second));
+            let median = &figures[figures.len() / 2];
+            let spread = (figures[0].rows_per_second, figures[figures.len() - 1].rows_per_second);
+            let size = "select pg_total_relation_size($1::text::regclass)";
+            let size: i64 = session.query_one(size, &[&form.table]).await.unwrap().get(0);
+            println!(
+                "{:18} {order:>10} {:>9.0} ({:>8.0}, {:>7.0}) {:>4.0}% {:>8.0} {:>4.0}% {:>10.0}",
+                form.name,
+                median.rows_per_second,
+                spread.0,
+                spread.1,
+                median.load_share * 100.0,
+                median.wal_per_row,
+                median.hot_share * 100.0,
+                size as f64 / links as f64,
+            );
         }
     }
 }
+
+/// Odd, for the median.
+const ROUNDS: u64 = 7;
 
 fn body() -> usize {
     truce::ledger::stored::encode(&people::link(1)).len()

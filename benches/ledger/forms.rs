@@ -17,6 +17,7 @@ use crate::people;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     pub(crate) name: &'static str,
+    pub(crate) table: &'static str,
     pub(crate) column: &'static str,
     pub(crate) way: Way,
     pub(crate) fillfactor: u32,
@@ -29,12 +30,18 @@ pub(crate) enum Way {
 }
 
 pub(crate) const FORMS: [Form; 6] = [
-    Form { name: "text", column: "text", way: Way::Unnest, fillfactor: 50 },
-    Form { name: "text, full pages", column: "text", way: Way::Unnest, fillfactor: 100 },
-    Form { name: "json", column: "json", way: Way::Unnest, fillfactor: 50 },
-    Form { name: "jsonb", column: "jsonb", way: Way::Unnest, fillfactor: 50 },
-    Form { name: "bytea", column: "bytea", way: Way::Unnest, fillfactor: 50 },
-    Form { name: "text, copy", column: "text", way: Way::Copy, fillfactor: 50 },
+    Form { name: "text", table: "link_0", column: "text", way: Way::Unnest, fillfactor: 50 },
+    Form {
+        name: "text, full pages",
+        table: "link_1",
+        column: "text",
+        way: Way::Unnest,
+        fillfactor: 100,
+    },
+    Form { name: "json", table: "link_2", column: "json", way: Way::Unnest, fillfactor: 50 },
+    Form { name: "jsonb", table: "link_3", column: "jsonb", way: Way::Unnest, fillfactor: 50 },
+    Form { name: "bytea", table: "link_4", column: "bytea", way: Way::Unnest, fillfactor: 50 },
+    Form { name: "text, copy", table: "link_5", column: "text", way: Way::Copy, fillfactor: 50 },
 ];
 
 /// What one round of batches gave.
@@ -48,23 +55,25 @@ pub(crate) struct Figures {
 impl Form {
     pub(crate) async fn make(self, session: &Session, links: u64) {
         let ddl = format!(
-            "drop table if exists link;
-             create table link (id bigint primary key, entity smallint not null,
+            "create table {table} (id bigint primary key, entity smallint not null,
                state text not null, campaign text, crm text, version bigint not null,
                extras bigint not null, due_at timestamptz, due_lane smallint,
                body {} not null) with (fillfactor = {}, autovacuum_enabled = false);
-             create unique index on link (entity, campaign) where state = 'live';
-             create unique index on link (entity, crm) where state = 'live';
+             create unique index on {table} (entity, campaign) where state = 'live';
+             create unique index on {table} (entity, crm) where state = 'live';
              create table if not exists feed (name text primary key, cursor json);
              insert into feed values ('campaign', '0') on conflict do nothing;",
-            self.column, self.fillfactor
+            self.column,
+            self.fillfactor,
+            table = self.table,
         );
         session.batch_execute(&ddl).await.unwrap();
         let insert = format!(
-            "insert into link select n.id, 1, 'live', n.campaign, n.crm, 1, 0, null, null,
+            "insert into {} select n.id, 1, 'live', n.campaign, n.crm, 1, 0, null, null,
                {} from unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
                as n (id, campaign, crm, body)",
-            self.cast("n.body")
+            self.table,
+            self.cast("n.body"),
         );
         for from in (1..=links).step_by(5000) {
             let made: Vec<Link> = (from..(from + 5000).min(links + 1)).map(people::link).collect();
@@ -76,15 +85,15 @@ impl Form {
             let bodies: Vec<String> = made.iter().map(encode).collect();
             session.execute(&insert, &[&ids, &campaign, &crm, &bodies]).await.unwrap();
         }
-        session.batch_execute("vacuum analyze link").await.unwrap();
-        session.batch_execute("select pg_stat_reset()").await.unwrap();
+        session.batch_execute(&format!("vacuum analyze {}", self.table)).await.unwrap();
     }
 
     pub(crate) async fn round(self, session: &mut Session, batches: &[Vec<u64>]) -> Figures {
         let load = format!(
-            "select id, version, campaign, crm, {} from link
+            "select id, version, campaign, crm, {} from {}
              where entity = 1 and state = 'live' and campaign = any($1)",
-            self.read("body")
+            self.read("body"),
+            self.table,
         );
         let load = session.prepare(&load).await.unwrap();
         let copied =
@@ -98,9 +107,10 @@ impl Form {
             Way::Copy => "incoming as n",
         };
         let store = format!(
-            "update link set version = link.version + 1, body = {} from {source}
-             where link.id = n.id and link.version = n.version returning link.id",
-            self.cast("n.body")
+            "update {} as l set version = l.version + 1, body = {} from {source}
+             where l.id = n.id and l.version = n.version returning l.id",
+            self.table,
+            self.cast("n.body"),
         );
         let store = session.prepare(&store).await.unwrap();
         let before = wal(session).await;
@@ -124,7 +134,7 @@ impl Form {
             rows_per_second: rows as f64 / took,
             load_share: loading / took,
             wal_per_row: wal as f64 / rows as f64,
-            hot_share: hot(session).await,
+            hot_share: hot(session, self.table).await,
         }
     }
 
@@ -212,10 +222,10 @@ pub(crate) async fn wal(session: &Session) -> i64 {
     session.query_one(lsn, &[]).await.unwrap().get(0)
 }
 
-async fn hot(session: &Session) -> f64 {
+async fn hot(session: &Session, table: &str) -> f64 {
     // The server tells its counters once a second at most, unless it is asked to.
     session.batch_execute("select pg_stat_force_next_flush()").await.unwrap();
     let share = "select coalesce(n_tup_hot_upd::float8 / nullif(n_tup_upd, 0), 0)
-                 from pg_stat_user_tables where relname = 'link'";
-    session.query_one(share, &[]).await.unwrap().get(0)
+                 from pg_stat_user_tables where relname = $1";
+    session.query_one(share, &[&table]).await.unwrap().get(0)
 }
