@@ -266,7 +266,9 @@ impl Tables {
                 if others.filter(|other| !seen.contains(other)).any(live) {
                     conflicts.insert(id);
                 }
-                conflicts.extend(borne.insert(bearer, id));
+                if let Some(twin) = borne.insert(bearer, id) {
+                    conflicts.extend([twin, id]);
+                }
             }
         }
         if conflicts.is_empty() {
@@ -288,10 +290,7 @@ impl Tables {
             if was.version == 0 || was.identity != keep.mark.identity {
                 moved.extend(bearers(&keep.link));
             }
-            if was.extras != keep.mark.extras {
-                waiting
-                    .extend(keep.waits_for.iter().map(|awaited| (awaited.clone(), keep.link.id)));
-            }
+            waiting.extend(keep.waits_for.iter().map(|awaited| (awaited.clone(), keep.link.id)));
             self.remove(keep.link.id);
             self.insert(keep);
         }

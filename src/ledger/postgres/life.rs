@@ -28,18 +28,19 @@ pub struct Lived {
     pub because: Option<String>,
 }
 
-/// Where a server in recovery has no insert position, a ledger could not be written either.
+/// The timeline is that of the log file being written: the control file learns of a promotion at
+/// the next checkpoint only. A server in recovery writes none, and holds no ledger to be written.
 const LOOK: &str = "
     select l.epoch, l.system_identifier, l.timeline, l.position, l.seal,
            (select system_identifier::text from pg_control_system()),
-           (select timeline_id from pg_control_checkpoint()),
+           ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::integer,
            pg_current_wal_flush_lsn()::text
       from truce.life as l";
 
 const NOTE: &str = "
     update truce.life
        set epoch = $1, system_identifier = $2, timeline = $3, position = $4,
-           seal = replace(gen_random_uuid()::text, '-', '')
+           seal = md5(random()::text || clock_timestamp()::text)
      where seal = $5
     returning seal";
 

@@ -75,7 +75,6 @@ impl Open {
 /// statistics yet or not; and a plan made once serves arrays of all lengths.
 pub(super) fn settings() -> Settings {
     Settings::default()
-        .with("plan_cache_mode", "force_generic_plan")
         .with("enable_seqscan", "off")
         .with("enable_hashjoin", "off")
         .with("enable_mergejoin", "off")
@@ -91,7 +90,13 @@ pub(super) async fn open_session(
     url: &ServerUrl,
     doing: &'static str,
 ) -> Result<Session, LedgerError> {
-    connect(url, &settings()).await.map_err(|source| unreachable(doing, source))
+    // Unknown to PostgreSQL 11, where it must not keep us out.
+    const PLAN_ONCE: &str = "
+        select set_config(name, 'force_generic_plan', false) from pg_settings
+         where name = 'plan_cache_mode'";
+    let session = connect(url, &settings()).await.map_err(|source| unreachable(doing, source))?;
+    session.batch_execute(PLAN_ONCE).await.map_err(|error| failed(doing, error))?;
+    Ok(session)
 }
 
 fn unreachable(doing: &'static str, source: ConnectError) -> LedgerError {

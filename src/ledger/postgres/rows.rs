@@ -154,8 +154,6 @@ pub(super) struct Extras {
     pub(super) replaced: Vec<i64>,
     pub(super) keys: TextRows,
     pub(super) waits: TextRows,
-    /// For each of `waits`, the version that was waited for.
-    pub(super) versions: Vec<i64>,
     pub(super) held: HeldRows,
 }
 
@@ -179,11 +177,33 @@ impl Extras {
             for awaited in &keep.waits_for {
                 let (entity, side, record) = &awaited.bearer;
                 extras.waits.push((*entity, *side), clean(&record.0), id)?;
-                extras.versions.push(awaited.version.cast_signed());
             }
             extras.held.push(keep)?;
         }
         Ok(extras)
+    }
+}
+
+/// All that the batch's links wait for, also where it is as before: what a link knew of the record
+/// may be older than the wake-up that it was loaded after.
+#[derive(Default)]
+pub(super) struct Waits {
+    pub(super) rows: TextRows,
+    /// For each, the version that was known.
+    pub(super) versions: Vec<i64>,
+}
+
+impl Waits {
+    pub(super) fn of(batch: &Batch) -> Result<Self, LedgerError> {
+        let mut waits = Self::default();
+        for keep in &batch.links {
+            for awaited in &keep.waits_for {
+                let (entity, side, record) = &awaited.bearer;
+                waits.rows.push((*entity, *side), clean(&record.0), keep.link.id)?;
+                waits.versions.push(awaited.version.cast_signed());
+            }
+        }
+        Ok(waits)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement, Transaction};
 
 use super::line::{Given, failed, moment};
-use super::rows::{Extras, LinkRows, Moves};
+use super::rows::{Extras, LinkRows, Moves, Waits};
 use crate::ledger::memory::twice;
 use crate::ledger::{Batch, LedgerError, StoreError};
 use crate::reconcile::{Lane, LinkId, LinkState, Side};
@@ -245,10 +245,9 @@ impl Attempt<'_> {
             self.lead(ours).await?;
         }
         self.links(batch, release).await?;
-        let extras = Extras::of(batch)?;
-        self.extras(batch, &extras).await?;
+        self.extras(batch, &Extras::of(batch)?).await?;
         self.moves(&Moves::of(batch)?).await?;
-        self.wake(batch, &extras).await?;
+        self.wake(batch).await?;
         self.rest(batch).await
     }
 
@@ -344,9 +343,9 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    async fn wake(&self, batch: &Batch, extras: &Extras) -> Result<(), Failed> {
+    async fn wake(&self, batch: &Batch) -> Result<(), Failed> {
         let moved = Moves::identities(batch)?;
-        let waits = &extras.waits;
+        let Waits { rows: waits, versions } = Waits::of(batch)?;
         if moved.link.is_empty() && waits.link.is_empty() {
             return Ok(());
         }
@@ -358,7 +357,7 @@ impl Attempt<'_> {
             &waits.side,
             &waits.text,
             &waits.link,
-            &extras.versions,
+            &versions,
         ];
         let woken = self.ask(&self.statements.woken, given).await?;
         let woken: Vec<i64> = woken.iter().map(|row| row.get(0)).collect();

@@ -74,6 +74,8 @@ struct Body {
     held_since: Option<Place>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting_since: Option<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_since: Option<Place>,
 }
 
 /// Writes a link's body.
@@ -123,6 +125,7 @@ impl Body {
             claims: link.claims.as_ref().map(|claims| Arc::clone(&claims.0)),
             held_since: link.held_since.map(|time| times.place(time)),
             waiting_since: link.waiting_since.map(|time| times.place(time)),
+            held_since: link.held_since.map(|time| times.place(time)),
             times: times.store(),
         }
     }
@@ -159,6 +162,7 @@ impl Body {
             claims: self.claims.map(RecordId),
             held_since: self.held_since.map(|place| times.at(place)).transpose()?,
             waiting_since: self.waiting_since.map(|place| times.at(place)).transpose()?,
+            held_since: self.held_since.map(|place| times.at(place)).transpose()?,
         })
     }
 }
