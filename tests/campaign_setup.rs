@@ -8,31 +8,12 @@ mod campaign_world;
 use std::process::Command;
 use std::time::Duration;
 
-use campaign_world::{RECIPIENTS, World};
+use campaign_world::{RECIPIENTS, World, wanted};
 use truce::campaign::carry_out::{Patience, StepError, carry_out};
-use truce::campaign::setup::{
-    Chosen, Record, Step, Wanted, WantedTable, drop_database, plan, plan_database,
-};
+use truce::campaign::setup::{Record, Step, Wanted, drop_database, plan, plan_database};
 use truce::campaign::watch::TableWatch;
 use truce::peer::PeerError;
 use truce::postgres::{Session, Settings, connect};
-
-fn wanted() -> Wanted {
-    let table = |name: &str, key: &str, identity| WantedTable {
-        name: name.into(),
-        key: key.into(),
-        identity,
-    };
-    Wanted {
-        schema: "public".into(),
-        publication: "truce".into(),
-        slot: "truce".into(),
-        tables: vec![
-            table("nmsrecipient", "irecipientid", Chosen::Index),
-            table("cusaccount", "icusaccountid", Chosen::Full),
-        ],
-    }
-}
 
 const HURRY: Patience = Patience {
     lock_timeout: Duration::from_millis(50),

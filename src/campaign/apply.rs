@@ -79,7 +79,7 @@ impl CampaignWriter {
         for (entity, mapped) in &tables {
             let configured = id_functions.get(entity).map(String::as_str);
             // A table whose records are never created here needs none; asking for keys will tell.
-            match KeySource::find(&session, mapped, configured).await {
+            match KeySource::find(&session, &mapped.table, configured).await {
                 Ok(source) => drop(keys.insert(*entity, source)),
                 Err(PeerError::Unfit { .. }) if configured.is_none() => {}
                 Err(error) => return Err(error),

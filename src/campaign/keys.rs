@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio_postgres::Client;
 
+use crate::campaign::catalog::Table;
 use crate::campaign::table::Mapped;
 use crate::campaign::{peer_error, quoted};
 use crate::peer::PeerError;
@@ -25,11 +26,11 @@ impl KeySource {
     /// Finds the table's source: the configured function, or what Campaign's naming leads to.
     pub async fn find(
         client: &Client,
-        mapped: &Mapped,
+        of: &Table,
         configured: Option<&str>,
     ) -> Result<Self, PeerError> {
-        let schema: &str = &mapped.table.schema;
-        let table = &mapped.table.name;
+        let schema: &str = &of.schema;
+        let table = &of.name;
         let guessed = [format!("getnew{table}ids"), "getnewids".to_owned()];
         let functions: Vec<String> =
             configured.map_or_else(|| guessed.to_vec(), |name| vec![name.to_lowercase()]);

@@ -15,6 +15,7 @@ pub mod table;
 pub mod values;
 
 pub mod carry_out;
+pub mod inspect;
 pub mod setup;
 pub mod watch;
 

@@ -14,8 +14,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use truce::campaign::apply::{CampaignWriter, WriteOptions};
+use truce::campaign::capture::{CampaignFeed, FeedOptions};
+use truce::campaign::carry_out::{Patience, carry_out};
 use truce::campaign::catalog::Table;
 use truce::campaign::lead::Leader;
+use truce::campaign::setup::{Chosen, Wanted, WantedTable, plan};
 use truce::campaign::table::{Mapped, Tables, time_zone};
 use truce::peer::{Ask, Notes, PeerError};
 use truce::postgres::{ServerUrl, Session, Settings, connect};
@@ -245,4 +248,45 @@ pub fn create(
 
 pub fn delete(entity: Entity, key: &str, expect: &[(Field, Value)]) -> Write {
     Write { change: Change::Delete, ..update(entity, key, &[], expect) }
+}
+
+/// What is to be followed: recipients by index, accounts by the whole row.
+pub fn wanted() -> Wanted {
+    let table = |name: &str, key: &str, identity| WantedTable {
+        name: name.into(),
+        key: key.into(),
+        identity,
+    };
+    Wanted {
+        schema: "public".into(),
+        publication: "truce".into(),
+        slot: "truce".into(),
+        tables: vec![
+            table("nmsrecipient", "irecipientid", Chosen::Index),
+            table("cusaccount", "icusaccountid", Chosen::Full),
+        ],
+    }
+}
+
+impl World {
+    /// Sets the database up as a superuser would.
+    pub async fn set_up(&self) {
+        let superuser = self.database.session("campaign").await.unwrap();
+        let steps = plan(&superuser, &wanted()).await.unwrap();
+        carry_out(&superuser, &steps, Patience::default(), |_| {}).await.unwrap();
+    }
+
+    pub async fn feed(&self, rows: usize) -> CampaignFeed {
+        let options = FeedOptions {
+            url: self.campaign.truce.clone(),
+            schema: "public".into(),
+            slot: "truce".into(),
+            publication: "truce".into(),
+            rows,
+            bytes: 8 << 20,
+            idle: Duration::from_millis(300),
+            idle_bytes: 16 << 20,
+        };
+        CampaignFeed::new(options, self.tables().await)
+    }
 }
