@@ -45,3 +45,25 @@ async fn an_edit_on_each_side_arrives_on_the_other_and_sigterm_drains() {
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("draining"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_agent_stands_by_and_takes_over_when_the_first_is_killed() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let first = world.run().await;
+    first.until("readyz", "\"ready\":true").await;
+    let second = world.run().await;
+    second.until("readyz", "\"role\":\"standby\"").await;
+    second.until("readyz", "leads").await;
+
+    first.kill().await;
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
+             values (7, 'joe@x.org', 'Joe', 'Doe')",
+        )
+        .await;
+    world.agree_on(&second, &["joe@x.org|Joe|Doe|0"]).await;
+    let (code, log) = second.end().await;
+    assert_eq!(code, Some(0), "{log}");
+}
