@@ -202,8 +202,10 @@ fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), 
     let decisions = ledger.every_decision();
     for (side, entity, record, field, value) in &world.overwritten {
         let bears = |link: &&Link| link.entity == *entity && link.record(*side) == Some(record);
-        let Some(link) = links.iter().find(bears) else { continue };
-        let decided = decisions.iter().any(|d| d.link == link.id && d.field == Some(*field));
+        let bearing: Vec<&Link> = links.iter().filter(bears).collect();
+        let Some(link) = bearing.iter().find(|link| is_live(link)) else { continue };
+        let of = |id| bearing.iter().any(|link| link.id == id);
+        let decided = decisions.iter().any(|d| of(d.link) && d.field == Some(*field));
         let excused = world.excused.contains(&(record.clone(), *field));
         if !decided && !excused && !world.reached(link, *side, *field, value) {
             return Err(format!(
