@@ -31,7 +31,8 @@ struct Tables {
     due: BTreeSet<(Entity, Due, LinkId)>,
     cursors: BTreeMap<String, Cursor>,
     facts: BTreeMap<String, serde_json::Value>,
-    decisions: Vec<Decision>,
+    decisions: BTreeMap<u64, Decision>,
+    decided: u64,
 }
 
 impl MemoryLedger {
@@ -52,7 +53,7 @@ impl MemoryLedger {
 
     /// Every decision, in the order they were stored.
     pub fn every_decision(&self) -> Vec<Decision> {
-        self.tables().decisions.clone()
+        self.tables().decisions.values().cloned().collect()
     }
 
     /// What waits for a person, by link.
@@ -172,7 +173,7 @@ impl Ledger for MemoryLedger {
     async fn decisions(&self, link: LinkId, limit: usize) -> Result<Vec<Decision>, LedgerError> {
         let tables = self.tables();
         let mut of_link: Vec<&Decision> =
-            tables.decisions.iter().rev().filter(|decision| decision.link == link).collect();
+            tables.decisions.values().rev().filter(|decision| decision.link == link).collect();
         of_link.sort_by_key(|decision| std::cmp::Reverse(decision.at));
         Ok(of_link.into_iter().take(limit).cloned().collect())
     }
@@ -180,18 +181,18 @@ impl Ledger for MemoryLedger {
     async fn decisions_since(
         &self,
         since: Timestamp,
-        after: usize,
+        after: u64,
         limit: usize,
-    ) -> Result<Vec<Decision>, LedgerError> {
+    ) -> Result<Vec<(u64, Decision)>, LedgerError> {
         let tables = self.tables();
-        let later = tables.decisions.iter().filter(|decision| since <= decision.at);
-        Ok(later.skip(after).take(limit).cloned().collect())
+        let later = tables.decisions.range(after + 1..).filter(|(_, d)| since <= d.at);
+        Ok(later.take(limit).map(|(number, decision)| (*number, decision.clone())).collect())
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, LedgerError> {
         let mut tables = self.tables();
         let were = tables.decisions.len();
-        tables.decisions.retain(|decision| before <= decision.at);
+        tables.decisions.retain(|_, decision| before <= decision.at);
         Ok((were - tables.decisions.len()) as u64)
     }
 }
@@ -253,12 +254,15 @@ impl Tables {
                 if others.filter(|other| !seen.contains(other)).any(live) {
                     conflicts.insert(id);
                 }
-                conflicts.extend(borne.insert(bearer, id));
+                if let Some(twin) = borne.insert(bearer, id) {
+                    conflicts.extend([twin, id]);
+                }
             }
         }
-        match conflicts.is_empty() {
-            true => Ok(()),
-            false => Err(StoreError::Conflict(conflicts.into_iter().collect())),
+        if conflicts.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict(conflicts.into_iter().collect()))
         }
     }
 
@@ -274,10 +278,7 @@ impl Tables {
             if was.version == 0 || was.identity != keep.mark.identity {
                 moved.extend(bearers(&keep.link));
             }
-            if was.extras != keep.mark.extras {
-                waiting
-                    .extend(keep.waits_for.iter().map(|awaited| (awaited.clone(), keep.link.id)));
-            }
+            waiting.extend(keep.waits_for.iter().map(|awaited| (awaited.clone(), keep.link.id)));
             self.remove(keep.link.id);
             self.insert(keep);
         }
@@ -289,7 +290,10 @@ impl Tables {
         }
         self.cursors.extend(batch.cursors);
         self.facts.extend(batch.facts);
-        self.decisions.extend(batch.decisions);
+        for decision in batch.decisions {
+            self.decided += 1;
+            self.decisions.insert(self.decided, decision);
+        }
     }
 
     fn insert(&mut self, keep: Keep) {

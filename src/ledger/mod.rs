@@ -5,7 +5,7 @@
 //! store that follows: each link has a version, and who comes second is told to load again.
 //!
 //! There are two: [`MemoryLedger`] for the simulation and for tests of loops, and
-//! `PostgresLedger`, which is the one that survives. One contract test holds for both.
+//! [`PostgresLedger`], which is the one that survives. One contract test holds for both.
 
 mod words;
 pub use words::{
@@ -18,6 +18,11 @@ pub use error::{LedgerError, StoreError};
 
 mod memory;
 pub use memory::MemoryLedger;
+
+pub mod stored;
+
+mod postgres;
+pub use postgres::{Leader, LeaseError, Life, Lived, PostgresLedger, check_schema, migrate};
 
 use std::future::Future;
 
@@ -116,13 +121,14 @@ pub trait Ledger: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Decision>, LedgerError>> + Send;
 
-    /// Decisions from this moment on in the order they were stored, after this many: for `replay`.
+    /// Decisions from this moment on, in the order in which they were stored, each with its number
+    /// in it; the next page is after the last number. For `replay`.
     fn decisions_since(
         &self,
         since: Timestamp,
-        after: usize,
+        after: u64,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<Decision>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Vec<(u64, Decision)>, LedgerError>> + Send;
 
     /// Forgets decisions that were taken before this moment; says how many.
     fn prune(&self, before: Timestamp) -> impl Future<Output = Result<u64, LedgerError>> + Send;

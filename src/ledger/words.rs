@@ -28,6 +28,7 @@ pub struct Kept {
 pub struct Mark {
     /// 0 is a link that was never stored.
     pub(super) version: u64,
+    pub(super) entity: Entity,
     pub(super) state: State,
     /// When and in which lane the link is due.
     pub(super) due: Option<Due>,
@@ -211,7 +212,14 @@ pub struct HeldLink {
 impl Mark {
     /// That of a link that was never stored.
     pub fn new() -> Self {
-        Self { version: 0, state: State::Live, due: None, identity: 0, extras: 0 }
+        Self {
+            version: 0,
+            entity: Entity(0),
+            state: State::Live,
+            due: None,
+            identity: 0,
+            extras: 0,
+        }
     }
 
     /// How often it was stored.
@@ -255,6 +263,7 @@ impl Keep {
     pub fn mark_after(&self) -> Mark {
         Mark {
             version: self.mark.version + 1,
+            entity: self.link.entity,
             state: State::of(&self.link.state),
             due: self.due,
             identity: identity(&self.link),
