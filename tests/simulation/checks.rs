@@ -196,7 +196,9 @@ fn no_doubles(world: &World, links: &[Link]) -> Result<(), String> {
 
 /// Every discarded value has a decision, or had reached the other side, or fell in the window.
 fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), String> {
-    if world.troubles.restores || world.troubles.merges {
+    // A record that was made again has another counterpart than the one that held its value.
+    let remade = world.troubles.deletes;
+    if world.troubles.restores || world.troubles.merges || remade {
         return Ok(());
     }
     let decisions = ledger.every_decision();
