@@ -181,14 +181,14 @@ async fn a_row_that_was_selected_is_ordered_against_the_log_by_its_snapshot() {
     world.sql("update nmsrecipient set sfirstname = 'after' where irecipientid = 1").await;
     let Read::Selected(snapshot) = &read[0].read else { panic!("{read:?}") };
     let seen = gather(&mut feed, &mut cursor, 3).await;
-    let sees: Vec<bool> = seen
+    let visible: Vec<bool> = seen
         .iter()
         .map(|seen| match &seen.read {
             Read::Logged { xid } => snapshot.sees(*xid),
-            other => panic!("{other:?}"),
+            Read::Selected(_) | Read::Asked(_) => panic!("{seen:?}"),
         })
         .collect();
-    assert_eq!(sees, [true, false, false]);
+    assert_eq!(visible, [true, false, false]);
     assert_eq!(read[0].value(FIRST_NAME), Some(&Value::text("before")));
     assert_eq!(seen[0].at.epoch, read[0].at.epoch);
 }
