@@ -255,6 +255,36 @@ async fn records_are_made_with_campaigns_keys_and_its_tables_defaults() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_match_in_a_large_table_is_found_by_its_index() {
+    let world = World::start().await;
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, stext1)
+             select n, 'p' || n || '@x.org', repeat('x', 170) from generate_series(1, 250000) n",
+        )
+        .await;
+    let large = "select (pg_relation_size('nmsrecipient') > 64 << 20)::text";
+    assert_eq!(world.text(large).await.unwrap(), "true");
+    let writer = world.writer().await;
+    let keys = writer.draw_keys(RECIPIENTS, 2).await.unwrap();
+    let known = [(EMAIL, Value::text("P77777@X.org"))];
+    let new = [(EMAIL, Value::text("p250001@x.org"))];
+    // Keys that are drawn here were taken above.
+    world.sql("delete from nmsrecipient where irecipientid in (1000, 1001)").await;
+    let outcomes = written(
+        &writer,
+        vec![
+            create(RECIPIENTS, &keys[0], &known, &known),
+            create(RECIPIENTS, &keys[1], &new, &new),
+        ],
+    )
+    .await;
+    let Outcome::Found(seen) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert_eq!(&*seen[0].record.0, "77777");
+    assert!(is_done(&outcomes[1]), "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_row_does_not_stop_its_neighbours() {
     let world = World::start().await;
     recipients(&world, 1..=20).await;
