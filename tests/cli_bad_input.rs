@@ -1,6 +1,5 @@
 //! Bad input gets one clear message that names it and says what would be right, before anything
 //! is written.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cli_world;
 
@@ -11,7 +10,7 @@ use serde_json::json;
 struct Bad {
     /// What is replaced in a good config.
     good: &'static str,
-    bad: String,
+    instead: String,
     code: i32,
     told: &'static [&'static str],
 }
@@ -22,7 +21,7 @@ fn bad(
     code: i32,
     told: &'static [&'static str],
 ) -> Bad {
-    Bad { good, bad: bad.into(), code, told }
+    Bad { good, instead: bad.into(), code, told }
 }
 
 fn list() -> Vec<Bad> {
@@ -89,16 +88,19 @@ async fn each_mistake_is_told_by_what_it_is_and_nothing_is_written() {
     let world = World::start().await;
     world.done(&["setup"]).await;
     let config = world.config();
-    for Bad { good, bad, code, told } in list() {
+    for Bad { good, instead, code, told } in list() {
         assert!(config.contains(good), "{good}");
-        world.configure(&config.replacen(good, &bad, 1));
+        world.configure(&config.replacen(good, &instead, 1));
         for command in ["check", "run"] {
             let output = world.truce(&[command]).await;
             let mut said = String::from_utf8(output.stdout).unwrap();
             said.push_str(&String::from_utf8(output.stderr).unwrap());
-            assert_eq!(output.status.code(), Some(code), "{command} with {bad}: {said}");
+            assert_eq!(output.status.code(), Some(code), "{command} with {instead}: {said}");
             for word in told {
-                assert!(said.contains(word), "{command} with {bad} does not say {word}: {said}");
+                assert!(
+                    said.contains(word),
+                    "{command} with {instead} does not say {word}: {said}"
+                );
             }
         }
     }

@@ -28,6 +28,7 @@ use crate::ledger::{Leader, LeaseError, Ledger as _, Life, PostgresLedger};
 use crate::postgres::{ServerUrl, Session, connect};
 use crate::reconcile::Entity;
 
+use super::attend::Attendant;
 use super::failure::Unusable;
 use super::finding::{Finding, Findings, Level};
 use super::mapped::{self, Mapped, map_all};
@@ -63,7 +64,7 @@ impl Candidate {
             .await
             .context("the ledger cannot be opened; `truce setup` makes it where it is missing")?;
         let Some(mut lease) = self.claim(signals).await? else { return Ok(()) };
-        let outcome = self.lead(ledger, &mut lease, signals, led).await;
+        let outcome = Box::pin(self.lead(ledger, &mut lease, signals, led)).await;
         if let Err(error) = lease.resign().await {
             tracing::debug!(error = told(&error), "the lease runs out by itself");
         }
@@ -119,13 +120,22 @@ impl Candidate {
         };
         *led = true;
         let campaign = Arc::clone(&ready.campaign);
+        let attendant = Attendant {
+            url: self.places.campaign.clone(),
+            wanted: wanted(&self.config),
+            tables: campaign.tables.clone(),
+            plans: Arc::clone(&ready.plans),
+            ledger,
+            accounts: self.accounts.clone(),
+        };
         let lost = async {
             tokio::select! {
                 error = renew(lease, every) => error,
                 error = check(&campaign) => error,
+                never = attendant.attend() => match never {},
             }
         };
-        Ok(ready.run(signals.stop(), lost).await?)
+        Ok(Box::pin(ready.run(signals.stop(), lost)).await?)
     }
 
     /// Makes everything ready for the loops.
