@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
-    Answer, Bond, Change, Field, Gone, Interval, Lane, Link, Observation, Outcome, Policy,
-    Position, Refusal, Row, SeenField, Sent, Side, Stamp, Target, Value, Write,
+    Answer, Bond, Change, Field, Gone, Lane, Link, Observation, Outcome, Policy, Position, Refusal,
+    Row, SeenField, Sent, Side, Stamp, Target, Value, Write,
 };
 
 /// What is left to do after an answer was taken in.
@@ -169,14 +169,14 @@ impl Link {
                     self.seen[side].modified = None;
                     self.waiting_since = None;
                 }
-                self.hold_written(side, row, now);
+                self.hold_written(side, row);
             }
         }
         self.seen[side].asked = self.seen[side].asked.max(Some(now));
         self.agree(policy, now);
     }
 
-    pub(super) fn hold_written(&mut self, side: Side, row: &Row, now: Timestamp) {
+    pub(super) fn hold_written(&mut self, side: Side, row: &Row) {
         for (field, value) in row {
             let value = match (value, self.seen[side].value(*field)) {
                 // What a wider column implied still stands beside the field's own.
@@ -187,7 +187,8 @@ impl Link {
                 }
                 (value, _) => value.clone(),
             };
-            let changed = Some(Interval { after: now, until: now });
+            // By that side's clock, which only a read tells.
+            let changed = None;
             let seen = SeenField { value, raw: None, unfit: None, changed, touched: false };
             self.seen[side].fields.insert(*field, seen);
         }
