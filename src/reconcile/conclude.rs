@@ -141,6 +141,21 @@ impl Link {
         });
     }
 
+    /// Concludes Campaign's writes whose commit the last `select` saw: the log's echo is older than
+    /// that, and says nothing any more.
+    pub fn catch_up(&mut self, policy: &Policy, now: Timestamp) {
+        let Some(snapshot) = self.seen.campaign.snapshot.clone() else { return };
+        for sent in std::mem::take(&mut self.sent.campaign) {
+            match sent.answer {
+                Answer::Committed(xid) if snapshot.sees(xid) => self.landed(&sent, now),
+                Answer::Committed(_) | Answer::Pending | Answer::Lost(_) => {
+                    self.sent.campaign.push(sent);
+                }
+            }
+        }
+        self.agree(policy, now);
+    }
+
     fn take_sent(&mut self, stamp: Stamp) -> Option<Sent> {
         Side::BOTH.into_iter().find_map(|side| {
             let sent = &mut self.sent[side];

@@ -260,8 +260,10 @@ impl World {
     /// An opt-in may be written only where somebody opted in.
     pub(crate) fn check_opt_in(&mut self, write: &Write) {
         if let (true, Target::Record(record)) = (write.opt_in, &write.target) {
-            let somebody =
-                self.consents.iter().any(|(side, _, out, _)| *side != write.side && !out);
+            // After a merge it may be another record of the same side.
+            let merged = self.troubles.merges;
+            let others = |side: &Side| merged || *side != write.side;
+            let somebody = self.consents.iter().any(|(side, _, out, _)| others(side) && !out);
             if !somebody {
                 self.broken = Some(format!("{record} was opted in and nobody had said so"));
             }
