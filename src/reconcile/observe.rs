@@ -108,7 +108,7 @@ impl Link {
                 Fate::Landed => {
                     self.landed(&sent, moment(seen));
                     // It held that before what is seen now, which may be the value before again.
-                    if let (Side::Crm, Change::Set(row)) = (side, &sent.write.change) {
+                    if let Change::Set(row) = &sent.write.change {
                         self.hold_written(side, row);
                     }
                 }
