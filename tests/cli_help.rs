@@ -42,7 +42,7 @@ fn every_help_text_has_examples() {
         assert_eq!(code, Some(0), "{command:?}");
         let group = matches!(command, ["held" | "simulate"]);
         assert!(group || help.contains("Example"), "{command:?}: {help}");
-        all.push_str(&format!("$ truce {} --help\n{help}\n", command.join(" ")));
+        all.extend(["$ truce ", &command.join(" "), " --help\n", &help, "\n"]);
     }
     insta::assert_snapshot!(all);
 }

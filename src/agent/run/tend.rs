@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::agent::AgentError;
 use crate::agent::backfill::is_open;
 use crate::agent::epochs::gate_fact;
-use crate::agent::settle::{brake_fact, read_brake};
+use crate::agent::kept::{brake_fact, read_brake};
 use crate::ledger::{Counts, Ledger, State};
 use crate::reconcile::Side;
 use crate::reconcile::decide::Gate;
