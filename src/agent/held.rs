@@ -16,8 +16,8 @@ use crate::reconcile::{Lane, Link, LinkId, RecordId, Side};
 use super::AgentError;
 use super::epochs::gate_fact;
 use super::error::unless_conflict;
+use super::kept::{brake_fact, write_brake};
 use super::plan::{Plan, Plans};
-use super::settle::{brake_fact, write_brake};
 use super::working::Bench;
 
 /// Which of the held.

@@ -12,6 +12,7 @@ pub mod deliver;
 pub mod epochs;
 pub mod held;
 pub mod http;
+pub mod kept;
 pub mod plan;
 pub mod run;
 pub mod settle;

@@ -11,8 +11,8 @@ use crate::reconcile::Side;
 use super::AgentError;
 use super::backfill::{compared, scanned};
 use super::epochs::{gate_fact, wanted_generation};
+use super::kept::{brake_fact, read_brake};
 use super::plan::{Plan, Plans};
-use super::settle::{brake_fact, read_brake};
 
 /// A mapping's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

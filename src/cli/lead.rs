@@ -333,6 +333,7 @@ fn identity(database: &DatabaseIdentity) -> Identity {
     let id = database.campaign_id.clone().unwrap_or_else(|| "none".to_owned());
     Identity::from([
         ("the system identifier".to_owned(), database.system_identifier.clone()),
+        ("the timeline".to_owned(), database.timeline.to_string()),
         ("the database's oid".to_owned(), database.database_oid.to_string()),
         ("Campaign's XtkDatabaseId".to_owned(), id),
     ])

@@ -64,7 +64,7 @@ fn share_of(share: f64, links: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const RULE: BrakeRule = BrakeRule { records: 20, share: 0.1, window: Duration::from_secs(600) };
+    const RULE: BrakeRule = BrakeRule { records: 20, share: 0.1, window: Duration::from_mins(10) };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -68,18 +68,22 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn interval(after: i64, until: i64) -> Option<Interval> {
-        Some(Interval { after: at(after), until: at(until) })
+    fn interval(after: i64, until: i64) -> Interval {
+        Interval { after: at(after), until: at(until) }
     }
 
     #[test]
     fn intervals_that_touch_no_more_than_at_their_ends_are_ordered() {
         let order = |campaign, crm| later(Sides { campaign, crm }, &Clocks::default());
-        assert_eq!(order(interval(0, 10), interval(10, 20)), Some(Side::Crm));
-        assert_eq!(order(interval(10, 20), interval(0, 10)), Some(Side::Campaign));
-        assert_eq!(order(interval(0, 11), interval(10, 20)), None);
-        assert_eq!(order(interval(5, 4), interval(10, 20)), None, "a clock that stepped back");
-        assert_eq!(order(None, interval(10, 20)), None);
+        assert_eq!(order(Some(interval(0, 10)), Some(interval(10, 20))), Some(Side::Crm));
+        assert_eq!(order(Some(interval(10, 20)), Some(interval(0, 10))), Some(Side::Campaign));
+        assert_eq!(order(Some(interval(0, 11)), Some(interval(10, 20))), None);
+        assert_eq!(
+            order(Some(interval(5, 4)), Some(interval(10, 20))),
+            None,
+            "a clock that stepped back"
+        );
+        assert_eq!(order(None, Some(interval(10, 20))), None);
     }
 
     #[test]
@@ -92,7 +96,11 @@ mod tests {
             crm: Skew::default(),
         };
         let order = |campaign, crm| later(Sides { campaign, crm }, &clocks);
-        assert_eq!(order(interval(300, 310), interval(11, 20)), Some(Side::Crm));
-        assert_eq!(order(interval(300, 310), interval(10, 20)), None, "within the uncertainty");
+        assert_eq!(order(Some(interval(300, 310)), Some(interval(11, 20))), Some(Side::Crm));
+        assert_eq!(
+            order(Some(interval(300, 310)), Some(interval(10, 20))),
+            None,
+            "within the uncertainty"
+        );
     }
 }

@@ -12,7 +12,7 @@
 //! - **recovery** is reading the feeds again, since seeing a thing twice is seeing it once.
 //!
 //! In reading order: the words ([`record`], [`value`], [`shape`], [`position`], [`clock`]), what
-//! is seen and written ([`observation`], [`write`]), the rules ([`policy`]), the [`link`] itself,
+//! is seen and written ([`observation`], [`mod@write`]), the rules ([`policy`]), the [`link`] itself,
 //! and the verbs that move it: `observe`, `decide`, `send`, `conclude`.
 
 pub mod brake;

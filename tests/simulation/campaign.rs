@@ -78,13 +78,14 @@ impl World {
                 Some(row) => self.campaign.rows.insert((entity, key.clone()), row.clone()),
                 None => self.campaign.rows.remove(&(entity, key.clone())),
             };
-            let same = |field: &&Field| {
+            let untouched = |field: &&Field| {
                 old.as_ref().and_then(|old| old.get(field))
                     == row.as_ref().and_then(|row| row.get(field))
             };
-            let unchanged = row.iter().flat_map(BTreeMap::keys).filter(same).copied().collect();
+            let unchanged =
+                row.iter().flat_map(BTreeMap::keys).filter(untouched).copied().collect();
             let (lsn, ordinal) = (self.campaign.lsn, u32::try_from(ordinal).unwrap());
-            let changed = Interval { after, until: now };
+            let when = Interval { after, until: now };
             self.campaign.log.push(Entry {
                 epoch,
                 lsn,
@@ -94,7 +95,7 @@ impl World {
                 key,
                 row,
                 unchanged,
-                changed,
+                changed: when,
             });
         }
     }

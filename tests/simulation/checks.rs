@@ -114,20 +114,20 @@ fn last_word(
     });
     let Some(record) = link.record(side) else { return Ok(0) };
     let key = (side, link.entity, record.clone(), field);
-    let Some(word) = world.words.get(&key) else { return Ok(0) };
-    if disturbed || (ours[&field] == word.value && theirs[&field] == word.value) {
+    let Some(last) = world.words.get(&key) else { return Ok(0) };
+    if disturbed || (ours[&field] == last.value && theirs[&field] == last.value) {
         return Ok(0);
     }
     // Where two records met, the other's value may have been chosen: that is a decision.
-    let other = side.other();
-    let met = link.record(other).is_some_and(|record| {
-        world.words.contains_key(&(other, link.entity, record.clone(), field))
+    let across = side.other();
+    let met = link.record(across).is_some_and(|record| {
+        world.words.contains_key(&(across, link.entity, record.clone(), field))
     });
     if met || world.troubles.merges {
         return Ok(1);
     }
     Err(format!(
-        "link {} field {field:?}: the last word {word:?} of {record} on {side} is lost: {ours:?} {theirs:?}\n{link:#?}",
+        "link {} field {field:?}: the last word {last:?} of {record} on {side} is lost: {ours:?} {theirs:?}\n{link:#?}",
         link.id
     ))
 }
@@ -226,6 +226,7 @@ fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), 
 
 impl World {
     /// Notes that the agent overwrites what a person last said.
+    #[expect(clippy::too_many_arguments, reason = "a record is three words, a change three more")]
     pub(crate) fn note_overwrite(
         &mut self,
         side: Side,

@@ -105,7 +105,7 @@ pub(crate) fn plans(kind: Kind, rules: Rules) -> Plans {
                 stamped: kind.stamped,
                 write_limit: WRITE_LIMIT,
                 late_commit: LATE,
-                wait_limit: Duration::from_secs(60),
+                wait_limit: Duration::from_mins(1),
                 flap: Flap { returns: 6, window: Duration::from_secs(30) },
                 blank_fields: 4,
             };
@@ -120,7 +120,7 @@ fn plan(name: &str, policy: Policy) -> Plan {
         name: Arc::from(name),
         account: 0,
         policy,
-        brake: BrakeRule { records: 50, share: 1.0, window: Duration::from_secs(600) },
+        brake: BrakeRule { records: 50, share: 1.0, window: Duration::from_mins(10) },
         linger: Duration::ZERO,
         field_names,
         creates: Gate::Later,

@@ -13,7 +13,7 @@ use truce::agent::settle::settle;
 use truce::agent::time::Ticks;
 use truce::agent::{AgentError, Desk, Plans};
 use truce::ledger::{Ledger as _, MemoryLedger};
-use truce::peer::{Cursor, Feed as _, Page, Scan};
+use truce::peer::{Cursor, Feed as _, Page, Scan as _};
 use truce::reconcile::decide::Gate;
 use truce::reconcile::{Bond, Entity, RecordId, Side, Sides};
 
@@ -203,13 +203,11 @@ impl Run {
         let desk =
             Desk { ledger: &self.ledger, clock: &self.clock, plans: &self.plans, account: 0 };
         let peers = (CampaignPeer(Arc::clone(&self.world)), CrmPeer(Arc::clone(&self.world)));
-        match drive(round(&desk, peers), lifetime) {
-            Some(done) => done.unwrap(),
-            None => {
-                self.crash();
-                true
-            }
-        }
+        let Some(done) = drive(round(&desk, peers), lifetime) else {
+            self.crash();
+            return true;
+        };
+        done.unwrap()
     }
 
     fn scan_everything(&mut self) {

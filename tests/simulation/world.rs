@@ -47,6 +47,7 @@ impl Rng {
 }
 
 /// Which troubles a world has.
+#[expect(clippy::struct_excessive_bools, reason = "each is on or off by itself")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Troubles {
     pub crashes: bool,
@@ -163,7 +164,7 @@ impl World {
     pub(crate) fn tell(&mut self, words: impl FnOnce() -> String) {
         if self.telling {
             let line = format!("{:>7} {}", self.millis, words());
-            println!("{line}");
+            eprintln!("{line}");
         }
     }
 
@@ -176,6 +177,7 @@ impl World {
         self.ticks
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a record is three words, a field two more")]
     pub(crate) fn word(
         &mut self,
         side: Side,
@@ -201,9 +203,10 @@ impl World {
             Side::Campaign => self.campaign.rows.get(&key),
             Side::Crm => self.crm.records.get(&key).map(|record| &record.row),
         };
-        match row?.get(&crate::schema::OUT)? {
-            Value::Consent(consent) => Some(consent.is_out()),
-            _ => None,
+        if let Value::Consent(consent) = row?.get(&crate::schema::OUT)? {
+            Some(consent.is_out())
+        } else {
+            None
         }
     }
 

@@ -8,7 +8,7 @@ use crate::agent::AgentError;
 use crate::agent::backfill::is_open;
 use crate::agent::epochs::gate_fact;
 use crate::agent::held::retry_held;
-use crate::agent::settle::{brake_fact, read_brake};
+use crate::agent::kept::{brake_fact, read_brake};
 use crate::agent::time::Clock as _;
 use crate::ledger::{Counts, Ledger, State};
 use crate::reconcile::decide::Gate;

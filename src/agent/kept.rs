@@ -1,0 +1,72 @@
+//! What is kept beside links for people: decisions, what is held, values in print, brakes.
+
+use jiff::Timestamp;
+
+use crate::ledger::{Decision as Kept, Held as HeldRow};
+use crate::reconcile::brake::Brake;
+use crate::reconcile::decide::{Held, Ruled};
+use crate::reconcile::{LinkId, Side, Value};
+
+use super::plan::Plan;
+
+/// A discarded value, and why the other stands.
+pub(super) fn kept(link: LinkId, at: Timestamp, ruled: &Ruled, plan: &Plan) -> Kept {
+    let (base, campaign, crm) = &ruled.values;
+    let values = serde_json::json!({
+        "field": plan.field_name(ruled.field),
+        "base": base.as_ref().map(printed),
+        "campaign": printed(campaign),
+        "crm": printed(crm),
+    });
+    let (rule, winner) = (ruled.rule.to_owned(), Some(ruled.winner));
+    Kept { link, at, field: Some(ruled.field), rule, winner, values }
+}
+
+/// Something that waits for a person.
+pub(super) fn row(held: &Held, since: Timestamp, plan: &Plan) -> HeldRow {
+    let detail = serde_json::json!({
+        "field": held.field.map(|field| plan.field_name(field)),
+        "side": held.reason.side().map(Side::name),
+        "words": held.reason.words(),
+    });
+    HeldRow { field: held.field, reason: held.reason.word().to_owned(), since, detail }
+}
+
+/// A value as a person reads it.
+pub fn printed(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(flag) => (*flag).into(),
+        Value::Int(n) => (*n).into(),
+        Value::Decimal(n) => n.to_string().into(),
+        Value::Text(text) => (&**text).into(),
+        Value::Date(date) => date.to_string().into(),
+        Value::Time(time) => time.to_string().into(),
+        Value::Instant(at) => at.to_string().into(),
+        Value::Uuid(id) => format!("{id:032x}").into(),
+        Value::Set(names) => names.iter().map(|name| &**name).collect::<Vec<_>>().into(),
+        Value::Record(record) => record.to_string().into(),
+        Value::Link(link) => format!("link {link}").into(),
+        Value::Consent(consent) => if consent.is_out() { "out" } else { "in" }.into(),
+    }
+}
+
+/// The fact that keeps a mapping's brake.
+pub fn brake_fact(plan: &Plan) -> String {
+    format!("brake/{}", plan.name)
+}
+
+/// A brake as it was kept.
+pub fn read_brake(fact: &serde_json::Value) -> Brake {
+    let time = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse().ok());
+    let passed = fact["passed"].as_array().into_iter().flatten().filter_map(time).collect();
+    Brake { passed, on_since: time(&fact["on_since"]) }
+}
+
+/// A brake to be kept.
+pub fn write_brake(brake: &Brake) -> serde_json::Value {
+    serde_json::json!({
+        "passed": brake.passed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "on_since": brake.on_since.map(|at| at.to_string()),
+    })
+}
