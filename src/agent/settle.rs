@@ -16,7 +16,10 @@ use crate::reconcile::join::{self, Merging};
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::swap::{Untangle, untangle};
-use crate::reconcile::{Answer, Change, Entity, Lane, LinkId, RecordId, Sent, Side, Target, Write};
+use crate::reconcile::{
+    Answer, Change, Entity, Field, Lane, LinkId, RecordId, Sent, Side, Target, Write,
+};
+use crate::telemetry::metrics;
 
 use super::absorb::merged_into;
 use super::deliver::translated;
@@ -286,6 +289,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
                 continue;
             }
             for ruled in ruled.iter().filter(|ruled| sets(&write, ruled.field)) {
+                metrics::conflict(&plan.name, ruled.rule);
                 self.decisions.push(kept(id, self.now, ruled, plan));
             }
             self.send(prepared, id, write);
