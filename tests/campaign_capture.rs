@@ -60,7 +60,13 @@ async fn every_kind_of_change_becomes_an_observation() {
     world.sql("insert into nmsrecipient (irecipientid, semail, mdata) select 7, 'a@x.org', repeat(md5('x'), 3) || string_agg(md5(n::text), '') from generate_series(1, 400) n").await;
     world.sql("update nmsrecipient set sfirstname = 'Ann' where irecipientid = 7").await;
     world.sql("update nmsrecipient set irecipientid = 8 where irecipientid = 7").await;
-    world.sql("delete from nmsrecipient where irecipientid = 8").await;
+    world.sql("select pg_logical_emit_message(false, 'other', 'x')").await;
+    world
+        .sql(
+            "begin; select pg_logical_emit_message(true, 'other', 'x');
+             delete from nmsrecipient where irecipientid = 8; commit",
+        )
+        .await;
     world.sql("update nmsrecipient set stext1 = 'x' where irecipientid = 0").await;
     world.sql("insert into cusaccount (icusaccountid, sname, mdata) select 3, 'Acme', string_agg(md5(n::text), '') from generate_series(1, 400) n").await;
     world.sql("delete from cusaccount where icusaccountid = 3").await;
@@ -181,14 +187,14 @@ async fn a_row_that_was_selected_is_ordered_against_the_log_by_its_snapshot() {
     world.sql("update nmsrecipient set sfirstname = 'after' where irecipientid = 1").await;
     let Read::Selected(snapshot) = &read[0].read else { panic!("{read:?}") };
     let seen = gather(&mut feed, &mut cursor, 3).await;
-    let sees: Vec<bool> = seen
+    let visible: Vec<bool> = seen
         .iter()
         .map(|seen| match &seen.read {
             Read::Logged { xid } => snapshot.sees(*xid),
-            other => panic!("{other:?}"),
+            Read::Selected(_) | Read::Asked(_) => panic!("{seen:?}"),
         })
         .collect();
-    assert_eq!(sees, [true, false, false]);
+    assert_eq!(visible, [true, false, false]);
     assert_eq!(read[0].value(FIRST_NAME), Some(&Value::text("before")));
     assert_eq!(seen[0].at.epoch, read[0].at.epoch);
 }

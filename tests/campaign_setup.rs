@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use campaign_world::{RECIPIENTS, World, wanted};
 use truce::campaign::carry_out::{Patience, StepError, carry_out};
-use truce::campaign::setup::{Record, Step, Wanted, drop_database, plan, plan_database};
+use truce::campaign::setup::{Record, Step, Wanted, drop_database, plan, plan_database, script};
 use truce::campaign::watch::TableWatch;
 use truce::peer::PeerError;
 use truce::postgres::{Session, Settings, connect};
@@ -73,6 +73,8 @@ async fn setup_makes_what_is_missing_once_and_its_undo_leaves_no_trace() {
             "select pg_create_logical_replication_slot('truce', 'pgoutput')",
         ]
     );
+    let printed = script(&steps, Duration::from_millis(500));
+    assert!(steps.iter().all(|step| printed.contains(&format!("{};\n", step.sql))), "{printed}");
     steps.extend(plan_database(&agent, "truce").await.unwrap());
     let mut record = Record::default();
     record.merge(carry_out(&agent, &steps, HURRY, |_| {}).await.unwrap());

@@ -83,6 +83,8 @@ struct Round<'a, L, C> {
     brakes: BTreeMap<Entity, Brake>,
     brakes_before: BTreeMap<Entity, Brake>,
     decisions: Vec<Kept>,
+    /// Links that were decided as the counterpart of another, and are not due once more.
+    paired: BTreeSet<LinkId>,
     settled: Settled,
 }
 
@@ -98,12 +100,15 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             brakes.insert(*entity, fact.map_or_else(Brake::default, |fact| read_brake(&fact)));
         }
         let brakes_before = brakes.clone();
-        let (decisions, settled) = (Vec::new(), Settled::default());
-        Ok(Self { desk, totals, now, brakes, brakes_before, decisions, settled })
+        let (decisions, paired, settled) = (Vec::new(), BTreeSet::new(), Settled::default());
+        Ok(Self { desk, totals, now, brakes, brakes_before, decisions, paired, settled })
     }
 
     /// Brings one due link as far as it gets without asking anybody.
     fn look_at(&mut self, prepared: &mut Prepared, id: LinkId) {
+        if self.paired.contains(&id) {
+            return;
+        }
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
         let Some(plan) = self.desk.plans.get(&piece.link.entity) else { return };
         piece.due = None;
@@ -217,6 +222,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         prepared.bench.remove(crm);
         prepared.bench.reindex(campaign);
         prepared.bench.join(campaign, crm);
+        self.paired.insert(campaign);
         self.log(campaign, "paired", None);
         campaign
     }

@@ -154,7 +154,7 @@ impl Gather {
             Message::Relation(relation) => self.relation(relation)?,
             Message::Insert(insert) => self.change(insert.relation, None, Some(insert.new))?,
             Message::Update(update) => {
-                self.change(update.relation, update.old, Some(update.new))?
+                self.change(update.relation, update.old, Some(update.new))?;
             }
             Message::Delete(delete) => self.change(delete.relation, Some(delete.old), None)?,
             Message::Truncate(truncate) => {
@@ -267,16 +267,16 @@ fn join(before: &mut Observation, after: Observation) {
     match (&mut before.presence, after.presence) {
         (
             Presence::Here { row, raw, unfit },
-            Presence::Here { row: new_row, raw: new_raw, unfit: new_unfit },
+            Presence::Here { row: later, raw: later_raw, unfit: misfits },
         ) => {
-            for field in new_row.keys().chain(new_unfit.keys()) {
+            for field in later.keys().chain(misfits.keys()) {
                 row.remove(field);
                 raw.remove(field);
                 unfit.remove(field);
             }
-            row.extend(new_row);
-            raw.extend(new_raw);
-            unfit.extend(new_unfit);
+            row.extend(later);
+            raw.extend(later_raw);
+            unfit.extend(misfits);
         }
         (presence, other) => *presence = other,
     }

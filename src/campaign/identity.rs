@@ -48,11 +48,13 @@ impl DatabaseIdentity {
 
     /// Whether another database answers than the one that was known: it begins a new epoch.
     ///
-    /// A promoted standby is the same database under another timeline as long as it has not lost
-    /// what was confirmed, which [`LogState::lost`] tells; so a timeline alone says nothing.
+    /// So does another timeline. A promoted standby may lack what its primary had told us last, and
+    /// a restore to a point in time surely does; the end of the log does not tell, since it has
+    /// been written on.
     pub fn changed_from(&self, known: &Self) -> Result<(), PeerError> {
         let told = [
             ("the system identifier", &known.system_identifier, &self.system_identifier),
+            ("the timeline", &known.timeline.to_string(), &self.timeline.to_string()),
             ("the database's oid", &known.database_oid.to_string(), &self.database_oid.to_string()),
             (
                 "Campaign's XtkDatabaseId",
@@ -128,4 +130,44 @@ async fn campaign_id(client: &Client, schema: &str) -> Result<Option<String>, Pe
 
 fn shown(id: Option<&str>) -> String {
     id.unwrap_or("none").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> DatabaseIdentity {
+        DatabaseIdentity {
+            system_identifier: "7301".to_owned(),
+            timeline: 1,
+            database_oid: 16_384,
+            campaign_id: Some("uFE1".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_clone_a_restore_and_a_promotion_begin_a_new_epoch() {
+        assert!(known().changed_from(&known()).is_ok());
+        for other in [
+            DatabaseIdentity { system_identifier: "7302".to_owned(), ..known() },
+            DatabaseIdentity { timeline: 2, ..known() },
+            DatabaseIdentity { database_oid: 16_385, ..known() },
+            DatabaseIdentity { campaign_id: None, ..known() },
+        ] {
+            let changed = other.changed_from(&known());
+            assert!(matches!(changed, Err(PeerError::NewEpoch { .. })), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_ends_early_is_a_restore_and_a_slot_that_starts_late_is_a_gap() {
+        let told = |end, confirmed: Option<u64>| {
+            let log = LogState { end: Lsn(end), confirmed: confirmed.map(Lsn) };
+            log.lost(Lsn(100), 1, &known())
+        };
+        assert!(told(200, Some(100)).is_ok() && told(200, Some(50)).is_ok());
+        assert!(matches!(told(99, Some(50)), Err(PeerError::NewEpoch { .. })));
+        assert!(matches!(told(200, Some(101)), Err(PeerError::CursorLost { .. })));
+        assert!(matches!(told(200, None), Err(PeerError::CursorLost { .. })));
+    }
 }

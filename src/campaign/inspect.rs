@@ -54,7 +54,6 @@ pub struct Expectations {
 }
 
 /// What a mapping asks of its table.
-#[expect(clippy::struct_excessive_bools, reason = "each is a word of the config")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingNeeds {
     /// The mapping's name in the config.

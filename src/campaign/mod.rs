@@ -46,9 +46,10 @@ use crate::postgres::Settings;
 
 /// What each of our sessions in Campaign's database sets for itself.
 ///
-/// Campaign's id functions name their sequences without a schema, so its schema must be in the path.
+/// Campaign's id functions name their sequences without a schema, so its schema must be in the path;
+/// the system's own comes before it, unnamed, so that nothing there can stand for a function of it.
 pub fn settings(schema: &str) -> Settings {
-    Settings::default().with("search_path", format!("{}, pg_catalog", quoted(schema)))
+    Settings::default().with("search_path", quoted(schema))
 }
 
 /// A name as SQL text: quoted, because a table may be called `order`.

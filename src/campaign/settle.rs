@@ -86,14 +86,22 @@ fn column_text(mapped: &Mapped, column: &str, seen: &Observation) -> Option<Stri
 /// The records that hold one of the values by which a new one would be known, by place.
 ///
 /// The statement itself compares exactly, so that an index can serve it; here letters' case and
-/// outer blanks are ignored, which needs a pass over the table, once for the whole batch.
+/// outer blanks are ignored, which needs a pass over the table, once for the whole batch. Where
+/// that takes long, and an index can find the usual ways of writing a value, those must do: the
+/// agent has looked among all the records that it has seen before it asked for a new one.
 pub(crate) async fn found(
     client: &Client,
     mapped: &Mapped,
     (form, items): (&Form, &[Item]),
     at: Position,
 ) -> Result<BTreeMap<usize, Vec<Observation>>, PeerError> {
+    let failed = |error| peer_error("looking for matching records", error);
     let mut known: BTreeMap<usize, Vec<Observation>> = BTreeMap::new();
+    if form.guards.is_empty() {
+        return Ok(known);
+    }
+    let size = "select pg_relation_size($1::oid)";
+    let size: i64 = client.query_one(size, &[&mapped.table.oid]).await.map_err(failed)?.get(0);
     for (n, column) in form.guards.iter().enumerate() {
         let wanted: Vec<String> =
             items.iter().filter_map(|item| item.guards.get(n)?.clone()).collect();
@@ -102,17 +110,18 @@ pub(crate) async fn found(
         }
         let query = format!(
             "select t.{}::text, txid_current_snapshot()::text, now()::text, {} from {} t
-              where lower(btrim(t.{}::text)) = any (
-                        array(select lower(btrim(given)) from unnest($1::text[]) given))
-                and {} limit {FOUND_MAX}",
+              where {} and {} limit {FOUND_MAX}",
             quoted(&mapped.mapping.key),
             select_list(mapped),
             mapped.sql_name(),
-            quoted(column),
+            if SCAN_BYTES_MAX < size && is_indexed(mapped, column) {
+                written_so(mapped, column)
+            } else {
+                folds_so(column)
+            },
             not_zero(mapped, "t"),
         );
-        let rows = client.query(&query, &[&wanted]).await;
-        for row in rows.map_err(|error| peer_error("looking for matching records", error))? {
+        for row in client.query(&query, &[&wanted]).await.map_err(failed)? {
             let seen = observation(mapped, &row, at)?;
             let text = column_text(mapped, column, &seen);
             let holds = folded(text.as_deref());
@@ -126,6 +135,35 @@ pub(crate) async fn found(
     }
     known.retain(|_, records| !records.is_empty());
     Ok(known)
+}
+
+/// A table up to this size is passed over in about a tenth of a second.
+const SCAN_BYTES_MAX: i64 = 64 << 20;
+
+fn is_indexed(mapped: &Mapped, column: &str) -> bool {
+    mapped.table.indexes.iter().any(|index| {
+        let first = index.columns.first().and_then(Option::as_deref);
+        index.valid && !index.partial && first == Some(column)
+    })
+}
+
+fn folds_so(column: &str) -> String {
+    format!(
+        "lower(btrim(t.{}::text)) = any (
+            array(select lower(btrim(given)) from unnest($1::text[]) given))",
+        quoted(column)
+    )
+}
+
+fn written_so(mapped: &Mapped, column: &str) -> String {
+    format!(
+        "t.{} = any (array(
+            select way::{} from unnest($1::text[]) given,
+                   lateral (values (given), (lower(given)), (upper(given)), (initcap(given)))
+                           as ways (way)))",
+        quoted(column),
+        mapped.cast(column)
+    )
 }
 
 fn folded(text: Option<&str>) -> Option<String> {

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
@@ -169,6 +170,20 @@ pub async fn plan(client: &Client, wanted: &Wanted) -> Result<Vec<Step>, PeerErr
     let mut steps = plan_tables(client, wanted).await?;
     steps.extend(plan_slot(client, &wanted.slot).await?);
     Ok(steps)
+}
+
+/// The steps as a script for a DBA, each with its reason. It gives up on a lock as soon as we do.
+pub fn script(steps: &[Step], lock_timeout: Duration) -> String {
+    let mut lines = vec![format!("set lock_timeout = {};", lock_timeout.as_millis().max(1))];
+    for Step { why, sql, touches, .. } in steps {
+        lines.push(format!("-- {why}"));
+        if *touches == Touches::Transactions {
+            lines.push("-- waits until the transactions that are under way have ended".to_owned());
+            lines.push("reset lock_timeout;".to_owned());
+        }
+        lines.push(format!("{sql};"));
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Identity and publication of the tables alone: what can come undone while the agent runs.

@@ -92,9 +92,11 @@ impl Mapped {
     pub fn is_key(&self, text: &str) -> bool {
         match &self.key().column.kind {
             Kind::Int { min, max } => {
-                text.parse::<i64>().is_ok_and(|key| key != 0 && *min <= key && key <= *max)
+                // As it prints: `007` and `7` would be two records for one row.
+                let fits = |key: i64| key != 0 && *min <= key && key <= *max;
+                text.parse().is_ok_and(|key| fits(key) && key.to_string() == text)
             }
-            Kind::Text { .. } => !text.is_empty() && !text.contains('\0'),
+            Kind::Text { .. } => !text.is_empty() && text != "0" && !text.contains('\0'),
             Kind::Uuid => {
                 text.len() == 36 && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
             }

@@ -92,11 +92,27 @@ pub fn raw(
     value: &Value,
     zone: &TimeZone,
 ) -> Option<Vec<Option<Arc<str>>>> {
+    if prints_back(field, texts, value) {
+        return None;
+    }
     let printed = print(field, value, zone).unwrap_or_default();
     let columns = field.columns.iter().zip(texts);
     let back = printed.len() == texts.len()
         && columns.zip(&printed).all(|((column, text), back)| same(column, *text, back.as_deref()));
     if back { None } else { Some(texts.iter().map(|text| text.map(Arc::from)).collect()) }
+}
+
+/// Whether a value surely prints back to these texts, told without printing it: nearly every value
+/// of nearly every row.
+fn prints_back(field: &SideField, texts: &[Option<&str>], value: &Value) -> bool {
+    match (value, texts) {
+        (Value::Text(value), [Some(text)]) => **value == **text,
+        (Value::Null, [None | Some("")]) => {
+            matches!(field.columns.first(), Some(Column { kind: Kind::Text { .. }, .. }))
+        }
+        (Value::Consent(Consent::In), texts) => texts.iter().all(|text| *text == Some("0")),
+        _ => false,
+    }
 }
 
 /// In a text column, a set's names stand as in Salesforce's own exports.

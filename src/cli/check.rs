@@ -9,8 +9,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::agent::run::told;
+use crate::campaign::inspect::{Expectations, Finding as Inspected, Health, MappingNeeds, inspect};
 use crate::campaign::settings;
-use crate::campaign::setup::plan;
 use crate::config::{self, Config, Label};
 use crate::crm::salesforce::Account;
 use crate::ledger::check_schema;
@@ -18,12 +18,13 @@ use crate::postgres::{Session, connect};
 
 use super::failure::Said;
 use super::finding::{Finding, Findings};
+use super::lead::shown;
 use super::mapped::{map_all, provisional};
 use super::peers::tables;
 use super::places::Places;
 use super::run::open_accounts;
 use super::schemas::Schemas;
-use super::setup::wanted;
+use super::setup::{chosen, wanted};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -45,61 +46,25 @@ pub(super) async fn check(options: Options) -> Result<()> {
     if let Some(session) = session {
         mappings(&config, &session, &answering, &mut findings).await;
     }
-    if let Err(error) = check_schema(&places.ledger).await {
-        findings.problem(Finding::at("ledger", told(&error)).sql("truce setup"));
+    match check_schema(&places.ledger).await {
+        Ok(()) => findings.good(Finding::at("ledger", shown(&places.ledger))),
+        Err(error) => {
+            findings.problem(Finding::at("ledger", told(&error)).sql("truce setup"));
+        }
     }
     print(&findings, options.json)?;
     if findings.problems() == 0 { Ok(()) } else { Err(Said.into()) }
 }
 
-/// Campaign's server: reached, set for logical decoding, set up.
+/// Campaign's server, where it lets us in.
 async fn campaign(config: &Config, places: &Places, findings: &mut Findings) -> Option<Session> {
     let schema = config.campaign.schema.as_str();
-    let session = match connect(&places.campaign, &settings(schema)).await {
-        Ok(session) => session,
+    match connect(&places.campaign, &settings(schema)).await {
+        Ok(session) => Some(session),
         Err(error) => {
             findings.problem(Finding::at("campaign", told(&error)));
-            return None;
+            None
         }
-    };
-    server(&session, places, findings).await;
-    match plan(&session, &wanted(config)).await {
-        Ok(steps) => {
-            for step in steps {
-                findings.problem(Finding::at("campaign", step.why).sql(step.sql));
-            }
-        }
-        Err(error) => findings.problem(Finding::at("campaign", told(&error))),
-    }
-    Some(session)
-}
-
-async fn server(session: &Session, places: &Places, findings: &mut Findings) {
-    let query = "select current_setting('wal_level'), current_setting('server_version_num')::int,
-                        (select rolreplication or rolsuper from pg_roles where rolname = current_user)";
-    match session.query_one(query, &[]).await {
-        Ok(row) => {
-            let (level, version): (String, i32) = (row.get(0), row.get(1));
-            if level != "logical" {
-                let why = format!(
-                    "wal_level is {level}, and changes can only be followed at logical; set it and \
-                     restart the server"
-                );
-                let sql = "alter system set wal_level = logical";
-                findings.problem(Finding::at("campaign", why).sql(sql));
-            }
-            if version < 110_000 {
-                let why = format!("the server is of version {version}; 110000 (11) is the oldest");
-                findings.problem(Finding::at("campaign", why));
-            }
-            if row.get::<_, Option<bool>>(2) != Some(true) {
-                let user = places.campaign.user();
-                let why = format!("the role {user} may not replicate");
-                let sql = format!("alter role \"{user}\" replication");
-                findings.problem(Finding::at("campaign", why).sql(sql));
-            }
-        }
-        Err(error) => findings.problem(Finding::at("campaign", told(&error))),
     }
 }
 
@@ -111,7 +76,11 @@ async fn crms(
     let mut answering = BTreeMap::new();
     for (name, account) in accounts {
         match account.inspect().await {
-            Ok(_) => drop(answering.insert(name.clone(), Arc::clone(account))),
+            Ok(org) => {
+                let what = format!("{} ({}), API {}", org.name, org.edition, org.api_version);
+                findings.good(Finding::at(format!("crm.{name}"), what));
+                answering.insert(name.clone(), Arc::clone(account));
+            }
             Err(error) => findings.problem(Finding::at(format!("crm.{name}"), told(&error))),
         }
     }
@@ -132,21 +101,52 @@ async fn mappings(
     if let Err(why) = tables(&mapped, &schemas) {
         findings.problem(Finding::at("campaign", why));
     }
-    for one in &mapped {
-        let table = &one.sides.campaign.table;
-        let query =
-            "select has_table_privilege(format('%I.%I', $1::text, $2::text), 'select, insert'),
-                            has_table_privilege(format('%I.%I', $1::text, $2::text), 'update')";
-        let schema = config.campaign.schema.as_str();
-        if let Ok(row) = session.query_one(query, &[&schema, &&**table]).await
-            && !(row.get::<_, bool>(0) && row.get::<_, bool>(1))
-        {
-            let why = format!("the agent's role may not read and write `{table}`");
-            let sql = format!(
-                "grant select, insert, update, delete on \"{schema}\".\"{table}\" to current_user"
-            );
-            findings.problem(Finding::of(&one.name, why).sql(sql));
-        }
+    match inspect(session, &expectations(config, &schemas)).await {
+        Ok(inspected) => inspected.into_iter().for_each(|one| take(one, findings)),
+        Err(error) => findings.problem(Finding::at("campaign", told(&error))),
+    }
+}
+
+fn take(one: Inspected, findings: &mut Findings) {
+    let mut finding = Finding::at(one.what, one.cause);
+    finding.sql = one.remedy;
+    match one.health {
+        Health::Good => findings.good(finding),
+        Health::Warn => findings.warning(finding),
+        Health::Fail => findings.problem(finding),
+    }
+}
+
+/// What is asked of Campaign's database. What is not there at all was told of with its field.
+fn expectations(config: &Config, schemas: &Schemas) -> Expectations {
+    let wanted = wanted(config);
+    let needs = config.in_order().filter_map(|(name, mapping)| {
+        let table = schemas.tables.get(name)?.as_ref()?;
+        table.column(mapping.key.as_str())?;
+        let columns = |writes: &dyn Fn(&config::Field) -> bool| -> Vec<Arc<str>> {
+            let fields = mapping.fields.values().filter(|field| writes(field));
+            let names = fields.flat_map(|field| field.campaign.iter()).map(config::SqlName::as_str);
+            names.filter(|name| table.column(name).is_some()).map(Into::into).collect()
+        };
+        Some(MappingNeeds {
+            name: name.as_str().into(),
+            table: mapping.table.as_str().into(),
+            key: mapping.key.as_str().into(),
+            identity: chosen(mapping),
+            columns: columns(&|_| true),
+            written: columns(&|field| field.direction.writes(config::Side::Campaign)),
+            creates: mapping.create.contains(&config::Side::Campaign),
+            deletes: mapping.delete == config::Delete::Propagate,
+            id_function: mapping.id_function.as_ref().map(ToString::to_string),
+            misses_blacklist: false,
+        })
+    });
+    Expectations {
+        schema: wanted.schema,
+        publication: wanted.publication,
+        slot: wanted.slot,
+        lock_timeout_ms: u64::from(config.campaign.lock_timeout_ms.get()),
+        mappings: needs.collect(),
     }
 }
 

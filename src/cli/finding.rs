@@ -31,6 +31,8 @@ pub(super) enum Level {
     Problem,
     /// It would run, and an operator should know.
     Warning,
+    /// It is as it should be.
+    Good,
 }
 
 /// Everything that was found.
@@ -73,6 +75,11 @@ impl Findings {
         self.0.push(Finding { level: Level::Warning, ..finding });
     }
 
+    /// Something that was looked at and is as it should be.
+    pub(super) fn good(&mut self, finding: Finding) {
+        self.0.push(Finding { level: Level::Good, ..finding });
+    }
+
     /// How many of the first kind.
     pub(super) fn problems(&self) -> usize {
         self.0.iter().filter(|finding| finding.level == Level::Problem).count()
@@ -84,6 +91,7 @@ impl fmt::Display for Finding {
         let level = match self.level {
             Level::Problem => "problem",
             Level::Warning => "warning",
+            Level::Good => "ok     ",
         };
         write!(f, "{level}  {}", self.place)?;
         if let Some(field) = &self.field {
@@ -91,7 +99,7 @@ impl fmt::Display for Finding {
         }
         write!(f, ": {}", self.what)?;
         match &self.sql {
-            Some(sql) => write!(f, "\n         mend it by: {sql}"),
+            Some(sql) => write!(f, "\n         to mend it: {sql}"),
             None => Ok(()),
         }
     }

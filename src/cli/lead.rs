@@ -20,6 +20,7 @@ use crate::campaign::cursor::LogCursor;
 use crate::campaign::identity::{DatabaseIdentity, LogState};
 use crate::campaign::lead::Leader as Lock;
 use crate::campaign::settings;
+use crate::campaign::setup::plan as plan_setup;
 use crate::campaign::table::Tables;
 use crate::config::{Config, Label};
 use crate::crm::salesforce::{Account as Organisation, ObjectFeed, Salesforce};
@@ -28,11 +29,12 @@ use crate::postgres::{ServerUrl, Session, connect};
 use crate::reconcile::Entity;
 
 use super::failure::Unusable;
-use super::finding::{Findings, Level};
+use super::finding::{Finding, Findings, Level};
 use super::mapped::{self, Mapped, map_all};
 use super::peers::{CampaignDoors, SalesforceDoors, tables};
 use super::places::{Places, holder};
 use super::schemas::Schemas;
+use super::setup::wanted;
 use super::signals::Signals;
 
 type Agents = Agent<PostgresLedger, CampaignDoors, CampaignFeed, SalesforceDoors, ObjectFeed>;
@@ -135,6 +137,9 @@ impl Candidate {
         let schemas = Schemas::read(&self.config, &session, &self.accounts).await?;
         let mut findings = Findings::default();
         let mapped = map_all(&self.config, &catalog, &schemas, &mut findings);
+        for step in plan_setup(&session, &wanted(&self.config)).await? {
+            findings.problem(Finding::at("campaign", step.why).sql(step.sql));
+        }
         refuse(&findings)?;
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
@@ -300,7 +305,7 @@ pub(super) fn refuse(findings: &Findings) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
-    anyhow::bail!("the mappings do not fit what is there\n{}", problems.join("\n"))
+    anyhow::bail!("it cannot run as things are; `truce check` tells more\n{}", problems.join("\n"))
 }
 
 fn identity(database: &DatabaseIdentity) -> Identity {

@@ -108,20 +108,9 @@ impl Maker<'_> {
     fn check_mapping(&self, findings: &mut Findings) {
         let Mapping { key, create, delete, .. } = self.mapping;
         let table = &self.mapping.table;
-        match self.table.column(key.as_str()) {
-            None => findings.problem(Finding::of(
-                self.name,
-                format!("`{table}` has no column `{key}`, which is named as its key"),
-            )),
-            Some(_) if self.mapping.identity == config::Identity::Full => (),
-            Some(_) => {
-                if self.table.identity_index(key.as_str()).is_none() {
-                    findings.problem(Finding::of(self.name, format!(
-                        "`{table}` has no unique index on `{key}` alone that could tell which row \
-                         changed; create one, or set identity = \"full\" and pay for it in log"
-                    )));
-                }
-            }
+        if self.table.column(key.as_str()).is_none() {
+            let why = format!("`{table}` has no column `{key}`, which is named as its key");
+            findings.problem(Finding::of(self.name, why));
         }
         let writes = |side| self.mapping.fields.values().any(|f| f.direction.writes(side));
         let rights = Rights {

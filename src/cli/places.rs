@@ -78,7 +78,8 @@ pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Set
     settings.token_url = crm.token_url.as_ref().map(ToString::to_string);
     settings.api_version.clone_from(&crm.api_version);
     settings.ca_pem = ca_pem;
-    settings.external_id_prefix = external_id_prefix(config)?;
+    settings.instance = config.campaign.instance.to_string();
+    settings.external_id_format.clone_from(&config.campaign.external_id_format);
     settings.limits = Limits {
         per_second: number(crm.requests_per_second.get())?,
         in_flight: number(crm.in_flight.get())?,
@@ -96,23 +97,11 @@ pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Set
         overlap: crm.overlap_seconds.get(),
         wide_every: crm.wide_seconds.get(),
         late_commit: crm.late_commit_seconds.get(),
+        deep_every: crm.deep_seconds.get(),
+        deep_overlap: crm.deep_overlap_seconds.get(),
         page: crm.page.size(),
     };
     Ok(settings)
-}
-
-/// What stands before Campaign's key in an external id. An account has one for all its mappings.
-fn external_id_prefix(config: &Config) -> Result<String> {
-    let format = &config.campaign.external_id_format;
-    let prefix = format.replace("{instance}", config.campaign.instance.as_str());
-    match prefix.strip_suffix("{key}") {
-        Some(prefix) if !prefix.contains("{mapping}") => Ok(prefix.to_owned()),
-        Some(_) | None => Err(Unusable::new(format!(
-            "campaign.external_id_format = \"{format}\": this version takes {{key}} at the end \
-             only, and no {{mapping}}"
-        ))
-        .into()),
-    }
 }
 
 #[expect(

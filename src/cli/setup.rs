@@ -65,17 +65,22 @@ pub(super) fn wanted(config: &Config) -> Wanted {
         if tables.iter().any(|table| table.name == name) {
             continue;
         }
-        let identity = match mapping.identity {
-            config::Identity::Index => Chosen::Index,
-            config::Identity::Full => Chosen::Full,
-        };
-        tables.push(WantedTable { name, key: mapping.key.as_str().into(), identity });
+        let (key, identity) = (mapping.key.as_str().into(), chosen(mapping));
+        tables.push(WantedTable { name, key, identity });
     }
     Wanted {
         schema: config.campaign.schema.as_str().into(),
         publication: config.campaign.publication.as_str().into(),
         slot: config.campaign.slot.as_str().into(),
         tables,
+    }
+}
+
+/// How a mapping's table is to tell which row changed.
+pub(super) fn chosen(mapping: &config::Mapping) -> Chosen {
+    match mapping.identity {
+        config::Identity::Index => Chosen::Index,
+        config::Identity::Full => Chosen::Full,
     }
 }
 

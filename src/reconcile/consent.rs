@@ -8,7 +8,7 @@
 use crate::reconcile::clock;
 use crate::reconcile::decide::{Decision, HeldReason, Moment, OptOut, Ruled};
 use crate::reconcile::{
-    Change, Consent, Field, Lane, Link, Policy, Row, Shape, Side, Sides, Target, Value,
+    Change, Consent, Field, Lane, Link, LinkState, Policy, Row, Shape, Side, Sides, Target, Value,
 };
 
 /// Decides the consent fields of two records that are both there.
@@ -86,6 +86,11 @@ fn decide_one(link: &Link, field: Field, moment: &Moment, decision: &mut Decisio
         if base_out.is_none() {
             rule(link, field, "consent_join", lower.other(), decision);
         }
+        return Verdict::OptOut(lower);
+    }
+    // One of two people's records that the CRM merged does not opt the survivor in.
+    if matches!(link.state, LinkState::Alias(_)) && lower == Side::Campaign {
+        rule(link, field, "most_restrictive", lower.other(), decision);
         return Verdict::OptOut(lower);
     }
     // The lower side opted in after both were known to be out. That counts only where the other has

@@ -104,9 +104,13 @@ impl World {
     }
 
     pub async fn writer_at(&self, url: &ServerUrl) -> CampaignWriter {
+        self.writer_with(url, Duration::from_millis(200)).await
+    }
+
+    pub async fn writer_with(&self, url: &ServerUrl, lock_timeout: Duration) -> CampaignWriter {
         let limit = Duration::from_secs(20);
         let leader = Leader::try_lead(url, "public", "truce", limit).await.unwrap().unwrap();
-        let options = WriteOptions { rows: 200, lock_timeout: Duration::from_millis(200) };
+        let options = WriteOptions { rows: 200, lock_timeout };
         CampaignWriter::new(leader, self.tables().await, &BTreeMap::new(), options).await.unwrap()
     }
 }

@@ -196,14 +196,18 @@ fn no_doubles(world: &World, links: &[Link]) -> Result<(), String> {
 
 /// Every discarded value has a decision, or had reached the other side, or fell in the window.
 fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), String> {
-    if world.troubles.restores || world.troubles.merges {
+    // A record that was made again has another counterpart than the one that held its value.
+    let remade = world.troubles.deletes;
+    if world.troubles.restores || world.troubles.merges || remade {
         return Ok(());
     }
     let decisions = ledger.every_decision();
     for (side, entity, record, field, value) in &world.overwritten {
         let bears = |link: &&Link| link.entity == *entity && link.record(*side) == Some(record);
-        let Some(link) = links.iter().find(bears) else { continue };
-        let decided = decisions.iter().any(|d| d.link == link.id && d.field == Some(*field));
+        let bearing: Vec<&Link> = links.iter().filter(bears).collect();
+        let Some(link) = bearing.iter().find(|link| is_live(link)) else { continue };
+        let of = |id| bearing.iter().any(|link| link.id == id);
+        let decided = decisions.iter().any(|d| of(d.link) && d.field == Some(*field));
         let excused = world.excused.contains(&(record.clone(), *field));
         if !decided && !excused && !world.reached(link, *side, *field, value) {
             return Err(format!(

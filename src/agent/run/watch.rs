@@ -33,9 +33,9 @@ pub struct Followed {
     pub fresh_within: Duration,
 }
 
-/// How long a feed waits for something to come: as long as a loop may take to hear that it is to
-/// stop, were it not cancelled then.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a feed waits for something to come. It also bounds how late a quiet feed is known to
+/// have passed a moment, which first scans wait for.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Follows a feed until the loops stop.
 pub async fn follow<L: Ledger, F: Watch>(

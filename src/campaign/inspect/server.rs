@@ -35,7 +35,15 @@ pub(super) async fn look(
             "have a DBA convert the database to UTF8",
         ));
     }
-    findings.push(identity(&DatabaseIdentity::read(client, &wanted.schema).await?));
+    findings.push(match DatabaseIdentity::read(client, &wanted.schema).await {
+        Ok(found) => identity(&found),
+        Err(PeerError::Denied { why }) => {
+            let (schema, role) = (quoted(&wanted.schema), quoted(facts.text("role")));
+            let sql = format!("grant select on {schema}.xtkoption to {role}");
+            Finding::fail("database", why, sql)
+        }
+        Err(error) => return Err(error),
+    });
     Ok(findings)
 }
 

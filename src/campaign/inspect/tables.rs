@@ -179,7 +179,8 @@ fn needed(table: &Table, mapping: &MappingNeeds) -> [(&'static str, Vec<String>)
         names.filter(|name| table.column(name).is_some()).map(str::to_owned).collect()
     };
     let key = [&*mapping.key];
-    let read = there(&mut mapping.columns.iter().map(AsRef::as_ref).chain(key));
+    let columns = mapping.columns.iter().map(AsRef::as_ref);
+    let read = there(&mut columns.chain(key).chain([MODIFIED]));
     if mapping.written.is_empty() {
         return [("select", read), ("update", Vec::new()), ("insert", Vec::new())];
     }

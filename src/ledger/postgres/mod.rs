@@ -5,10 +5,10 @@
 //! this process cannot stand in each other's way; a commit is one sync of the log.
 //!
 //! By `benches/ledger.rs` (200,000 links of twelve fields, two cores shared with others; load by
-//! record, change, store with a cursor, synced): 28,000 to 30,000 observations a second in batches
-//! of 2,000, 16,000 to 24,000 in batches of 50, and 0.6 to 0.8 ms for one alone; 870 bytes of WAL
-//! for one that changes no queue, 1,100 for one that makes its link due. New links with a match key
-//! on each side: 20,000 a second.
+//! record, change, store with a cursor, synced): 26,000 to 30,000 observations a second in batches
+//! of 2,000, 16,000 to 24,000 in batches of 50, and 0.6 to 0.8 ms for one alone; with both cores
+//! kept busy by others, half of it and less. 870 bytes of WAL for one that changes no queue, 1,100
+//! for one that makes its link due. New links with a match key on each side: 20,000 a second.
 
 mod answers;
 mod lease;

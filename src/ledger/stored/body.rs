@@ -71,8 +71,6 @@ struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claims: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    held_since: Option<Place>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting_since: Option<Place>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held_since: Option<Place>,
@@ -123,7 +121,6 @@ impl Body {
             trail,
             inherited: inherited.collect(),
             claims: link.claims.as_ref().map(|claims| Arc::clone(&claims.0)),
-            held_since: link.held_since.map(|time| times.place(time)),
             waiting_since: link.waiting_since.map(|time| times.place(time)),
             held_since: link.held_since.map(|time| times.place(time)),
             times: times.store(),
@@ -160,7 +157,6 @@ impl Body {
             trail,
             inherited: inherited.map(|(field, consent)| (Field(field), consent.into())).collect(),
             claims: self.claims.map(RecordId),
-            held_since: self.held_since.map(|place| times.at(place)).transpose()?,
             waiting_since: self.waiting_since.map(|place| times.at(place)).transpose()?,
             held_since: self.held_since.map(|place| times.at(place)).transpose()?,
         })
