@@ -76,7 +76,12 @@ impl Agent {
 
     /// The sum of a metric over those of its lines that hold this text.
     pub async fn metric(&self, name: &str, with: &str) -> Option<f64> {
-        sum(&self.metrics().await?, name, with)
+        Self::sum(&self.metrics().await?, name, with)
+    }
+
+    /// The sum of a metric of this page over those of its lines that hold this text.
+    pub fn sum(page: &str, name: &str, with: &str) -> Option<f64> {
+        sum(page, name, with)
     }
 
     /// Its log so far.
