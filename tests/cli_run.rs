@@ -1,5 +1,4 @@
 //! The agent as a user has it: set up, run, edited on both sides, ended, taken away again.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cli_world;
 

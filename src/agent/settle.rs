@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use crate::ledger::{Decision as Kept, Held as HeldRow, Ledger};
 use crate::peer::Writer;
 use crate::reconcile::brake::Brake;
-use crate::reconcile::decide::{Decision, Held, HeldReason, Moment, Wait};
+use crate::reconcile::decide::{Decision, ECHO_WAIT, Held, HeldReason, Moment, Wait};
 use crate::reconcile::join::{self, Merging};
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::swap::{Untangle, untangle};
 use crate::reconcile::{
-    Answer, Change, Entity, Lane, LinkId, RecordId, Side, Target, Value, Write,
+    Answer, Change, Entity, Lane, LinkId, RecordId, Sent, Side, Target, Value, Write,
 };
 
 use super::absorb::merged_into;
@@ -115,6 +115,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         piece.dirty = true;
         self.orphan(piece);
         piece.link.expire(&plan.policy, self.now);
+        piece.link.catch_up(&plan.policy, self.now);
         if self.merge(prepared, id, plan) {
             return;
         }
@@ -161,9 +162,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
     /// Nobody waits for the answers of writes that an earlier leader kept.
     fn orphan(&self, piece: &mut super::working::Piece) {
         let since = self.desk.clock.leading_since();
-        let pending = |sent: &crate::reconcile::Sent| {
-            sent.answer == Answer::Pending && sent.tick.major < since
-        };
+        let pending = |sent: &Sent| sent.answer == Answer::Pending && sent.tick.major < since;
         if Side::BOTH.into_iter().any(|side| piece.link.sent[side].iter().any(pending)) {
             let tick = Ticks::new(self.desk.clock, self.desk.account, Side::Crm).position();
             piece.link.orphan(self.now, tick);
@@ -372,9 +371,16 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         piece.held = held.iter().map(|held| row(held, since, plan)).collect();
     }
 
-    /// A write whose answer was lost is looked at when it can no longer land.
+    /// A write whose answer was lost is looked at when it can no longer land, a committed one when
+    /// its echo should have come.
     fn watch_lost(&self, prepared: &mut Prepared, id: LinkId, plan: &Plan) {
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+        let committed = |sent: &&Sent| matches!(sent.answer, Answer::Committed(_));
+        let unechoed = piece.link.sent.campaign.iter().filter(committed).map(|sent| sent.at).min();
+        if let Some(first) = unechoed {
+            let echo = later(later(first, ECHO_WAIT), Duration::from_secs(1));
+            piece.due_at(echo.max(later(self.now, Duration::from_secs(1))), Lane::Ordinary);
+        }
         let lost = piece.link.sent.crm.iter().filter(|s| matches!(s.answer, Answer::Lost(_)));
         let Some(first) = lost.map(|sent| sent.at).min() else { return };
         let limit = plan.policy.write_limit + plan.policy.late_commit + Duration::from_secs(1);

@@ -94,14 +94,19 @@ async fn mappings(
     findings: &mut Findings,
 ) {
     let schemas = match Schemas::read(config, session, accounts).await {
-        Ok(schemas) => schemas,
-        Err(error) => return findings.problem(Finding::at("campaign", told(&error))),
+        Ok(schemas) => Some(schemas),
+        Err(error) => {
+            findings.problem(Finding::at("campaign", told(&error)));
+            None
+        }
     };
-    let mapped = map_all(config, &provisional(config), &schemas, findings);
-    if let Err(why) = tables(&mapped, &schemas) {
-        findings.problem(Finding::at("campaign", why));
+    if let Some(schemas) = &schemas {
+        let mapped = map_all(config, &provisional(config), schemas, findings);
+        if let Err(why) = tables(&mapped, schemas) {
+            findings.problem(Finding::at("campaign", why));
+        }
     }
-    match inspect(session, &expectations(config, &schemas)).await {
+    match inspect(session, &expectations(config, schemas.as_ref())).await {
         Ok(inspected) => inspected.into_iter().for_each(|one| take(one, findings)),
         Err(error) => findings.problem(Finding::at("campaign", told(&error))),
     }
@@ -118,15 +123,21 @@ fn take(one: Inspected, findings: &mut Findings) {
 }
 
 /// What is asked of Campaign's database. What is not there at all was told of with its field.
-fn expectations(config: &Config, schemas: &Schemas) -> Expectations {
+fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
     let wanted = wanted(config);
     let needs = config.in_order().filter_map(|(name, mapping)| {
-        let table = schemas.tables.get(name)?.as_ref()?;
-        table.column(mapping.key.as_str())?;
+        let table = schemas.map(|schemas| schemas.tables.get(name).and_then(Option::as_ref));
+        let there = |column: &str| match table {
+            Some(table) => table.is_some_and(|table| table.column(column).is_some()),
+            None => true,
+        };
+        if !there(mapping.key.as_str()) {
+            return None;
+        }
         let columns = |writes: &dyn Fn(&config::Field) -> bool| -> Vec<Arc<str>> {
             let fields = mapping.fields.values().filter(|field| writes(field));
             let names = fields.flat_map(|field| field.campaign.iter()).map(config::SqlName::as_str);
-            names.filter(|name| table.column(name).is_some()).map(Into::into).collect()
+            names.filter(|name| there(name)).map(Into::into).collect()
         };
         Some(MappingNeeds {
             name: name.as_str().into(),

@@ -28,6 +28,7 @@ use crate::ledger::{Leader, LeaseError, Ledger as _, Life, PostgresLedger};
 use crate::postgres::{ServerUrl, Session, connect};
 use crate::reconcile::Entity;
 
+use super::attend::Attendant;
 use super::failure::Unusable;
 use super::finding::{Finding, Findings, Level};
 use super::mapped::{self, Mapped, map_all};
@@ -61,9 +62,9 @@ impl Candidate {
     pub(super) async fn live(&self, signals: &mut Signals, led: &mut bool) -> Result<()> {
         let ledger = PostgresLedger::open(&self.places.ledger)
             .await
-            .context("the ledger is not ready; `truce setup` makes it")?;
+            .context("the ledger cannot be opened; `truce setup` makes it where it is missing")?;
         let Some(mut lease) = self.claim(signals).await? else { return Ok(()) };
-        let outcome = self.lead(ledger, &mut lease, signals, led).await;
+        let outcome = Box::pin(self.lead(ledger, &mut lease, signals, led)).await;
         if let Err(error) = lease.resign().await {
             tracing::debug!(error = told(&error), "the lease runs out by itself");
         }
@@ -119,13 +120,22 @@ impl Candidate {
         };
         *led = true;
         let campaign = Arc::clone(&ready.campaign);
+        let attendant = Attendant {
+            url: self.places.campaign.clone(),
+            wanted: wanted(&self.config),
+            tables: campaign.tables.clone(),
+            plans: Arc::clone(&ready.plans),
+            ledger,
+            accounts: self.accounts.clone(),
+        };
         let lost = async {
             tokio::select! {
                 error = renew(lease, every) => error,
                 error = check(&campaign) => error,
+                never = attendant.attend() => match never {},
             }
         };
-        Ok(ready.run(signals.stop(), lost).await?)
+        Ok(Box::pin(ready.run(signals.stop(), lost)).await?)
     }
 
     /// Makes everything ready for the loops.
@@ -133,10 +143,12 @@ impl Candidate {
         let schema = self.config.campaign.schema.as_str();
         let url = &self.places.campaign;
         let session = connect(url, &settings(schema)).await.context("campaign.url")?;
+        let crms = self.organisations().await?;
         let catalog = ledger.catalog(&mapped::names(&self.config)).await?;
         let schemas = Schemas::read(&self.config, &session, &self.accounts).await?;
         let mut findings = Findings::default();
         let mapped = map_all(&self.config, &catalog, &schemas, &mut findings);
+        refuse(&findings)?;
         for step in plan_setup(&session, &wanted(&self.config)).await? {
             findings.problem(Finding::at("campaign", step.why).sql(step.sql));
         }
@@ -144,7 +156,7 @@ impl Candidate {
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
         let plans: Plans = mapped.iter().map(plan).collect();
-        let epochs = self.epochs(ledger, &session, &plans).await?;
+        let epochs = self.epochs(ledger, &session, &plans, crms).await?;
         session.close().await;
         let writer = self.writer(&tables).await?;
         let campaign = Arc::new(CampaignDoors {
@@ -165,22 +177,28 @@ impl Candidate {
         })
     }
 
-    /// The epochs, after who answers was compared with who did.
-    async fn epochs(
-        &self,
-        ledger: &PostgresLedger,
-        session: &Session,
-        plans: &Plans,
-    ) -> Result<Epochs> {
-        let campaign = &self.config.campaign;
-        let database = DatabaseIdentity::read(session, campaign.schema.as_str()).await?;
-        let life = Life::new(&self.places.ledger).check(None).await?;
+    /// Which organisation answers for each account.
+    async fn organisations(&self) -> Result<Vec<(Arc<str>, Identity)>> {
         let mut crms = Vec::new();
         for (name, account) in &self.accounts {
             let id = account.organisation().await.with_context(|| format!("crm.{name}"))?;
             let identity = Identity::from([("the organisation's id".to_owned(), id)]);
             crms.push((name.as_str().into(), identity));
         }
+        Ok(crms)
+    }
+
+    /// The epochs, after who answers was compared with who did.
+    async fn epochs(
+        &self,
+        ledger: &PostgresLedger,
+        session: &Session,
+        plans: &Plans,
+        crms: Vec<(Arc<str>, Identity)>,
+    ) -> Result<Epochs> {
+        let campaign = &self.config.campaign;
+        let database = DatabaseIdentity::read(session, campaign.schema.as_str()).await?;
+        let life = Life::new(&self.places.ledger).check(None).await?;
         let cursor = LogCursor::read(&ledger.cursor(CAMPAIGN_FEED).await?).ok().flatten();
         let mut gap = None;
         if let Some(cursor) = cursor {

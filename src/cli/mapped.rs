@@ -225,12 +225,11 @@ impl Maker<'_> {
     ) -> Option<Vec<Column>> {
         let mut columns = Vec::new();
         for column in &field.crm {
-            match self.object.column(column.as_str()) {
-                Some(known) => columns.push(known.clone()),
-                None => {
-                    let why = self.object.missing(column.as_str());
-                    findings.problem(Finding::of(self.name, why).field(name));
-                }
+            if let Some(known) = self.object.column(column.as_str()) {
+                columns.push(known.clone());
+            } else {
+                let why = self.object.missing(column.as_str());
+                findings.problem(Finding::of(self.name, why).field(name));
             }
         }
         (columns.len() == field.crm.iter().count()).then_some(columns)

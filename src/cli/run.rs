@@ -41,7 +41,7 @@ pub(super) async fn run(path: &Path) -> Result<()> {
     let candidate = Candidate { config, places, accounts, health: Arc::clone(&health) };
     let mut led = false;
     loop {
-        match candidate.live(&mut signals, &mut led).await {
+        match Box::pin(candidate.live(&mut signals, &mut led)).await {
             Ok(()) => return Ok(()),
             // What is wrong at the very start is for the person who started it.
             Err(error) if !led && !is_passing(&error) => return Err(error),

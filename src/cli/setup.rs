@@ -87,13 +87,13 @@ pub(super) fn chosen(mapping: &config::Mapping) -> Chosen {
 impl Task {
     async fn campaign(&self) -> Result<Session> {
         let settings = settings(self.config.campaign.schema.as_str());
-        Ok(connect(&self.places.campaign, &settings).await.context("campaign.url")?)
+        connect(&self.places.campaign, &settings).await.context("campaign.url")
     }
 
     /// A session on the ledger's server, in a database that is there already.
     async fn ledger_server(&self) -> Result<Session> {
         let url = self.server_of_ledger();
-        Ok(connect(&url, &Settings::default()).await.context("ledger.url")?)
+        connect(&url, &Settings::default()).await.context("ledger.url")
     }
 
     fn server_of_ledger(&self) -> ServerUrl {

@@ -40,8 +40,8 @@ pub(super) async fn status(options: Options) -> Result<()> {
     }
     writeln!(
         out,
-        "{:<20} {:>10} {:>10} {:>8} {:>6}  {}",
-        "MAPPING", "LINKS", "TOMBSTONES", "DUE", "HELD", "STATE"
+        "{:<20} {:>10} {:>10} {:>8} {:>6}  STATE",
+        "MAPPING", "LINKS", "TOMBSTONES", "DUE", "HELD"
     )?;
     for one in &mappings {
         let held: u64 = one.held.values().sum();

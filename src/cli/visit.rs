@@ -29,7 +29,7 @@ impl Visit {
         let places = Places::of(&config)?;
         let ledger = PostgresLedger::open(&places.ledger)
             .await
-            .context("the ledger is not ready; `truce setup` makes it")?;
+            .context("the ledger cannot be opened; `truce setup` makes it where it is missing")?;
         let catalog = ledger.catalog(&mapped::names(&config)).await?;
         let plans = plans(&config, &catalog);
         Ok(Self { config, ledger, catalog, plans })

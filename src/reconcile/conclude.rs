@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
-    Answer, Bond, Change, Field, Gone, Interval, Lane, Link, Observation, Outcome, Policy,
-    Position, Refusal, Row, SeenField, Sent, Side, Stamp, Target, Value, Write,
+    Answer, Bond, Change, Field, Gone, Lane, Link, Observation, Outcome, Policy, Position, Refusal,
+    Row, SeenField, Sent, Side, Stamp, Target, Value, Write,
 };
 
 /// What is left to do after an answer was taken in.
@@ -141,6 +141,21 @@ impl Link {
         });
     }
 
+    /// Concludes Campaign's writes whose commit the last `select` saw: the log's echo is older than
+    /// that, and says nothing any more.
+    pub fn catch_up(&mut self, policy: &Policy, now: Timestamp) {
+        let Some(snapshot) = self.seen.campaign.snapshot.clone() else { return };
+        for sent in std::mem::take(&mut self.sent.campaign) {
+            match sent.answer {
+                Answer::Committed(xid) if snapshot.sees(xid) => self.landed(&sent, now),
+                Answer::Committed(_) | Answer::Pending | Answer::Lost(_) => {
+                    self.sent.campaign.push(sent);
+                }
+            }
+        }
+        self.agree(policy, now);
+    }
+
     fn take_sent(&mut self, stamp: Stamp) -> Option<Sent> {
         Side::BOTH.into_iter().find_map(|side| {
             let sent = &mut self.sent[side];
@@ -169,14 +184,14 @@ impl Link {
                     self.seen[side].modified = None;
                     self.waiting_since = None;
                 }
-                self.hold_written(side, row, now);
+                self.hold_written(side, row);
             }
         }
         self.seen[side].asked = self.seen[side].asked.max(Some(now));
         self.agree(policy, now);
     }
 
-    pub(super) fn hold_written(&mut self, side: Side, row: &Row, now: Timestamp) {
+    pub(super) fn hold_written(&mut self, side: Side, row: &Row) {
         for (field, value) in row {
             let value = match (value, self.seen[side].value(*field)) {
                 // What a wider column implied still stands beside the field's own.
@@ -187,7 +202,8 @@ impl Link {
                 }
                 (value, _) => value.clone(),
             };
-            let changed = Some(Interval { after: now, until: now });
+            // By that side's clock, which only a read tells.
+            let changed = None;
             let seen = SeenField { value, raw: None, unfit: None, changed, touched: false };
             self.seen[side].fields.insert(*field, seen);
         }

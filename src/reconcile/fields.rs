@@ -21,11 +21,9 @@ pub(super) fn decide_fields(
         if let Some((side, value)) = decide_field(link, (*field, rule), moment, decision) {
             set[side].insert(*field, value);
         }
-        if let Some(ruled) = link.ruled.get(field) {
-            for side in Side::BOTH {
-                if link.seen[side].value(*field) != Some(ruled) && rule.direction.allows(side) {
-                    set[side].insert(*field, ruled.clone());
-                }
+        for side in Side::BOTH {
+            if let Some(ruled) = decide_ruled(link, side, (*field, rule), moment, decision) {
+                set[side].insert(*field, ruled);
             }
         }
     }
@@ -33,6 +31,25 @@ pub(super) fn decide_fields(
         let row = std::mem::take(&mut set[side]);
         emit(link, (side, row), policy, moment, decision);
     }
+}
+
+/// The value that a person, or a merge, said should stand, where a side does not hold it.
+fn decide_ruled(
+    link: &Link,
+    side: Side,
+    (field, rule): (Field, &FieldRule),
+    moment: &Moment,
+    decision: &mut Decision,
+) -> Option<Value> {
+    let ruled = link.ruled.get(&field)?;
+    if link.seen[side].value(field) == Some(ruled) || !rule.direction.allows(side) {
+        return None;
+    }
+    if let Some(held) = link.blocked(side, field, ruled) {
+        decision.hold(Some(field), held);
+        return None;
+    }
+    deliverable(ruled, side, field, moment, decision).then(|| ruled.clone())
 }
 
 /// Where one field's value goes, if anywhere.

@@ -108,8 +108,8 @@ impl Link {
                 Fate::Landed => {
                     self.landed(&sent, moment(seen));
                     // It held that before what is seen now, which may be the value before again.
-                    if let (Side::Crm, Change::Set(row)) = (side, &sent.write.change) {
-                        self.hold_written(side, row, sent.at);
+                    if let Change::Set(row) = &sent.write.change {
+                        self.hold_written(side, row);
                     }
                 }
                 Fate::GivenUp => self.give_up(sent),
@@ -192,7 +192,8 @@ impl Link {
                     let same = old.is_some_and(|old| old.value == *value);
                     let touched = old.is_some_and(|old| old.touched || old.value != *value)
                         || (moved && !fresh_stamp && latest_only(&seen.read) && old.is_some());
-                    let changed = if same { old.and_then(|old| old.changed) } else { changed };
+                    let changed =
+                        if same { old.and_then(|old| old.changed).or(changed) } else { changed };
                     let raw = raw.get(field).cloned();
                     let kept =
                         SeenField { value: value.clone(), raw, unfit: None, changed, touched };

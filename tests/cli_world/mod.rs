@@ -193,7 +193,7 @@ opted_out = {{ campaign = ["iblacklistemail", "iblacklist"], crm = "HasOptedOutO
         let text = |value: &Json| match value {
             Json::Bool(flag) => u8::from(*flag).to_string(),
             Json::String(text) => text.clone(),
-            _ => String::new(),
+            Json::Null | Json::Number(_) | Json::Array(_) | Json::Object(_) => String::new(),
         };
         let records = answer["records"].as_array().unwrap().iter().map(|record| {
             let fields = ["Email", "FirstName", "LastName", "HasOptedOutOfEmail"];

@@ -161,6 +161,12 @@ fn consent(
         return Ok(0);
     }
     // In and out again on one record, faster than it is looked at: nothing shows it.
+    // A record that was made again, or merged, has another counterpart than the one that opted in.
+    let remade = world.troubles.deletes || world.troubles.merges;
+    let anybody = world.consents.iter().any(|(of, _, out, _)| of != side && !out);
+    if remade && anybody {
+        return Ok(1);
+    }
     let toggled = said.iter().rev().skip(1).find(|word| word.0 == *side && word.1 == *record);
     if toggled.is_some_and(|word| !word.2 && at - word.3 < 60_000) {
         return Ok(1);
@@ -254,8 +260,10 @@ impl World {
     /// An opt-in may be written only where somebody opted in.
     pub(crate) fn check_opt_in(&mut self, write: &Write) {
         if let (true, Target::Record(record)) = (write.opt_in, &write.target) {
-            let somebody =
-                self.consents.iter().any(|(side, _, out, _)| *side != write.side && !out);
+            // After a merge it may be another record of the same side.
+            let merged = self.troubles.merges;
+            let others = |side: &Side| merged || *side != write.side;
+            let somebody = self.consents.iter().any(|(side, _, out, _)| others(side) && !out);
             if !somebody {
                 self.broken = Some(format!("{record} was opted in and nobody had said so"));
             }

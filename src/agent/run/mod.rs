@@ -75,7 +75,7 @@ pub struct Agent<L, C, CF, A, F> {
 }
 
 /// Campaign's log is followed all the time; a pass that is older than this is a problem.
-const CAMPAIGN_FRESH_WITHIN: Duration = Duration::from_secs(60);
+const CAMPAIGN_FRESH_WITHIN: Duration = Duration::from_mins(1);
 
 type Loops = JoinSet<Result<(), AgentError>>;
 
@@ -135,7 +135,7 @@ where
             totals: channel::Sender::new(BTreeMap::new()),
             stop,
         });
-        tend::refresh(&shared).await?;
+        refresh(&shared).await?;
         shared.health.leads();
         let mut loops = JoinSet::new();
         let followed = Followed {

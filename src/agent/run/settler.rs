@@ -28,7 +28,7 @@ use super::doors::Doors;
 use super::shared::{Gates, Shared, stumble};
 
 /// What settles one account.
-pub struct Settler<L, C: Doors, A: Doors> {
+pub(super) struct Settler<L, C: Doors, A: Doors> {
     shared: Arc<Shared<L>>,
     account: usize,
     name: Arc<str>,
@@ -37,7 +37,7 @@ pub struct Settler<L, C: Doors, A: Doors> {
     plans: Arc<Plans>,
     gates: watch::Receiver<BTreeMap<Entity, Gates>>,
     /// What goes on beside the rounds.
-    under_way: JoinSet<Result<Ended<C::Scan, A::Scan>, AgentError>>,
+    under_way: JoinSet<Ended<C::Scan, A::Scan>>,
     /// How many deliveries are under way, by side and lane.
     busy: BTreeMap<(Side, Lane), usize>,
     /// Here while nobody reads with them.
@@ -72,7 +72,12 @@ where
     A: Doors,
 {
     /// What settles this account.
-    pub fn new(shared: &Arc<Shared<L>>, account: usize, campaign: &Arc<C>, crm: &Arc<A>) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared<L>>,
+        account: usize,
+        campaign: &Arc<C>,
+        crm: &Arc<A>,
+    ) -> Self {
         let of_account = shared.plans.iter().filter(|(_, plan)| plan.account == account);
         let plans: Plans = of_account.map(|(entity, plan)| (*entity, plan.clone())).collect();
         let mut gates = shared.gates.subscribe();
@@ -94,7 +99,7 @@ where
     }
 
     /// Settles until the loops stop, then lets what is under way come to its end.
-    pub async fn run(mut self) -> Result<(), AgentError> {
+    pub(super) async fn run(mut self) -> Result<(), AgentError> {
         self.shared.health.begins(&self.name, None);
         let mut failures = 0;
         while !self.shared.is_stopping() {
@@ -196,7 +201,7 @@ where
                 Side::Campaign => deliver(&desk, side, campaign.writer(), &batch).await,
                 Side::Crm => deliver(&desk, side, crm.writer(), &batch).await,
             };
-            Ok(Ended::Delivered { side, lane, result })
+            Ended::Delivered { side, lane, result }
         });
     }
 
@@ -211,7 +216,7 @@ where
             self.under_way.spawn(async move {
                 let place = (account, Side::Campaign);
                 let result = read(&shared, &plans, place, &mut scan, wanted).await;
-                Ok(Ended::CampaignRead { scan, result })
+                Ended::CampaignRead { scan, result }
             });
         }
         if !wanted.crm.is_empty()
@@ -221,7 +226,7 @@ where
             self.under_way.spawn(async move {
                 let place = (account, Side::Crm);
                 let result = read(&shared, &plans, place, &mut scan, wanted.crm).await;
-                Ok(Ended::CrmRead { scan, result })
+                Ended::CrmRead { scan, result }
             });
         }
     }
@@ -232,7 +237,7 @@ where
         self.under_way.spawn(async move {
             let desk = shared.desk(&plans, account);
             let result = ask_transactions(&desk, campaign.writer(), &unsettled).await;
-            Ok(Ended::Asked(result))
+            Ended::Asked(result)
         });
     }
 
@@ -269,11 +274,8 @@ where
         until.filter(|until| now < *until)
     }
 
-    fn end(
-        &mut self,
-        ended: Result<Ended<C::Scan, A::Scan>, AgentError>,
-    ) -> Result<(), AgentError> {
-        let (side, result) = match ended? {
+    fn end(&mut self, ended: Ended<C::Scan, A::Scan>) -> Result<(), AgentError> {
+        let (side, result) = match ended {
             Ended::Delivered { side, lane, result } => {
                 if let Some(busy) = self.busy.get_mut(&(side, lane)) {
                     *busy -= 1;

@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const COUNT_EVERY: u32 = 5;
 
 /// Tends until the loops stop.
-pub async fn tend<L: Ledger>(shared: Arc<Shared<L>>) -> Result<(), AgentError> {
+pub(super) async fn tend<L: Ledger>(shared: Arc<Shared<L>>) -> Result<(), AgentError> {
     let name: Arc<str> = "tend".into();
     shared.health.begins(&name, None);
     let (mut rounds, mut failures) = (0_u32, 0);

@@ -20,17 +20,17 @@ use super::shared::{After, Shared, after, stumble};
 
 /// Which feed a loop follows.
 #[derive(Clone, Debug)]
-pub struct Followed {
+pub(super) struct Followed {
     /// The feed's name, under which its cursor is kept.
-    pub name: Arc<str>,
+    pub(super) name: Arc<str>,
     /// Whose it is.
-    pub side: Side,
+    pub(super) side: Side,
     /// Of which account; Campaign's is that of all, and takes the first's number.
-    pub account: usize,
+    pub(super) account: usize,
     /// The mappings whose records it brings.
-    pub plans: Arc<Plans>,
+    pub(super) plans: Arc<Plans>,
     /// How old its last pass may be.
-    pub fresh_within: Duration,
+    pub(super) fresh_within: Duration,
 }
 
 /// How long a feed waits for something to come. It also bounds how late a quiet feed is known to
@@ -38,7 +38,7 @@ pub struct Followed {
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Follows a feed until the loops stop.
-pub async fn follow<L: Ledger, F: Watch>(
+pub(super) async fn follow<L: Ledger, F: Watch>(
     shared: &Shared<L>,
     followed: &Followed,
     mut feed: F,

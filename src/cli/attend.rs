@@ -1,0 +1,140 @@
+//! What only the leader can look at from beside the loops: tables that come undone, what the slot
+//! holds back, how the accounts are spent.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::agent::Plans;
+use crate::agent::epochs::demand_compare;
+use crate::agent::run::CAMPAIGN_FEED;
+use crate::campaign::carry_out::Patience;
+use crate::campaign::cursor::LogCursor;
+use crate::campaign::setup::Wanted;
+use crate::campaign::table::Tables;
+use crate::campaign::watch::TableWatch;
+use crate::campaign::{settings, slot};
+use crate::config::Label;
+use crate::crm::http::Call;
+use crate::crm::salesforce::Account;
+use crate::ledger::{Ledger as _, PostgresLedger};
+use crate::postgres::{ServerUrl, Session, connect};
+use crate::telemetry::{ApiCall, metrics};
+
+use super::lead::now;
+
+/// How often to look.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Tables are looked at every so many rounds: a structure update is rare, and a look costs a few
+/// queries of the catalog.
+const TABLES_EVERY: u32 = 6;
+
+/// What is looked at.
+pub(super) struct Attendant {
+    pub(super) url: ServerUrl,
+    pub(super) wanted: Wanted,
+    pub(super) tables: Tables,
+    pub(super) plans: Arc<Plans>,
+    pub(super) ledger: Arc<PostgresLedger>,
+    pub(super) accounts: BTreeMap<Label, Arc<Account>>,
+}
+
+impl Attendant {
+    /// Looks for as long as it is let.
+    pub(super) async fn attend(&self) -> Infallible {
+        let mut tables = TableWatch::new(&self.tables);
+        let mut counted = BTreeMap::new();
+        let mut session = None;
+        let mut round = 0_u32;
+        loop {
+            tokio::time::sleep(EVERY).await;
+            round = round.wrapping_add(1);
+            self.count(&mut counted);
+            let looked = self.look(&mut session, &mut tables, round.is_multiple_of(TABLES_EVERY));
+            if let Err(error) = looked.await {
+                session = None;
+                tracing::warn!(error = format!("{error:#}"), "could not look at the tables");
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        session: &mut Option<Session>,
+        tables: &mut TableWatch,
+        whole: bool,
+    ) -> Result<()> {
+        let open = match session.take().filter(|session| !session.is_closed()) {
+            Some(session) => session,
+            None => connect(&self.url, &settings(&self.wanted.schema)).await?,
+        };
+        let session = session.insert(open);
+        self.measure(session).await?;
+        if !whole {
+            return Ok(());
+        }
+        let patience = Patience { attempts: 1, ..Patience::default() };
+        let watched = tables.look(session, &self.wanted, &self.tables, patience).await?;
+        for alarm in watched.alarms {
+            let (what, sql, mended) = (alarm.what, alarm.sql, alarm.mended);
+            tracing::error!(what, sql, mended, "a table came undone");
+        }
+        for entity in watched.compare {
+            if let Some(plan) = self.plans.get(&entity) {
+                tracing::warn!(mapping = %plan.name, "its table was rebuilt: comparing");
+                demand_compare(&*self.ledger, plan, now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What of the log is not durable yet, and what the server keeps for us.
+    async fn measure(&self, session: &Session) -> Result<()> {
+        let end = slot::current_position(session).await?;
+        let slot = slot::find(session, &self.wanted.slot).await?;
+        let cursor = self.ledger.cursor(CAMPAIGN_FEED).await?;
+        let durable = LogCursor::read(&cursor).ok().flatten().map_or(end, |cursor| cursor.end);
+        let retained = slot.and_then(|slot| slot.retained_bytes).unwrap_or(0);
+        metrics::wal(end.0.saturating_sub(durable.0), u64::try_from(retained).unwrap_or(0));
+        Ok(())
+    }
+
+    fn count(&self, counted: &mut BTreeMap<(Label, &'static str), u64>) {
+        for (name, account) in &self.accounts {
+            for call in Call::ALL {
+                let made = account.calls().made(call);
+                let known = counted.entry((name.clone(), call.name())).or_default();
+                for _ in *known..made {
+                    metrics::called(name.as_str(), kind(call));
+                }
+                *known = made;
+            }
+            if let Some(share) = left(account) {
+                metrics::budget(name.as_str(), share);
+            }
+        }
+    }
+}
+
+fn kind(call: Call) -> ApiCall {
+    match call {
+        Call::Token => ApiCall::Token,
+        Call::Describe => ApiCall::Describe,
+        Call::Feed | Call::Scan => ApiCall::Poll,
+        Call::Read => ApiCall::Read,
+        Call::Write => ApiCall::Write,
+    }
+}
+
+/// The share of the day's calls that is left.
+#[expect(clippy::cast_precision_loss, reason = "a day's calls are exact in a float")]
+fn left(account: &Account) -> Option<f64> {
+    let usage = account.usage();
+    let left = usage.left? as f64;
+    let all = left + usage.ours as f64;
+    (0.0 < all).then_some(left / all)
+}
