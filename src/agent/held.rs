@@ -177,7 +177,8 @@ pub async fn release_epoch<L: Ledger>(
     retry_held(ledger, plans, plan, "epoch", now).await
 }
 
-async fn retry_held<L: Ledger>(
+/// Looks again at what is held for a reason that is no more.
+pub async fn retry_held<L: Ledger>(
     ledger: &L,
     plans: &Plans,
     plan: &Plan,

@@ -106,7 +106,8 @@ fn create(link: &Link, missing: Side, policy: &Policy, moment: &Moment, decision
         Gate::Held if !link.released() => return decision.hold(None, HeldReason::Epoch),
         Gate::Held | Gate::Open => (),
     }
-    if !link.free(missing, Lane::Ordinary, OptOut::No) {
+    // What is under way on the present side, an opt-out perhaps, is not in what was seen of it.
+    if !link.free(missing, Lane::Ordinary, OptOut::No) || !link.sent[present].is_empty() {
         return;
     }
     let Some(row) = new_row(link, missing, policy, moment, decision) else { return };

@@ -7,16 +7,18 @@ use std::time::Duration;
 use crate::agent::AgentError;
 use crate::agent::backfill::is_open;
 use crate::agent::epochs::gate_fact;
+use crate::agent::held::retry_held;
 use crate::agent::settle::{brake_fact, read_brake};
+use crate::agent::time::Clock as _;
 use crate::ledger::{Counts, Ledger, State};
-use crate::reconcile::Side;
 use crate::reconcile::decide::Gate;
+use crate::reconcile::{Entity, Side};
 use crate::telemetry::metrics;
 
 use super::shared::{Gates, Shared, stumble};
 
 /// How often: a release by a person is seen within this.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Counting every link takes a while in a large ledger: one round of so many counts.
 const COUNT_EVERY: u32 = 5;
@@ -68,17 +70,28 @@ pub async fn refresh<L: Ledger>(shared: &Shared<L>) -> Result<(), AgentError> {
         let on = brake.is_some_and(|fact| read_brake(&fact).on_since.is_some());
         metrics::brake(&plan.name, on);
     }
-    shared.gates.send_if_modified(|known| {
-        let changed = *known != gates;
-        *known = gates;
-        changed
-    });
+    let before = shared.gates.borrow().clone();
+    if before == gates {
+        return Ok(());
+    }
+    shared.gates.send_replace(gates.clone());
+    for (entity, plan) in &*shared.plans {
+        let held = |gates: &BTreeMap<Entity, Gates>| {
+            gates.get(entity).is_some_and(|gates| gates.creates == Gate::Held)
+        };
+        // What was looked at while the gate was shut is looked at again.
+        if held(&before) && !held(&gates) {
+            let now = shared.clock.now();
+            retry_held(&*shared.ledger, &shared.plans, plan, "epoch", now).await?;
+            shared.wakes[plan.account].notify_one();
+        }
+    }
     Ok(())
 }
 
 async fn count<L: Ledger>(
     shared: &Shared<L>,
-    told: &mut BTreeSet<(crate::reconcile::Entity, String)>,
+    told: &mut BTreeSet<(Entity, String)>,
 ) -> Result<(), AgentError> {
     let Counts { links, due, held, .. } = shared.ledger.counts().await?;
     let mut totals = BTreeMap::new();
