@@ -24,10 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 const WAIT_MAX_MS: u64 = 800;
 
 async fn agreeing() -> (Stage, Cast, Agent) {
-    let settings = [
-        ("log_lock_waits", "on".to_owned()),
-        ("deadlock_timeout", format!("{WAIT_MAX_MS}ms")),
-    ];
+    let settings =
+        [("log_lock_waits", "on".to_owned()), ("deadlock_timeout", format!("{WAIT_MAX_MS}ms"))];
     let options = StageOptions {
         mappings: Mappings { poll_seconds: 0.2, ..Mappings::default() },
         settings: settings.map(|(name, value)| (name.to_owned(), value)).to_vec(),
@@ -77,7 +75,11 @@ async fn log_says(agent: &mut Agent, words: &[&str]) {
 
 /// The CRM's people edit one contact after another until they are told to stop, so that the agent
 /// always has something to write to Campaign.
-async fn keep_editing(screen: Screen, people: Vec<(usize, String)>, stop: Arc<AtomicBool>) -> usize {
+async fn keep_editing(
+    screen: Screen,
+    people: Vec<(usize, String)>,
+    stop: Arc<AtomicBool>,
+) -> usize {
     let mut edits = 0;
     while !stop.load(Ordering::Acquire) {
         let (_, id) = &people[edits % people.len()];
@@ -142,7 +144,8 @@ async fn workflows_structure_updates_and_maintenance_neither_fail_nor_wait_nor_d
     agree(&stage, &mut agent).await;
 
     let log = std::fs::read_to_string(stage.database.directory().join("server.log")).unwrap();
-    let hurt = ["deadlock detected", "still waiting for", "canceling statement due to lock timeout"];
+    let hurt =
+        ["deadlock detected", "still waiting for", "canceling statement due to lock timeout"];
     let lines: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("campaign@") && hurt.iter().any(|word| line.contains(word)))

@@ -15,9 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep};
 
-use crate::simulator::people::{
-    Agent, Both, Difference, Draw, Mappings, Stage, StageOptions,
-};
+use crate::simulator::people::{Agent, Both, Difference, Draw, Mappings, Stage, StageOptions};
 
 use super::failure::Said;
 use super::signals::Signals;
@@ -136,7 +134,11 @@ async fn agree(
         let due = agent.metric("truce_links_due", "").await.unwrap_or(0.0);
         quiet = if differences.is_empty() && due < 1.0 { quiet + 1 } else { 0 };
         if deadline < Instant::now() {
-            anyhow::bail!("both sides differ after {} s: {:?}", within.as_secs(), differences.first());
+            anyhow::bail!(
+                "both sides differ after {} s: {:?}",
+                within.as_secs(),
+                differences.first()
+            );
         }
         view.show(&format!("{} differences", differences.len()), agent).await;
         sleep(LOOK_EVERY).await;
@@ -152,11 +154,10 @@ fn refuse_what_is_there(directory: &std::path::Path) -> Result<()> {
         }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(super::failure::Unusable::caused(
-            format!("--keep {}", directory.display()),
-            error,
-        )
-        .into()),
+        Err(error) => {
+            Err(super::failure::Unusable::caused(format!("--keep {}", directory.display()), error)
+                .into())
+        }
     }
 }
 

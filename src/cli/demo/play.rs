@@ -107,7 +107,8 @@ impl<'a> Play<'a> {
 
     /// One edit by somebody, on either side.
     async fn everyday(&mut self) -> Result<()> {
-        let (number, id) = self.cast.both[STARS + self.draw.below(self.cast.both.len() - STARS)].clone();
+        let (number, id) =
+            self.cast.both[STARS + self.draw.below(self.cast.both.len() - STARS)].clone();
         let (column, field) = self.draw.one_of(&EDITED);
         self.edits += 1;
         let value = format!("edit {}", self.edits);
@@ -118,7 +119,13 @@ impl<'a> Play<'a> {
         }
     }
 
-    async fn in_campaign(&mut self, who: &str, column: &str, field: &str, value: &str) -> Result<()> {
+    async fn in_campaign(
+        &mut self,
+        who: &str,
+        column: &str,
+        field: &str,
+        value: &str,
+    ) -> Result<()> {
         let rows = self.stage.desk.edit(who, column, value).await?;
         ensure!(rows == 1, "{who} is there {rows} times");
         self.diary.note(Where::Campaign, who, field, value);

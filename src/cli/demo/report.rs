@@ -11,7 +11,12 @@ use super::play::{Play, Scene, UNKNOWN_SOURCE, What};
 use crate::simulator::people::{Agent, Both, Difference, Where};
 
 /// The report, but for its last word.
-pub(super) async fn of(play: &Play<'_>, both: &Both, agent: &Agent, quiet: Duration) -> Result<String> {
+pub(super) async fn of(
+    play: &Play<'_>,
+    both: &Both,
+    agent: &Agent,
+    quiet: Duration,
+) -> Result<String> {
     let page = agent.metrics().await.unwrap_or_default();
     let sum = |name: &str, with: &str| Agent::sum(&page, name, with).unwrap_or(0.0);
     let edits = |side| play.diary.0.iter().filter(|deed| deed.side == side).count();
@@ -51,11 +56,7 @@ pub(super) async fn of(play: &Play<'_>, both: &Both, agent: &Agent, quiet: Durat
 pub(super) fn verdict(both: &Both, unexpected: &[Difference], status: ExitStatus) -> String {
     if !unexpected.is_empty() {
         let told: Vec<String> = unexpected.iter().take(20).map(|one| format!("  {one}")).collect();
-        return format!(
-            "\nBOTH SIDES DIFFER in {} things:\n{}",
-            unexpected.len(),
-            told.join("\n")
-        );
+        return format!("\nBOTH SIDES DIFFER in {} things:\n{}", unexpected.len(), told.join("\n"));
     }
     if !status.success() {
         return format!("\nThe agent ended with {status} when it was told to stop.");
@@ -102,7 +103,10 @@ async fn example(play: &Play<'_>, scene: &Scene, both: &Both) -> Result<String> 
         ),
         What::OptIn => format!(
             "opt-in      {name} in Campaign; in the CRM {}",
-            after(play.written_to_crm(&scene.who).await?.iter().rev().find_map(moment("false")), scene.at)
+            after(
+                play.written_to_crm(&scene.who).await?.iter().rev().find_map(moment("false")),
+                scene.at
+            )
         ),
         What::OptOutInCrm => {
             let sql = "select (extract(epoch from tslastmodified) * 1000)::bigint from nmsrecipient \
@@ -111,8 +115,12 @@ async fn example(play: &Play<'_>, scene: &Scene, both: &Both) -> Result<String> 
             let at = rows.first().and_then(|row| Timestamp::from_millisecond(row.get(0)).ok());
             format!("opt-out     {name} in the CRM; in Campaign {}", after(at, scene.at))
         }
-        What::CreateInCampaign => format!("create      {name} in Campaign: {}", there(crm, "a contact")),
-        What::CreateInCrm => format!("create      {name} in the CRM: {}", there(campaign, "a recipient")),
+        What::CreateInCampaign => {
+            format!("create      {name} in Campaign: {}", there(crm, "a contact"))
+        }
+        What::CreateInCrm => {
+            format!("create      {name} in the CRM: {}", there(campaign, "a recipient"))
+        }
         What::DeleteInCrm => format!(
             "delete      {name} in the CRM: by `delete = \"propagate\"` {}",
             if campaign.is_none() { "gone in Campaign too" } else { "STILL IN CAMPAIGN" }

@@ -43,8 +43,15 @@ pub struct Difference {
 }
 
 const CONTACT: [&str; 9] = [
-    "FirstName", "LastName", "Phone", "MobilePhone", "Title", "MailingCity", "LeadSource",
-    "Birthdate", "HasOptedOutOfEmail",
+    "FirstName",
+    "LastName",
+    "Phone",
+    "MobilePhone",
+    "Title",
+    "MailingCity",
+    "LeadSource",
+    "Birthdate",
+    "HasOptedOutOfEmail",
 ];
 const RECIPIENTS: &str = "
 select r.semail, r.sfirstname, r.slastname, r.sphone, r.smobilephone, r.stext1, r.scity, r.sorigin,
@@ -197,11 +204,7 @@ mod tests {
     fn what_differs_is_missing_or_double_is_told() {
         check(&[("a", &["1"])], &[("a", &["1"])], &[]);
         check(&[("a", &["1"])], &[("a", &["2"])], &["a, Phone: `1` in Campaign, `2` in the CRM"]);
-        check(
-            &[("a", &["1"])],
-            &[],
-            &["a, record: `1 of it` in Campaign, `0 of it` in the CRM"],
-        );
+        check(&[("a", &["1"])], &[], &["a, record: `1 of it` in Campaign, `0 of it` in the CRM"]);
         check(
             &[("a", &["1", "1"])],
             &[("a", &["1"])],

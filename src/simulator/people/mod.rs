@@ -3,8 +3,8 @@
 //! The demo and the end-to-end tests share them. They know nothing of the agent: what they did is
 //! in their own diary, and whether both sides agree is told by reading both sides.
 
-mod agreement;
 mod agent;
+mod agreement;
 mod desk;
 mod diary;
 mod draw;

@@ -39,7 +39,11 @@ impl Screen {
     }
 
     /// Records that have been there for a while; their ids.
-    pub async fn seed(&self, object: &str, records: Vec<Value>) -> Result<Vec<String>, PeopleError> {
+    pub async fn seed(
+        &self,
+        object: &str,
+        records: Vec<Value>,
+    ) -> Result<Vec<String>, PeopleError> {
         let made = self.order("seed", json!({ "object": object, "records": records })).await?;
         Ok(ids(&made))
     }
@@ -73,7 +77,10 @@ impl Screen {
         let mut answer = self.look(&route).await?;
         Ok(match answer["records"].take() {
             Value::Array(records) => records,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
             | Value::Object(_) => Vec::new(),
         })
     }

@@ -69,7 +69,15 @@ const FIRST: [&str; 12] = [
     "Luca",
 ];
 const LAST: [&str; 10] = [
-    "Almeida", "Bergström", "Costa", "Dubois", "Eriksen", "Fischer", "García", "Haddad", "Ivanova",
+    "Almeida",
+    "Bergström",
+    "Costa",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "García",
+    "Haddad",
+    "Ivanova",
     "Jansen",
 ];
 const CITY: [&str; 8] =
