@@ -143,10 +143,10 @@ async fn workflows_structure_updates_and_maintenance_neither_fail_nor_wait_nor_d
     assert!(100 < edits, "the agent had work beside all this");
     agree(&stage, &mut agent).await;
 
-    let log = std::fs::read_to_string(stage.database.directory().join("server.log")).unwrap();
+    let server = std::fs::read_to_string(stage.database.directory().join("server.log")).unwrap();
     let hurt =
         ["deadlock detected", "still waiting for", "canceling statement due to lock timeout"];
-    let lines: Vec<&str> = log
+    let lines: Vec<&str> = server
         .lines()
         .filter(|line| line.contains("campaign@") && hurt.iter().any(|word| line.contains(word)))
         .collect();

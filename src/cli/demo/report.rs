@@ -80,9 +80,10 @@ async fn example(play: &Play<'_>, scene: &Scene, both: &Both) -> Result<String> 
     };
     Ok(match scene.what {
         What::TitleConflict | What::MobileConflict => {
-            let (field, rule) = match scene.what {
-                What::TitleConflict => ("Title", "conflict = \"campaign\""),
-                _ => ("MobilePhone", "conflict = \"crm\""),
+            let (field, rule) = if scene.what == What::TitleConflict {
+                ("Title", "conflict = \"campaign\"")
+            } else {
+                ("MobilePhone", "conflict = \"crm\"")
             };
             let (ours, theirs) = value(field);
             let said = |side| {
@@ -99,12 +100,12 @@ async fn example(play: &Play<'_>, scene: &Scene, both: &Both) -> Result<String> 
         }
         What::OptOutInCampaign => format!(
             "opt-out     {name} in Campaign; in the CRM {}",
-            after(play.written_to_crm(&scene.who).await?.iter().find_map(moment("true")), scene.at)
+            after(play.written_to_crm(&scene.who).await?.iter().find_map(moment(true)), scene.at)
         ),
         What::OptIn => format!(
             "opt-in      {name} in Campaign; in the CRM {}",
             after(
-                play.written_to_crm(&scene.who).await?.iter().rev().find_map(moment("false")),
+                play.written_to_crm(&scene.who).await?.iter().rev().find_map(moment(false)),
                 scene.at
             )
         ),
@@ -144,10 +145,10 @@ fn there(record: Option<&crate::simulator::people::Person>, what: &str) -> Strin
 }
 
 /// When a change of the history set the flag to this.
-fn moment(flag: &'static str) -> impl Fn(&serde_json::Value) -> Option<Timestamp> {
+fn moment(flag: bool) -> impl Fn(&serde_json::Value) -> Option<Timestamp> {
     move |change| {
         let new = &change["fields"]["HasOptedOutOfEmail"]["new"];
-        let at = change["at_ms"].as_i64().filter(|_| new.to_string() == flag)?;
+        let at = change["at_ms"].as_i64().filter(|_| *new == flag)?;
         Timestamp::from_millisecond(at).ok()
     }
 }

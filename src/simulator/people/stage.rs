@@ -172,11 +172,10 @@ impl Stage {
         Agent::start(&self.truce, &self.config(), &self.directory.join("agent.log"), self.port)
     }
 
-    /// Fills both sides: of each four people two are on both, one in Campaign, one in the CRM;
-    /// each of those on both lacks something on one side. Nine of ten have an account.
+    /// Fills both sides with so many records each. A quarter of each side is on that side only; of
+    /// the others some lack something on one side. Nine of ten have an account.
     pub async fn fill(&self, records: usize, draw: &mut Draw) -> Result<Cast, PeopleError> {
         let accounts = self.found_accounts((records / 10).max(2), draw).await?;
-        // A third more people than records a side: two of each three on a side are on both.
         let only = records / 4;
         let both: Vec<usize> = (0..records - only).collect();
         let campaign: Vec<usize> = (records - only..records).collect();
@@ -261,7 +260,7 @@ fn contact(number: usize, accounts: &[(usize, String)]) -> Value {
         "FirstName": first, "LastName": last, "Email": address(number),
         "MailingCity": town(number), "SystemModstamp": "2026-01-01T00:00:00Z",
     });
-    if number % 3 != 0 {
+    if !number.is_multiple_of(3) {
         contact["Phone"] = json!(phone(number));
     }
     if let Some(account) = account(number, accounts.len()) {
