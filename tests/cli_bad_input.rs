@@ -123,3 +123,15 @@ async fn missing_grants_are_told_with_the_statement_that_gives_them() {
         "{said}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_log_for_decoding_is_told_with_the_setting() {
+    let world = World::start_with(&[("wal_level", "replica")]).await;
+    let output = world.truce(&["check"]).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("wal_level") && said.contains("alter system set wal_level"), "{said}");
+    let output = world.truce(&["check", "--json"]).await;
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["would_run"], false, "{found}");
+}

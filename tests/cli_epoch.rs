@@ -1,6 +1,5 @@
 //! Another database or organisation under the same config: nothing is created or deleted before a
 //! person says so; a scan that was killed goes on.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cli_world;
 

@@ -10,6 +10,7 @@ use crate::reconcile::{
     Bond, Change, Entity, Lane, Link, LinkId, Observation, Outcome, RecordId, Row, Side, Sides,
     Stamp, Target, Value, Write,
 };
+use crate::telemetry::metrics;
 
 use super::absorb::absorb;
 use super::error::unless_conflict;
@@ -61,9 +62,17 @@ pub async fn deliver<L: Ledger, C: Clock, W: Writer>(
         let stamps: Vec<(LinkId, Stamp)> = batch.iter().map(|w| (w.link, w.stamp)).collect();
         let notes = LedgerNotes { desk, stamps: stamps.iter().copied().collect() };
         let mut ticks = Ticks::new(desk.clock, desk.account, side);
+        let entities: Vec<Entity> = batch.iter().map(|write| write.entity).collect();
         let answer = writer.write(batch, &notes, &mut ticks).await;
         let (outcomes, failed) = match answer {
-            Ok(outcomes) => (outcomes, None),
+            Ok(outcomes) => {
+                for (entity, outcome) in entities.iter().zip(&outcomes) {
+                    if let Some(plan) = desk.plans.get(entity) {
+                        metrics::wrote(&plan.name, side, outcome);
+                    }
+                }
+                (outcomes, None)
+            }
             Err(error) => (vec![Outcome::Later(patience(&error)); stamps.len()], Some(error)),
         };
         let answers = stamps.into_iter().zip(outcomes).collect();

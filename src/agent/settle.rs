@@ -19,6 +19,7 @@ use crate::reconcile::swap::{Untangle, untangle};
 use crate::reconcile::{
     Answer, Change, Entity, Lane, LinkId, RecordId, Sent, Side, Target, Value, Write,
 };
+use crate::telemetry::metrics;
 
 use super::absorb::merged_into;
 use super::deliver::translated;
@@ -287,6 +288,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
                 continue;
             }
             for ruled in ruled.iter().filter(|ruled| sets(&write, ruled.field)) {
+                metrics::conflict(&plan.name, ruled.rule);
                 self.decisions.push(kept(id, self.now, ruled, plan));
             }
             self.send(prepared, id, write);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::Plans;
 use crate::agent::epochs::demand_compare;
@@ -41,6 +42,8 @@ pub(super) struct Attendant {
     pub(super) plans: Arc<Plans>,
     pub(super) ledger: Arc<PostgresLedger>,
     pub(super) accounts: BTreeMap<Label, Arc<Account>>,
+    /// How long decisions are kept.
+    pub(super) keep: SignedDuration,
 }
 
 impl Attendant {
@@ -77,6 +80,8 @@ impl Attendant {
         if !whole {
             return Ok(());
         }
+        let before = now().checked_sub(self.keep).unwrap_or(Timestamp::MIN);
+        self.ledger.prune(before).await?;
         let patience = Patience { attempts: 1, ..Patience::default() };
         let watched = tables.look(session, &self.wanted, &self.tables, patience).await?;
         for alarm in watched.alarms {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::clock::AgentClock;
 use crate::agent::epochs::{self, Answering, Epochs, Identity, Turn};
@@ -127,6 +127,9 @@ impl Candidate {
             plans: Arc::clone(&ready.plans),
             ledger,
             accounts: self.accounts.clone(),
+            keep: SignedDuration::from_hours(
+                24 * i64::from(self.config.ledger.decision_keep_days.get()),
+            ),
         };
         let lost = async {
             tokio::select! {

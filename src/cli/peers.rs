@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::agent::run::{Doors, Watch};
+use crate::agent::run::{Doors, Watch, told};
 use crate::campaign::apply::CampaignWriter;
 use crate::campaign::capture::CampaignFeed;
 use crate::campaign::scan::CampaignScan;
@@ -65,12 +65,21 @@ impl Doors for SalesforceDoors {
 impl Watch for CampaignFeed {
     /// The log tells each change once, and none of them is ever asked for too early.
     fn forget(&mut self, _records: &[RecordId]) {}
+
+    async fn stop(&mut self) {
+        if let Err(error) = Self::stop(self).await {
+            tracing::warn!(error = told(&error), "the slot was not let go in order");
+        }
+    }
 }
 
 impl Watch for ObjectFeed {
     fn forget(&mut self, records: &[RecordId]) {
         Self::forget(self, records);
     }
+
+    /// Nothing is kept over there for us.
+    async fn stop(&mut self) {}
 }
 
 /// The mapped tables, ready to be read and written.

@@ -46,8 +46,15 @@ pub struct Agent {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let database = Database::start(DatabaseOptions::default()).await.unwrap();
+        let settings = settings.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let options =
+            DatabaseOptions { settings: settings.collect(), ..DatabaseOptions::default() };
+        let database = Database::start(options).await.unwrap();
         let campaign = database.create_campaign("campaign").await.unwrap();
         database.grant_setup(&campaign).await.unwrap();
         let owner = connect(&campaign.owner, &Settings::default()).await.unwrap();

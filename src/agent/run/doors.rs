@@ -21,4 +21,7 @@ pub trait Doors: Send + Sync + 'static {
 pub trait Watch: Feed + 'static {
     /// These sightings were ignored, as a write of theirs was under way: they are to be read again.
     fn forget(&mut self, records: &[RecordId]);
+
+    /// Tells the side that nothing more will be asked for, and what is durable.
+    fn stop(&mut self) -> impl Future<Output = ()> + Send;
 }

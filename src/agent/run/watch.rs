@@ -70,6 +70,7 @@ pub(super) async fn follow<L: Ledger, F: Watch>(
             }
         }
     }
+    feed.stop().await;
     Ok(())
 }
 
