@@ -1,6 +1,7 @@
 //! What a person reads: help with examples, and the commands that need nothing but the binary.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
@@ -42,7 +43,7 @@ fn every_help_text_has_examples() {
         assert_eq!(code, Some(0), "{command:?}");
         let group = matches!(command, ["held" | "simulate"]);
         assert!(group || help.contains("Example"), "{command:?}: {help}");
-        all.extend(["$ truce ", &command.join(" "), " --help\n", &help, "\n"]);
+        writeln!(all, "$ truce {} --help\n{help}", command.join(" ")).unwrap();
     }
     insta::assert_snapshot!(all);
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::ledger::{Decision as Kept, Held as HeldRow};
 use crate::reconcile::brake::Brake;
 use crate::reconcile::decide::{Held, Ruled};
-use crate::reconcile::{LinkId, Side, Value};
+use crate::reconcile::{Change, Link, LinkId, Side, Target, Value, Write};
 
 use super::plan::Plan;
 
@@ -69,4 +69,16 @@ pub fn write_brake(brake: &Brake) -> serde_json::Value {
         "passed": brake.passed.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "on_since": brake.on_since.map(|at| at.to_string()),
     })
+}
+
+/// Whether a write deletes a record, or empties a field of it.
+pub(super) fn takes_away(link: &Link, write: &Write) -> bool {
+    match (&write.change, &write.target) {
+        (Change::Delete, _) => true,
+        (Change::Set(_), Target::New { .. }) => false,
+        (Change::Set(row), Target::Record(_)) => row.iter().any(|(field, value)| {
+            let seen = link.seen[write.side].value(*field);
+            value.is_null() && seen.is_some_and(|seen| !seen.is_null())
+        }),
+    }
 }

@@ -16,13 +16,15 @@ use crate::reconcile::join::{self, Merging};
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::swap::{Untangle, untangle};
-use crate::reconcile::{Answer, Change, Entity, Lane, LinkId, RecordId, Sent, Side, Target, Write};
+use crate::reconcile::{
+    Answer, Change, Entity, Field, Lane, LinkId, RecordId, Sent, Side, Target, Write,
+};
 use crate::telemetry::metrics;
 
 use super::absorb::merged_into;
 use super::deliver::translated;
 use super::error::unless_conflict;
-use super::kept::{brake_fact, kept, read_brake, row, write_brake};
+use super::kept::{brake_fact, kept, read_brake, row, takes_away, write_brake};
 use super::plan::Plan;
 use super::prepare::{Prepared, owners};
 use super::time::{Clock, Ticks};
@@ -483,21 +485,9 @@ impl Settled {
 /// So often a round is stored with fewer links; then its writes are dropped altogether.
 const TRIES_MAX: u32 = 20;
 
-fn sets(write: &Write, field: crate::reconcile::Field) -> bool {
+fn sets(write: &Write, field: Field) -> bool {
     match &write.change {
         Change::Set(row) => row.contains_key(&field),
         Change::Delete => false,
-    }
-}
-
-/// Whether a write deletes a record, or empties a field of it.
-fn takes_away(link: &crate::reconcile::Link, write: &Write) -> bool {
-    match (&write.change, &write.target) {
-        (Change::Delete, _) => true,
-        (Change::Set(_), Target::New { .. }) => false,
-        (Change::Set(row), Target::Record(_)) => row.iter().any(|(field, value)| {
-            let seen = link.seen[write.side].value(*field);
-            value.is_null() && seen.is_some_and(|seen| !seen.is_null())
-        }),
     }
 }

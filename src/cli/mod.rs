@@ -2,6 +2,7 @@
 
 mod attend;
 mod check;
+mod demo;
 mod failure;
 mod finding;
 mod held;
@@ -78,6 +79,14 @@ Examples:
     /// What waits for a person: list it, try it again, or let it go
     #[command(subcommand)]
     Held(held::Held),
+    /// Show the whole thing on this machine: two systems, people editing both, the agent, a report
+    #[command(after_help = "\
+Needs the programs of a PostgreSQL server on this machine, and nothing else. All of it ends by itself.
+
+Examples:
+  truce demo
+  truce demo --seconds 120 --records 5000 --keep ./kept")]
+    Demo(demo::Options),
     /// A simulated CRM
     #[command(subcommand)]
     Simulate(simulate::Simulate),
@@ -124,6 +133,7 @@ async fn carry_out(command: Command) -> Result<()> {
         Command::Setup(options) => Box::pin(setup::setup(options)).await,
         Command::Status(options) => Box::pin(status::status(options)).await,
         Command::Held(what) => Box::pin(held::held(what)).await,
+        Command::Demo(options) => Box::pin(demo::demo(options)).await,
         Command::Simulate(what) => Box::pin(simulate::simulate(what)).await,
         Command::Config(ConfigCommand::Schema) => {
             let schema = serde_json::to_string_pretty(&crate::config::schema())?;

@@ -6,3 +6,5 @@ mod database_binaries;
 pub mod database_campaign;
 
 pub mod salesforce;
+
+pub mod people;
