@@ -392,7 +392,9 @@ fn moment(seen: &Observation) -> Timestamp {
 fn same_values(a: &Seen, b: &Seen) -> bool {
     a.fields.len() == b.fields.len()
         && a.fields.iter().zip(&b.fields).all(|((f, a), (g, b))| {
-            let touched = a.touched == b.touched;
+            // When consent came to its value is what a later opt-in is measured by.
+            let timed = !matches!(b.value, Value::Consent(_)) || a.changed == b.changed;
+            let touched = a.touched == b.touched && timed;
             f == g && touched && a.value == b.value && a.raw == b.raw && a.unfit == b.unfit
         })
 }
