@@ -25,6 +25,7 @@ fn truce(arguments: &[&str]) -> (Option<i32>, String) {
 fn every_help_text_has_examples() {
     let commands: [&[&str]; 12] = [
         &[],
+        &["demo"],
         &["run"],
         &["check"],
         &["setup"],

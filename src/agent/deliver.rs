@@ -14,6 +14,7 @@ use crate::telemetry::metrics;
 
 use super::absorb::absorb;
 use super::error::unless_conflict;
+use super::kept::since;
 use super::settle::Settled;
 use super::time::{Clock, Ticks};
 use super::working::{Bench, later};
@@ -121,6 +122,10 @@ async fn conclude<L: Ledger, C: Clock>(
             let Some(piece) = bench.pieces.get_mut(id) else { continue };
             let Some(plan) = desk.plans.get(&piece.link.entity) else { continue };
             let before = old_record(&piece.link, side);
+            if let (Outcome::Done { .. }, Some(changed)) = (outcome, opt_out(&piece.link, *stamp)) {
+                let skew = desk.clock.clocks(desk.account)[side.other()];
+                metrics::opted_out(&plan.name, side, since(changed, skew, now));
+            }
             let outcome = outcome.clone();
             let concluded = piece.link.conclude(*stamp, outcome, &plan.policy, (now, tick));
             let Concluded { again_in, found: others, .. } = concluded;
@@ -145,6 +150,16 @@ async fn conclude<L: Ledger, C: Clock>(
         }
     }
     Err(AgentError::Contended { links, tries: TRIES_MAX })
+}
+
+/// When the other side opted out, where the write with this stamp is an opt-out.
+fn opt_out(link: &Link, stamp: Stamp) -> Option<jiff::Timestamp> {
+    let mut sent = Side::BOTH.into_iter().flat_map(|side| &link.sent[side]);
+    let write = &sent.find(|sent| sent.write.stamp == stamp)?.write;
+    let opts_out = write.lane == Lane::Consent && !write.opt_in;
+    let across = &link.seen[write.side.other()].fields;
+    let fields = row_of(write).filter(|_| opts_out)?.keys();
+    fields.filter_map(|field| Some(across.get(field)?.changed?.until)).max()
 }
 
 /// The record of a side that is gone, which a new one may replace.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::ledger::{Decision as Kept, Held as HeldRow};
 use crate::reconcile::brake::Brake;
 use crate::reconcile::decide::{Held, Ruled};
-use crate::reconcile::{Change, Link, LinkId, Side, Target, Value, Write};
+use crate::reconcile::{Change, Link, LinkId, Side, Skew, Target, Value, Write};
 
 use super::plan::Plan;
 
@@ -81,4 +81,10 @@ pub(super) fn takes_away(link: &Link, write: &Write) -> bool {
             value.is_null() && seen.is_some_and(|seen| !seen.is_null())
         }),
     }
+}
+
+/// How long ago something happened that another clock told of; nothing where that is ahead of us.
+pub(super) fn since(then: Timestamp, skew: Skew, now: Timestamp) -> std::time::Duration {
+    let passed = now.duration_since(then) + skew.offset;
+    std::time::Duration::try_from(passed).unwrap_or_default()
 }

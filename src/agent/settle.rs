@@ -24,7 +24,7 @@ use crate::telemetry::metrics;
 use super::absorb::merged_into;
 use super::deliver::translated;
 use super::error::unless_conflict;
-use super::kept::{brake_fact, kept, read_brake, row, takes_away, write_brake};
+use super::kept::{brake_fact, kept, read_brake, row, since, takes_away, write_brake};
 use super::plan::Plan;
 use super::prepare::{Prepared, owners};
 use super::time::{Clock, Ticks};
@@ -358,6 +358,13 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         let ticks = Ticks::new(self.desk.clock, self.desk.account, write.side);
         if let Some(piece) = prepared.bench.pieces.get_mut(&id) {
             let write = piece.link.send(write, self.now, ticks.position());
+            let across = write.side.other();
+            if let (Some(plan), Some(changed)) =
+                (self.desk.plans.get(&write.entity), piece.link.seen[across].modified)
+            {
+                let skew = self.desk.clock.clocks(self.desk.account)[across];
+                metrics::settled(&plan.name, write.side, since(changed, skew, self.now));
+            }
             piece.due_at(later(self.now, PENDING_LOOK), write.lane);
             self.settled.writes.push(write);
         }

@@ -135,6 +135,8 @@ impl Link {
                 }
             }
         }
+        // A person's release was for this write, and for no later one.
+        self.blocks.retain(|block| block.reason != BlockReason::Released);
         let side = sent.write.side;
         self.seen[side].stamp = self.seen[side].stamp.max(Some(sent.write.stamp));
     }

@@ -12,7 +12,7 @@ use crate::agent::plan::Plans;
 use crate::agent::time::{Clock as _, Ticks};
 use crate::ledger::{Batch, Ledger};
 use crate::peer::{Cursor, Page};
-use crate::reconcile::{Entity, Side};
+use crate::reconcile::{Entity, Side, Skew};
 use crate::telemetry::metrics;
 
 use super::doors::Watch;
@@ -99,7 +99,7 @@ async fn step<L: Ledger, F: Watch>(
     if moved || !page.observations.is_empty() || !page.compare.is_empty() {
         keep(shared, followed, feed, page).await?;
     } else if let Some(skew) = page.skew {
-        shared.clock.measured(*account, *side, skew);
+        measured(shared, followed, skew);
     }
     if moved {
         feed.confirm(&durable).await?;
@@ -115,6 +115,14 @@ async fn step<L: Ledger, F: Watch>(
     Ok(())
 }
 
+/// Keeps how far a side's clock is ahead of ours.
+fn measured<L: Ledger>(shared: &Shared<L>, followed: &Followed, skew: Skew) {
+    shared.clock.measured(followed.account, followed.side, skew);
+    if followed.side == Side::Crm {
+        metrics::clock_offset(account_name(&followed.name), skew.offset.as_secs_f64());
+    }
+}
+
 /// Makes a page durable, and wakes whoever has something to do with it.
 async fn keep<L: Ledger, F: Watch>(
     shared: &Shared<L>,
@@ -124,7 +132,7 @@ async fn keep<L: Ledger, F: Watch>(
 ) -> Result<(), AgentError> {
     let Followed { name, side, account, plans, .. } = followed;
     if let Some(skew) = page.skew {
-        shared.clock.measured(*account, *side, skew);
+        measured(shared, followed, skew);
     }
     // Asked for before the page is kept: a crash between the two compares once too often.
     for entity in &page.compare {

@@ -13,6 +13,7 @@ use crate::crm::salesforce::Settings;
 use crate::crm::salesforce::api::{Api, Query, Rows};
 use crate::crm::salesforce::describe::{Described, Object};
 use crate::peer::PeerError;
+use crate::telemetry::metrics;
 
 /// An account of Salesforce. Cheap to share; dropping it ends nothing over there.
 pub struct Account {
@@ -161,6 +162,7 @@ impl Account {
 
     /// Counts a write that was answered this long after its read was asked for.
     pub(super) fn count_window(&self, window: Duration) {
+        metrics::window(&self.settings.name, window);
         let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
         self.window.writes.fetch_add(1, Ordering::Relaxed);
         self.window.total_us.fetch_add(window_us, Ordering::Relaxed);
