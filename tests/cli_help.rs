@@ -23,7 +23,7 @@ fn truce(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn every_help_text_has_examples() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &[],
         &["demo"],
         &["run"],
