@@ -307,7 +307,7 @@ fn policy() -> Policy {
         stamped: true,
         write_limit: Duration::from_secs(20),
         late_commit: Duration::from_secs(5),
-        wait_limit: Duration::from_secs(60),
+        wait_limit: Duration::from_mins(1),
         flap: Flap { returns: 3, window: Duration::from_secs(30) },
         blank_fields: 2,
     }
