@@ -89,9 +89,10 @@ pub(crate) async fn tables(session: &Session) -> Tables {
 /// The mapping as the loops see it.
 pub(crate) fn plans() -> Plans {
     let rule = |shape: Shape| FieldRule {
-        conflict: match shape {
-            Shape::Consent => Rule::MostRestrictive,
-            _ => Rule::Newest(Fallback::Prefer(Side::Crm)),
+        conflict: if matches!(shape, Shape::Consent) {
+            Rule::MostRestrictive
+        } else {
+            Rule::Newest(Fallback::Prefer(Side::Crm))
         },
         shape,
         direction: Direction::Both,

@@ -39,8 +39,9 @@ pub(crate) async fn run(edits: u64) {
     println!("  {:24} {:>8} {:>8} {:>8}", "ms", "p50", "p99", "most");
     for (name, mut figures) in [("to the read", reads), ("to the write", writes)] {
         figures.sort_by(f64::total_cmp);
-        let at = |share: f64| figures[((figures.len() - 1) as f64 * share).round() as usize];
-        println!("  {name:24} {:>8.1} {:>8.1} {:>8.1}", at(0.5), at(0.99), at(1.0));
+        // The nearest rank.
+        let at = |percent: usize| figures[(figures.len() * percent).div_ceil(100).max(1) - 1];
+        println!("  {name:24} {:>8.1} {:>8.1} {:>8.1}", at(50), at(99), at(100));
     }
     assert!(agent.stop().await.unwrap().success());
 }

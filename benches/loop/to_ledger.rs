@@ -54,7 +54,9 @@ pub(crate) async fn run(rows: u64, per_commit: u64) {
     world.update(rows, per_commit).await;
     let (ours, servers) = (std::process::id(), world.servers().await);
     let before = process::cpu_seconds(ours).unwrap();
-    let spent = world.take_in(rows).await;
+    // It stays until the server's processes were looked at: its walsender ends with it.
+    let mut feed = CampaignFeed::new(feed_options(&world.campaign), world.tables.clone());
+    let spent = world.take_in(&mut feed, rows).await;
     let cpu = process::cpu_seconds(ours).unwrap() - before;
     let after = world.servers().await;
     let used = |name: &str| {
@@ -144,8 +146,7 @@ impl World {
     }
 
     /// What the agent's loop does with each page: read, absorb and store with its cursor, confirm.
-    async fn take_in(&self, rows: u64) -> Spent {
-        let mut feed = CampaignFeed::new(self.feed_options(), self.tables.clone());
+    async fn take_in(&self, feed: &mut CampaignFeed, rows: u64) -> Spent {
         let mut ticks = Ticks::new(&self.clock, 0, Side::Campaign);
         let Self { ledger, clock, plans, .. } = self;
         let desk = Desk { ledger, clock, plans, account: 0 };
@@ -173,19 +174,6 @@ impl World {
         spent
     }
 
-    fn feed_options(&self) -> FeedOptions {
-        FeedOptions {
-            url: self.campaign.truce.clone(),
-            schema: "public".into(),
-            slot: "truce".into(),
-            publication: "truce".into(),
-            rows: PAGE_ROWS,
-            bytes: PAGE_BYTES,
-            idle: Duration::from_secs(10),
-            idle_bytes: 16 << 20,
-        }
-    }
-
     /// Seconds that the server's processes have used: those that serve the ledger, the walsender.
     async fn servers(&self) -> BTreeMap<String, f64> {
         let sql =
@@ -197,5 +185,18 @@ impl World {
             *seconds.entry(row.get(1)).or_default() += process::cpu_seconds(pid).unwrap_or(0.0);
         }
         seconds
+    }
+}
+
+fn feed_options(campaign: &CampaignDatabase) -> FeedOptions {
+    FeedOptions {
+        url: campaign.truce.clone(),
+        schema: "public".into(),
+        slot: "truce".into(),
+        publication: "truce".into(),
+        rows: PAGE_ROWS,
+        bytes: PAGE_BYTES,
+        idle: Duration::from_secs(10),
+        idle_bytes: 16 << 20,
     }
 }
