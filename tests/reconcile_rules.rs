@@ -15,7 +15,7 @@ use truce::reconcile::shape::{Case, Text, TooLong};
 use truce::reconcile::{
     Bond, Change, Clocks, Consent, DeleteConflict, DeletePolicy, Direction, Entity, Field,
     FieldRule, Gone, Interval, Lane, Link, LinkId, Observation, Outcome, Policy, Position,
-    Presence, Read, RecordId, Rule, SeenField, Shape, Side, Sides, Value,
+    Presence, Read, RecordId, Rule, SeenField, Shape, Side, Sides, Stamp, Value,
 };
 
 const ENTITY: Entity = Entity(1);
@@ -209,25 +209,68 @@ fn an_opt_in_goes_with_the_records_own_time_for_the_precondition() {
 #[test]
 fn an_edit_of_another_field_does_not_make_this_one_newer() {
     let mut link = paired();
-    let seen = |second: i64, city: &str| Observation {
+    link.observe(Side::Crm, &sighting(50, ["eva", "Oslo"], None), &policy());
+    link.observe(Side::Crm, &sighting(90, ["eva", "Rome"], None), &policy());
+    let until = |field: Field| link.seen.crm.fields[&field].changed.unwrap().until;
+    assert_eq!((until(NAME), until(CITY)), (at(50), at(90)));
+}
+
+#[test]
+fn a_stamp_proves_that_a_write_landed_whatever_the_record_holds_since() {
+    let (mut link, stamp) = unanswered();
+    link.observe(Side::Crm, &sighting(102, ["eva", "Oslo"], Some(stamp)), &policy());
+    assert_eq!(link.base.get(&NAME), Some(&Value::text("eve")));
+    assert_eq!(reasons(&link, &policy(), &moment()), [], "an edit since, not a conflict");
+}
+
+#[test]
+fn without_its_stamp_a_write_may_land_later_and_is_no_edit_then() {
+    let (mut link, _) = unanswered();
+    link.observe(Side::Crm, &sighting(102, ["ann", "Oslo"], None), &policy());
+    assert_eq!(link.given_up.len(), 1);
+    set(&mut link, Side::Campaign, NAME, Value::text("ida"));
+    link.observe(Side::Crm, &sighting(103, ["eve", "Oslo"], None), &policy());
+    let decision = link.decide(&policy(), &moment());
+    assert_eq!(decision.held, [], "the latecomer is ours");
+    assert_eq!(decision.writes[0].change, Change::Set([(NAME, Value::text("ida"))].into()));
+}
+
+#[test]
+fn a_stamp_that_names_another_link_proves_nothing() {
+    let mut link = paired();
+    let foreign = Stamp { epoch: 1, link: LinkId(9), sequence: 7 };
+    link.observe(Side::Crm, &sighting(102, ["ann", "Oslo"], Some(foreign)), &policy());
+    assert_eq!(link.seen.crm.stamp, None);
+}
+
+/// A link whose CRM record was to be renamed from ann to eve; no answer came.
+fn unanswered() -> (Link, Stamp) {
+    let mut link = paired();
+    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    let write = link.send(write, at(100), Position::default());
+    let when = (at(101), Position { major: 101, ..Position::default() });
+    link.conclude(write.stamp, Outcome::Lost, &policy(), when);
+    (link, write.stamp)
+}
+
+/// The CRM's record, asked for and changed at that second.
+fn sighting(second: i64, [name, city]: [&str; 2], stamp: Option<Stamp>) -> Observation {
+    Observation {
         entity: ENTITY,
         record: RecordId::from("c1"),
         was: None,
         at: Position { epoch: 0, major: u64::try_from(second).unwrap(), minor: 0 },
         read: Read::Asked(at(second)),
         presence: Presence::Here {
-            row: [(NAME, Value::text("eva")), (CITY, Value::text(city))].into(),
+            row: [(NAME, Value::text(name)), (CITY, Value::text(city))].into(),
             raw: BTreeMap::new(),
             unfit: BTreeMap::new(),
         },
         modified: Some(interval(second - 1, second)),
-        stamp: None,
+        stamp,
         claims: None,
-    };
-    link.observe(Side::Crm, &seen(50, "Oslo"), &policy());
-    link.observe(Side::Crm, &seen(90, "Rome"), &policy());
-    let until = |field: Field| link.seen.crm.fields[&field].changed.unwrap().until;
-    assert_eq!((until(NAME), until(CITY)), (at(50), at(90)));
+    }
 }
 
 /// What is held of a link, and why.
