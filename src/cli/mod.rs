@@ -10,6 +10,8 @@ mod lead;
 mod mapped;
 mod peers;
 mod places;
+mod progress;
+mod readings;
 mod run;
 mod schemas;
 mod setup;

@@ -18,6 +18,8 @@ use crate::telemetry::{Page, logs, metrics};
 use super::failure::Unusable;
 use super::lead::Candidate;
 use super::places::{Places, salesforce};
+use super::progress::Bars;
+use super::readings::{self, Estimates};
 use super::signals::Signals;
 
 /// Between two attempts to lead in one process.
@@ -29,7 +31,8 @@ const FOLD_EVERY: Duration = Duration::from_secs(5);
 /// Runs the agent.
 pub(super) async fn run(path: &Path) -> Result<()> {
     let config = config::load(path)?;
-    install_logs(&config)?;
+    let bars = Bars::on_stderr();
+    install_logs(&config, &bars)?;
     let page = metrics::install()?;
     let places = Places::of(&config)?;
     let accounts = open_accounts(&config)?;
@@ -38,10 +41,21 @@ pub(super) async fn run(path: &Path) -> Result<()> {
     let address = http::serve(config.agent.listen, Arc::clone(&health), page.clone()).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "truce runs");
     tokio::spawn(fold(page));
+    let estimates = Estimates::of(&config, &places.campaign);
     let candidate = Candidate { config, places, accounts, health: Arc::clone(&health) };
+    let outcome = tokio::select! {
+        never = readings::show(&bars, &health, estimates) => match never {},
+        outcome = live(&candidate, &health, &mut signals) => outcome,
+    };
+    bars.clear();
+    outcome
+}
+
+/// From standing by to the end, however often the lead is lost in between.
+async fn live(candidate: &Candidate, health: &Health, signals: &mut Signals) -> Result<()> {
     let mut led = false;
     loop {
-        match Box::pin(candidate.live(&mut signals, &mut led)).await {
+        match Box::pin(candidate.live(signals, &mut led)).await {
             Ok(()) => return Ok(()),
             // What is wrong at the very start is for the person who started it.
             Err(error) if !led && !is_passing(&error) => return Err(error),
@@ -75,7 +89,7 @@ fn is_passing(error: &anyhow::Error) -> bool {
     })
 }
 
-fn install_logs(config: &Config) -> Result<()> {
+fn install_logs(config: &Config, bars: &Bars) -> Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let text = logs::Format::Text { colours: terminal };
     let format = match config.agent.log_format {
@@ -84,7 +98,8 @@ fn install_logs(config: &Config) -> Result<()> {
         config::LogFormat::Auto | config::LogFormat::Json => logs::Format::Json,
     };
     let filter = std::env::var("TRUCE_LOG").unwrap_or_else(|_| config.agent.log.clone());
-    logs::install(format, &filter).map_err(|error| Unusable::caused("agent.log", error).into())
+    logs::install(format, &filter, bars.clone())
+        .map_err(|error| Unusable::caused("agent.log", error).into())
 }
 
 async fn fold(page: Page) {

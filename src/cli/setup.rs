@@ -19,6 +19,7 @@ use crate::postgres::{ServerUrl, Session, Settings, connect};
 use super::failure::Unusable;
 use super::lead::now;
 use super::places::Places;
+use super::progress::Bars;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -42,7 +43,7 @@ const RECORD: &str = "setup";
 pub(super) async fn setup(options: Options) -> Result<()> {
     let config = config::load(&options.config)?;
     let places = Places::of(&config)?;
-    let task = Task { config, places };
+    let task = Task { config, places, bars: Bars::on_stderr() };
     if options.undo {
         task.undo(options.yes).await
     } else if options.print {
@@ -55,6 +56,7 @@ pub(super) async fn setup(options: Options) -> Result<()> {
 struct Task {
     config: Config,
     places: Places,
+    bars: Bars,
 }
 
 /// What setup wants in Campaign's database, by the config.
@@ -130,9 +132,11 @@ impl Task {
         let server = self.ledger_server().await?;
         let database = plan_database(&server, self.places.ledger.database()).await?;
         if let Some(step) = &database {
-            one(&server, step).await?;
+            self.one(&server, step).await?;
         }
-        let migrated = migrate(&self.places.ledger).await.context("the ledger's schema")?;
+        let migrate = migrate(&self.places.ledger);
+        let migrated = self.bars.during("the ledger's schema", migrate).await;
+        let migrated = migrated.context("the ledger's schema")?;
         if 0 < migrated {
             done(&format!("the ledger's schema in {}", self.places.ledger.database()))?;
         }
@@ -144,7 +148,7 @@ impl Task {
             // Kept before it is done: putting back what did not change changes nothing.
             record.merge(step.found.iter().cloned().collect());
             keep_record(&ledger, &record).await?;
-            one(&campaign, step).await?;
+            self.one(&campaign, step).await?;
         }
         if steps.is_empty() && migrated == 0 {
             done("everything was there already")?;
@@ -175,10 +179,18 @@ impl Task {
         drop(out);
         let campaign = self.campaign().await?;
         for step in record.undo(&campaign).await? {
-            one(&campaign, &step).await?;
+            self.one(&campaign, &step).await?;
         }
         drop(ledger);
         self.drop_ledger(&record).await
+    }
+
+    /// Carries out one step. It may wait: for a lock, a slot for every transaction under way.
+    async fn one(&self, session: &Session, step: &Step) -> Result<()> {
+        let work = carry_out(session, std::slice::from_ref(step), Patience::default(), |_| ());
+        let what = format!("{}: {}", step.why, step.sql);
+        self.bars.during(&what, work).await?;
+        done(&step.sql)
     }
 
     /// The ledger's database where it was made by us, its schema where it was not.
@@ -204,13 +216,8 @@ impl Task {
             touches: Touches::Nothing,
             found: None,
         };
-        one(&session, &step).await
+        self.one(&session, &step).await
     }
-}
-
-async fn one(session: &Session, step: &Step) -> Result<()> {
-    carry_out(session, std::slice::from_ref(step), Patience::default(), |_| ()).await?;
-    done(&step.sql)
 }
 
 fn done(what: &str) -> Result<()> {

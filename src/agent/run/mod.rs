@@ -34,7 +34,7 @@ use super::clock::AgentClock;
 use super::plan::Plans;
 
 pub use doors::{Doors, Watch};
-pub use health::Health;
+pub use health::{Come, Health, Pass, Reads};
 pub use shared::{After, Gates, Shared, after, stumble, told};
 pub use tend::refresh;
 pub use watch::{CAMPAIGN_FEED, crm_feed};
