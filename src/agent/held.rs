@@ -190,7 +190,8 @@ pub async fn retry_held<L: Ledger>(
     open(ledger, plans, &Wanted { filter, key: None }, Way::Retry, now).await
 }
 
-async fn store_fact<L: Ledger>(
+/// Keeps something that the agent knows beside its links.
+pub async fn store_fact<L: Ledger>(
     ledger: &L,
     (name, fact): (String, Json),
     now: Timestamp,

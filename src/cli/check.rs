@@ -23,7 +23,7 @@ use super::mapped::{map_all, provisional};
 use super::peers::tables;
 use super::places::Places;
 use super::run::open_accounts;
-use super::schemas::Schemas;
+use super::schemas::{Schemas, describe};
 use super::setup::{chosen, wanted};
 
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,7 @@ async fn mappings(
     accounts: &BTreeMap<Label, Arc<Account>>,
     findings: &mut Findings,
 ) {
-    let schemas = match Schemas::read(config, session, accounts).await {
+    let schemas = match Schemas::read(config, session, describe(config, accounts).await).await {
         Ok(schemas) => Some(schemas),
         Err(error) => {
             findings.problem(Finding::at("campaign", told(&error)));

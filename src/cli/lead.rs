@@ -28,6 +28,7 @@ use crate::ledger::{Leader, LeaseError, Ledger as _, Life, PostgresLedger};
 use crate::postgres::{ServerUrl, Session, connect};
 use crate::reconcile::Entity;
 
+use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
 use super::failure::Unusable;
 use super::finding::{Finding, Findings, Level};
@@ -119,6 +120,7 @@ impl Candidate {
             error = renew(lease, every) => return Err(error.into()),
         };
         *led = true;
+        let (ready, known) = ready;
         let campaign = Arc::clone(&ready.campaign);
         let attendant = Attendant {
             url: self.places.campaign.clone(),
@@ -135,6 +137,7 @@ impl Candidate {
             tokio::select! {
                 error = renew(lease, every) => error,
                 error = check(&campaign) => error,
+                error = known.contradicted(&self.config) => error,
                 never = attendant.attend() => match never {},
             }
         };
@@ -142,13 +145,18 @@ impl Candidate {
     }
 
     /// Makes everything ready for the loops.
-    async fn prepare(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<Agents> {
+    async fn prepare(
+        &self,
+        ledger: &Arc<PostgresLedger>,
+        term: u64,
+    ) -> Result<(Agents, Accounts)> {
         let schema = self.config.campaign.schema.as_str();
         let url = &self.places.campaign;
         let session = connect(url, &settings(schema)).await.context("campaign.url")?;
-        let crms = self.organisations().await?;
+        let (accounts, objects) =
+            Accounts::meet(&self.config, &self.accounts, ledger).await?;
         let catalog = ledger.catalog(&mapped::names(&self.config)).await?;
-        let schemas = Schemas::read(&self.config, &session, &self.accounts).await?;
+        let schemas = Schemas::read(&self.config, &session, objects).await?;
         let mut findings = Findings::default();
         let mapped = map_all(&self.config, &catalog, &schemas, &mut findings);
         refuse(&findings)?;
@@ -159,7 +167,7 @@ impl Candidate {
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
         let plans: Plans = mapped.iter().map(plan).collect();
-        let epochs = self.epochs(ledger, &session, &plans, crms).await?;
+        let epochs = self.epochs(ledger, &session, &plans, &accounts).await?;
         session.close().await;
         let writer = self.writer(&tables).await?;
         let campaign = Arc::new(CampaignDoors {
@@ -168,27 +176,17 @@ impl Candidate {
             tables: tables.clone(),
             writer,
         });
-        Ok(Agent {
+        let agent = Agent {
             ledger: Arc::clone(ledger),
             clock: Arc::new(AgentClock::new(term, epochs)),
             health: Arc::clone(&self.health),
             plans: Arc::new(plans),
             campaign,
             campaign_feed: CampaignFeed::new(self.feed_options(), tables),
-            accounts: self.crm_accounts(&mapped).await?,
+            accounts: self.crm_accounts(&mapped, &schemas, &accounts)?,
             drain: self.config.agent.drain_seconds.get(),
-        })
-    }
-
-    /// Which organisation answers for each account.
-    async fn organisations(&self) -> Result<Vec<(Arc<str>, Identity)>> {
-        let mut crms = Vec::new();
-        for (name, account) in &self.accounts {
-            let id = account.organisation().await.with_context(|| format!("crm.{name}"))?;
-            let identity = Identity::from([("the organisation's id".to_owned(), id)]);
-            crms.push((name.as_str().into(), identity));
-        }
-        Ok(crms)
+        };
+        Ok((agent, accounts))
     }
 
     /// The epochs, after who answers was compared with who did.
@@ -197,21 +195,29 @@ impl Candidate {
         ledger: &PostgresLedger,
         session: &Session,
         plans: &Plans,
-        crms: Vec<(Arc<str>, Identity)>,
+        accounts: &Accounts,
     ) -> Result<Epochs> {
         let campaign = &self.config.campaign;
         let database = DatabaseIdentity::read(session, campaign.schema.as_str()).await?;
-        let life = Life::new(&self.places.ledger).check(None).await?;
         let cursor = LogCursor::read(&ledger.cursor(CAMPAIGN_FEED).await?).ok().flatten();
-        let mut gap = None;
+        let (mut gap, mut behind) = (None, None);
         if let Some(cursor) = cursor {
             let log = LogState::read(session, campaign.slot.as_str()).await?;
             let lost = log.lost(cursor.end, cursor.database.timeline, &database);
             gap = lost.err().map(|error| told(&error));
+            // A position is confirmed only after the ledger is durable: it has forgotten that.
+            behind = log.confirmed.filter(|confirmed| cursor.end < *confirmed).map(|confirmed| {
+                format!("the slot was confirmed to {confirmed}, and it remembers {}", cursor.end)
+            });
         }
+        let life = Life::new(&self.places.ledger).check(behind.as_deref()).await?;
+        let organisation = |(name, answers): (&Label, &Answers)| {
+            let id = ("the organisation's id".to_owned(), answers.organisation.clone());
+            (name.as_str().into(), Identity::from([id]))
+        };
         let answering = Answering {
             campaign: identity(&database),
-            crms,
+            crms: accounts.known.iter().map(organisation).collect(),
             ledger: (life.epoch, life.because),
             gap,
         };
@@ -262,17 +268,22 @@ impl Candidate {
         }
     }
 
-    async fn crm_accounts(
+    fn crm_accounts(
         &self,
         mapped: &[Mapped],
+        schemas: &Schemas,
+        known: &Accounts,
     ) -> Result<Vec<Account<SalesforceDoors, ObjectFeed>>> {
         let mut accounts = Vec::new();
-        for (name, organisation) in &self.accounts {
+        for (name, answers) in &known.known {
             let of_account =
                 mapped.iter().filter(|one| self.config.mappings[&one.name].crm == *name);
-            let mappings = of_account.map(|one| one.sides.crm.clone()).collect();
-            let salesforce = Salesforce::with(Arc::clone(organisation), mappings)
-                .await
+            let described = of_account.filter_map(|one| {
+                let object = schemas.objects.get(&one.name)?.as_ref().ok()?;
+                Some((one.sides.crm.clone(), object))
+            });
+            let account = Arc::clone(&self.accounts[name]);
+            let salesforce = Salesforce::with(account, &answers.organisation, described.collect())
                 .with_context(|| format!("crm.{name}"))?;
             let feeds: Vec<(Entity, ObjectFeed)> =
                 salesforce.feeds().into_iter().map(|feed| (feed.entity(), feed)).collect();

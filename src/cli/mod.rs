@@ -1,5 +1,6 @@
 //! The `truce` command: arguments in, exit codes out. The only place that names concrete peers.
 
+mod accounts;
 mod attend;
 mod check;
 mod demo;

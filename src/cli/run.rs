@@ -81,7 +81,7 @@ fn is_passing(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<PeerError>().is_some_and(passing)
             || cause.downcast_ref::<AgentError>().is_some_and(|error| match error {
                 AgentError::Peer(error) => passing(error),
-                AgentError::Deposed { .. } => true,
+                AgentError::Deposed { .. } | AgentError::Outdated { .. } => true,
                 AgentError::Ledger(_) | AgentError::Contended { .. } | AgentError::Died { .. } => {
                     false
                 }

@@ -119,7 +119,9 @@ pub fn after(error: &AgentError, failures: u32) -> After {
             | LedgerError::OtherSchema { .. }
             | LedgerError::OlderSchema { .. } => After::Stop,
         },
-        AgentError::Deposed { .. } | AgentError::Died { .. } => After::Stop,
+        AgentError::Deposed { .. } | AgentError::Died { .. } | AgentError::Outdated { .. } => {
+            After::Stop
+        }
         AgentError::Contended { .. } => After::Wait(delay),
     }
 }

@@ -228,6 +228,11 @@ impl Client {
         Ok(self.tokens.current(None, Instant::now(), || self.ask_for_token()).await?.0)
     }
 
+    /// Names the only organisation that may answer from now on; `None` takes the one that does.
+    pub async fn expect(&self, organisation: Option<String>) {
+        self.tokens.expect(organisation).await;
+    }
+
     /// Sends a request until it is answered, or may not be sent again.
     ///
     /// `about` is called just before each time that it is sent.
