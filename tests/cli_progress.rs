@@ -1,5 +1,4 @@
 //! Long work shows how far it has come: by bars on a terminal, which log lines do not tear.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cli_world;
 

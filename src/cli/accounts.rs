@@ -83,7 +83,9 @@ impl Accounts {
                 let Some(known) = self.known.get(name).filter(|_| rest.contains_key(name)) else {
                     continue;
                 };
-                let Ok((described, unfit)) = describe(config, name, account).await else { continue };
+                let Ok((described, unfit)) = describe(config, name, account).await else {
+                    continue;
+                };
                 if described != known.objects || !unfit.is_empty() {
                     return AgentError::Outdated { what: format!("crm.{name}") };
                 }
@@ -123,6 +125,10 @@ async fn meet(
                 remember(ledger, fact, &met.answers).await?;
             }
             return Ok(met);
+        }
+        // Credentials, rights and certificates do not mend themselves: that is for a person, now.
+        Ok(Err(error @ (PeerError::Denied { .. } | PeerError::Unfit { .. }))) => {
+            return Err(anyhow::Error::new(error).context(format!("crm.{name}")));
         }
         Ok(Err(error)) => told(&error),
         Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),

@@ -20,7 +20,6 @@ use crate::campaign::cursor::LogCursor;
 use crate::campaign::identity::{DatabaseIdentity, LogState};
 use crate::campaign::lead::Leader as Lock;
 use crate::campaign::settings;
-use crate::campaign::setup::plan as plan_setup;
 use crate::campaign::table::Tables;
 use crate::config::{Config, Label};
 use crate::crm::salesforce::{Account as Organisation, ObjectFeed, Salesforce};
@@ -30,14 +29,16 @@ use crate::reconcile::Entity;
 
 use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
+use super::check::standing;
 use super::failure::Unusable;
-use super::finding::{Finding, Findings, Level};
+use super::finding::{Findings, Level};
 use super::mapped::{self, Mapped, map_all};
 use super::peers::{CampaignDoors, SalesforceDoors, tables};
 use super::places::{Places, holder};
 use super::schemas::Schemas;
 use super::setup::wanted;
 use super::signals::Signals;
+use super::visit::open_ledger;
 
 type Agents = Agent<PostgresLedger, CampaignDoors, CampaignFeed, SalesforceDoors, ObjectFeed>;
 
@@ -61,9 +62,7 @@ pub(super) struct Candidate {
 impl Candidate {
     /// From standing by to being told to stop, or to an error.
     pub(super) async fn live(&self, signals: &mut Signals, led: &mut bool) -> Result<()> {
-        let ledger = PostgresLedger::open(&self.places.ledger)
-            .await
-            .context("the ledger cannot be opened; `truce setup` makes it where it is missing")?;
+        let ledger = open_ledger(&self.places.ledger).await?;
         let Some(mut lease) = self.claim(signals).await? else { return Ok(()) };
         let outcome = Box::pin(self.lead(ledger, &mut lease, signals, led)).await;
         if let Err(error) = lease.resign().await {
@@ -145,25 +144,24 @@ impl Candidate {
     }
 
     /// Makes everything ready for the loops.
-    async fn prepare(
-        &self,
-        ledger: &Arc<PostgresLedger>,
-        term: u64,
-    ) -> Result<(Agents, Accounts)> {
+    async fn prepare(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<(Agents, Accounts)> {
         let schema = self.config.campaign.schema.as_str();
         let url = &self.places.campaign;
         let session = connect(url, &settings(schema)).await.context("campaign.url")?;
-        let (accounts, objects) =
-            Accounts::meet(&self.config, &self.accounts, ledger).await?;
+        let (accounts, objects) = Accounts::meet(&self.config, &self.accounts, ledger).await?;
         let catalog = ledger.catalog(&mapped::names(&self.config)).await?;
-        let schemas = Schemas::read(&self.config, &session, objects).await?;
+        let schemas = match Schemas::read(&self.config, &session, objects).await {
+            Ok(schemas) => schemas,
+            Err(error) => {
+                // What it takes to be let in is known better than what the server says of it.
+                refuse(&standing(&self.config, &session, None).await?)?;
+                return Err(error.into());
+            }
+        };
         let mut findings = Findings::default();
         let mapped = map_all(&self.config, &catalog, &schemas, &mut findings);
         refuse(&findings)?;
-        for step in plan_setup(&session, &wanted(&self.config)).await? {
-            findings.problem(Finding::at("campaign", step.why).sql(step.sql));
-        }
-        refuse(&findings)?;
+        refuse(&standing(&self.config, &session, Some(&schemas)).await?)?;
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
         let plans: Plans = mapped.iter().map(plan).collect();

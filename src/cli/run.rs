@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::agent::run::Health;
 use crate::agent::{AgentError, http};
@@ -115,8 +115,12 @@ pub(super) fn open_accounts(config: &Config) -> Result<BTreeMap<Label, Arc<Accou
     for (name, crm) in &config.crms {
         match crm.kind {
             CrmKind::Salesforce => {
-                let account = Account::open(salesforce(config, name, crm)?)
-                    .with_context(|| format!("crm.{name}"))?;
+                let account = Account::open(salesforce(config, name, crm)?).map_err(|error| {
+                    // An address that is not https was refused before: what is left is the file.
+                    let file = crm.ca_file.as_ref().map(|file| file.display().to_string());
+                    let file = file.unwrap_or_default();
+                    Unusable::caused(format!("crm.{name}.ca_file = \"{file}\""), error)
+                })?;
                 accounts.insert(name.clone(), Arc::new(account));
             }
             CrmKind::Dynamics => {

@@ -16,10 +16,13 @@ use crate::config::{self, Config};
 use crate::ledger::{Batch, Counts, Ledger as _, PostgresLedger, State, migrate};
 use crate::postgres::{ServerUrl, Session, Settings, connect};
 
+use super::check::server_standing;
 use super::failure::Unusable;
-use super::lead::now;
+use super::finding::Finding;
+use super::lead::{now, refuse};
 use super::places::Places;
 use super::progress::Bars;
+use super::visit::open_ledger;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -111,7 +114,12 @@ impl Task {
         let database = plan_database(&server, self.places.ledger.database()).await?;
         let campaign = self.campaign().await?;
         let steps = plan(&campaign, &wanted(&self.config)).await?;
+        let first = server_standing(&self.config, &campaign).await?;
         let mut out = std::io::stdout().lock();
+        for Finding { what, sql, .. } in &first.0 {
+            writeln!(out, "-- first, as what follows fails without it: {what}")?;
+            writeln!(out, "-- {}\n", sql.as_deref().unwrap_or_default())?;
+        }
         for step in database.iter().chain(&steps) {
             writeln!(out, "-- {}\n{};", step.why, step.sql)?;
             if !step.undo.is_empty() {
@@ -126,8 +134,9 @@ impl Task {
     }
 
     async fn carry_out(&self) -> Result<()> {
-        // What cannot be planned is said before anything is made.
+        // What cannot be planned, or not be done to its end, is said before anything is made.
         let campaign = self.campaign().await?;
+        refuse(&server_standing(&self.config, &campaign).await?)?;
         let steps = plan(&campaign, &wanted(&self.config)).await?;
         let server = self.ledger_server().await?;
         let database = plan_database(&server, self.places.ledger.database()).await?;
@@ -158,9 +167,9 @@ impl Task {
 
     async fn undo(&self, yes: bool) -> Result<()> {
         let name = self.places.ledger.database();
-        let ledger = PostgresLedger::open(&self.places.ledger).await.context(
-            "the ledger remembers what was found, and cannot be opened; nothing was taken away",
-        )?;
+        let ledger = open_ledger(&self.places.ledger)
+            .await
+            .context("nothing was taken away: what setup found is remembered by the ledger")?;
         let record = read_record(&ledger).await?;
         let Counts { links, .. } = ledger.counts().await?;
         let count = |state| -> u64 {

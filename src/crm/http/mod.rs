@@ -333,12 +333,7 @@ impl Client {
 
     fn distrusted(&self, why: &str) -> PeerError {
         let url = &self.connection.url;
-        PeerError::Denied {
-            why: format!(
-                "the certificate of `{url}` is not trusted ({why}); where its authority is a \
-                 private one, name its PEM file as ca_file"
-            ),
-        }
+        PeerError::Denied { why: format!("the certificate of `{url}` {why}") }
     }
 }
 
