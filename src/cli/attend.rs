@@ -22,7 +22,7 @@ use crate::config::Label;
 use crate::crm::http::Call;
 use crate::crm::salesforce::Account;
 use crate::ledger::{Ledger as _, PostgresLedger};
-use crate::postgres::{ServerUrl, Session, connect};
+use crate::postgres::{ServerUrl, Session, Settings, connect};
 use crate::telemetry::{ApiCall, metrics};
 
 use super::lead::now;
@@ -34,9 +34,14 @@ const EVERY: Duration = Duration::from_secs(5);
 /// queries of the catalog.
 const TABLES_EVERY: u32 = 6;
 
+/// The ledger is weighed every so many rounds, that is every minute, and in the first.
+const SIZE_EVERY: u32 = 12;
+
 /// What is looked at.
 pub(super) struct Attendant {
     pub(super) url: ServerUrl,
+    /// Where the ledger is.
+    pub(super) ledger_url: ServerUrl,
     pub(super) wanted: Wanted,
     pub(super) tables: Tables,
     pub(super) plans: Arc<Plans>,
@@ -57,6 +62,11 @@ impl Attendant {
             tokio::time::sleep(EVERY).await;
             round = round.wrapping_add(1);
             self.count(&mut counted);
+            if round % SIZE_EVERY == 1
+                && let Err(error) = self.weigh().await
+            {
+                tracing::warn!(error = format!("{error:#}"), "could not ask for the ledger's size");
+            }
             let looked = self.look(&mut session, &mut tables, round.is_multiple_of(TABLES_EVERY));
             if let Err(error) = looked.await {
                 session = None;
@@ -105,6 +115,16 @@ impl Attendant {
         let durable = LogCursor::read(&cursor).ok().flatten().map_or(end, |cursor| cursor.end);
         let retained = slot.and_then(|slot| slot.retained_bytes).unwrap_or(0);
         metrics::wal(end.0.saturating_sub(durable.0), u64::try_from(retained).unwrap_or(0));
+        Ok(())
+    }
+
+    /// How much disk the ledger takes; a connection a minute is cheaper than one kept for it.
+    async fn weigh(&self) -> Result<()> {
+        let session = connect(&self.ledger_url, &Settings::default()).await?;
+        let size = "select pg_database_size(current_database())";
+        let size: i64 = session.query_one(size, &[]).await?.get(0);
+        metrics::ledger_size(u64::try_from(size)?);
+        session.close().await;
         Ok(())
     }
 

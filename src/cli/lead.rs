@@ -123,6 +123,7 @@ impl Candidate {
         let campaign = Arc::clone(&ready.campaign);
         let attendant = Attendant {
             url: self.places.campaign.clone(),
+            ledger_url: self.places.ledger.clone(),
             wanted: wanted(&self.config),
             tables: campaign.tables.clone(),
             plans: Arc::clone(&ready.plans),

@@ -1,7 +1,7 @@
 //! The words that the core's types have on the metrics page.
 
 use crate::reconcile::decide::HeldReason;
-use crate::reconcile::{Outcome, Side};
+use crate::reconcile::{Lane, Outcome, Side};
 
 /// What a call to a CRM is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,13 @@ pub(super) const fn side(side: Side) -> &'static str {
     match side {
         Side::Campaign => "campaign",
         Side::Crm => "crm",
+    }
+}
+
+pub(super) const fn lane(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Consent => "consent",
+        Lane::Ordinary => "ordinary",
     }
 }
 
