@@ -83,7 +83,9 @@ impl Accounts {
                 let Some(known) = self.known.get(name).filter(|_| rest.contains_key(name)) else {
                     continue;
                 };
-                let Ok((described, unfit)) = describe(config, name, account).await else { continue };
+                let Ok((described, unfit)) = describe(config, name, account).await else {
+                    continue;
+                };
                 if described != known.objects || !unfit.is_empty() {
                     return AgentError::Outdated { what: format!("crm.{name}") };
                 }

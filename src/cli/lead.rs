@@ -129,6 +129,9 @@ impl Candidate {
             plans: Arc::clone(&ready.plans),
             ledger,
             accounts: self.accounts.clone(),
+            linger_max: (self.config.crms.iter())
+                .map(|(name, crm)| (name.clone(), crm.linger_max()))
+                .collect(),
             keep: SignedDuration::from_hours(
                 24 * i64::from(self.config.ledger.decision_keep_days.get()),
             ),
@@ -145,16 +148,11 @@ impl Candidate {
     }
 
     /// Makes everything ready for the loops.
-    async fn prepare(
-        &self,
-        ledger: &Arc<PostgresLedger>,
-        term: u64,
-    ) -> Result<(Agents, Accounts)> {
+    async fn prepare(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<(Agents, Accounts)> {
         let schema = self.config.campaign.schema.as_str();
         let url = &self.places.campaign;
         let session = connect(url, &settings(schema)).await.context("campaign.url")?;
-        let (accounts, objects) =
-            Accounts::meet(&self.config, &self.accounts, ledger).await?;
+        let (accounts, objects) = Accounts::meet(&self.config, &self.accounts, ledger).await?;
         let catalog = ledger.catalog(&mapped::names(&self.config)).await?;
         let schemas = Schemas::read(&self.config, &session, objects).await?;
         let mut findings = Findings::default();
@@ -184,6 +182,7 @@ impl Candidate {
             campaign,
             campaign_feed: CampaignFeed::new(self.feed_options(), tables),
             accounts: self.crm_accounts(&mapped, &schemas, &accounts)?,
+            round: self.config.ledger.claim_links.size(),
             drain: self.config.agent.drain_seconds.get(),
         };
         Ok((agent, accounts))

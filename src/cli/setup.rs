@@ -158,7 +158,7 @@ impl Task {
             "the ledger remembers what was found, and cannot be opened; nothing was taken away",
         )?;
         let record = read_record(&ledger).await?;
-        let Counts { links, .. } = ledger.counts().await?;
+        let Counts { links, .. } = ledger.counts(now()).await?;
         let count = |state| -> u64 {
             links.iter().filter(|((_, of), _)| *of == state).map(|(_, count)| count).sum()
         };
