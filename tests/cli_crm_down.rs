@@ -21,9 +21,8 @@ async fn a_crm_that_is_down_when_the_agent_starts_keeps_no_wal() {
     world.sql("update nmsrecipient set sfirstname = 'Anna' where irecipientid <> 0").await;
     let end = world.rows("select pg_current_wal_lsn()::text").await.remove(0);
     let agent = world.run().await;
-    let confirmed = format!(
-        "select (confirmed_flush_lsn >= '{end}'::pg_lsn)::text from pg_replication_slots"
-    );
+    let confirmed =
+        format!("select (confirmed_flush_lsn >= '{end}'::pg_lsn)::text from pg_replication_slots");
     let passed = async { while world.rows(&confirmed).await != ["true"] {} };
     let late = tokio::time::timeout(PATIENCE, passed).await.is_err();
     assert!(!late, "the slot waits for the CRM: {:?}", agent.get("readyz").await);

@@ -253,7 +253,7 @@ where
             bench.add(links.into_iter().filter(|kept| alone(&kept.link).is_some()).collect());
             let now = self.shared.clock.now();
             for piece in bench.pieces.values_mut() {
-                piece.due_at(later(now, plan.linger), Lane::Ordinary);
+                piece.due_at(later(now, plan.linger.get()), Lane::Ordinary);
             }
             let stored = match bench.into_batch(&self.shared.plans, now) {
                 batch if batch.is_empty() => Ok(()),

@@ -47,6 +47,8 @@ pub(super) struct Attendant {
     pub(super) plans: Arc<Plans>,
     pub(super) ledger: Arc<PostgresLedger>,
     pub(super) accounts: BTreeMap<Label, Arc<Account>>,
+    /// How long writes to each account may wait for company.
+    pub(super) linger_max: BTreeMap<Label, Duration>,
     /// How long decisions are kept.
     pub(super) keep: SignedDuration,
 }
@@ -129,7 +131,7 @@ impl Attendant {
     }
 
     fn count(&self, counted: &mut BTreeMap<(Label, &'static str), u64>) {
-        for (name, account) in &self.accounts {
+        for (number, (name, account)) in self.accounts.iter().enumerate() {
             for call in Call::ALL {
                 let made = account.calls().made(call);
                 let known = counted.entry((name.clone(), call.name())).or_default();
@@ -138,8 +140,12 @@ impl Attendant {
                 }
                 *known = made;
             }
-            if let Some(share) = left(account) {
+            if let Some(share) = account.usage().share_left() {
                 metrics::budget(name.as_str(), share);
+                let longest = self.linger_max.get(name).copied().unwrap_or_default();
+                for plan in self.plans.values().filter(|plan| plan.account == number) {
+                    plan.linger.set(share, longest);
+                }
             }
         }
     }
@@ -153,13 +159,4 @@ fn kind(call: Call) -> ApiCall {
         Call::Read => ApiCall::Read,
         Call::Write => ApiCall::Write,
     }
-}
-
-/// The share of the day's calls that is left.
-#[expect(clippy::cast_precision_loss, reason = "a day's calls are exact in a float")]
-fn left(account: &Account) -> Option<f64> {
-    let usage = account.usage();
-    let left = usage.left? as f64;
-    let all = left + usage.ours as f64;
-    (0.0 < all).then_some(left / all)
 }

@@ -129,6 +129,9 @@ impl Candidate {
             plans: Arc::clone(&ready.plans),
             ledger,
             accounts: self.accounts.clone(),
+            linger_max: (self.config.crms.iter())
+                .map(|(name, crm)| (name.clone(), crm.linger_max()))
+                .collect(),
             keep: SignedDuration::from_hours(
                 24 * i64::from(self.config.ledger.decision_keep_days.get()),
             ),
@@ -183,6 +186,7 @@ impl Candidate {
             campaign,
             campaign_feed: CampaignFeed::new(self.feed_options(), tables),
             accounts: self.crm_accounts(&mapped, &schemas, &accounts)?,
+            round: self.config.ledger.claim_links.size(),
             drain: self.config.agent.drain_seconds.get(),
         };
         Ok((agent, accounts))

@@ -171,7 +171,7 @@ impl Task {
             .await
             .context("nothing was taken away: what setup found is remembered by the ledger")?;
         let record = read_record(&ledger).await?;
-        let Counts { links, .. } = ledger.counts().await?;
+        let Counts { links, .. } = ledger.counts(now()).await?;
         let count = |state| -> u64 {
             links.iter().filter(|((_, of), _)| *of == state).map(|(_, count)| count).sum()
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::agent::run::told;
-use crate::agent::{Plan, Plans};
+use crate::agent::{Linger, Plan, Plans};
 use crate::config::{self, Config, Label};
 use crate::ledger::{Catalog, Ledger as _, PostgresLedger};
 use crate::postgres::{ConnectError, ServerUrl};
@@ -110,7 +110,8 @@ fn plans(config: &Config, catalog: &Catalog) -> Plans {
             account,
             policy,
             brake: mapping.brake.into(),
-            linger: std::time::Duration::ZERO,
+            linger: Linger::default(),
+            tombstone_keep: config.ledger.tombstone_keep(),
             field_names: names.collect(),
             creates: Gate::Later,
             deletes: Gate::Later,

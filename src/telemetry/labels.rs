@@ -99,6 +99,7 @@ pub(super) const fn reason(reason: &HeldReason) -> &'static str {
         HeldReason::Epoch => "epoch",
         HeldReason::Braked => "braked",
         HeldReason::Ambiguous => "ambiguous",
+        HeldReason::Merged => "merged",
     }
 }
 

@@ -11,7 +11,7 @@ use crate::agent::backfill::is_open;
 use crate::agent::epochs::gate_fact;
 use crate::agent::held::retry_held;
 use crate::agent::kept::{brake_fact, read_brake};
-use crate::agent::time::Clock as _;
+use crate::agent::time::{Clock as _, soon};
 use crate::ledger::{Counts, Ledger, State};
 use crate::reconcile::decide::Gate;
 use crate::reconcile::{Entity, Lane};
@@ -104,7 +104,7 @@ async fn count<L: Ledger>(
     shared: &Shared<L>,
     told: &mut BTreeSet<(Entity, String)>,
 ) -> Result<(), AgentError> {
-    let Counts { links, due, held, .. } = shared.ledger.counts().await?;
+    let Counts { links, due, held, .. } = shared.ledger.counts(soon(shared.clock.now())).await?;
     let mut totals = BTreeMap::new();
     for (entity, plan) in &*shared.plans {
         let live = links.get(&(*entity, State::Live)).copied().unwrap_or(0);

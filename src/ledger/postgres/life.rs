@@ -66,18 +66,10 @@ impl Life {
         let rows = self.line.ask(DOING, LOOK, &[]).await?;
         let row = rows.first().ok_or_else(|| gone("its row is missing"))?;
         let position = |column: usize| row.get::<_, &str>(column).parse().unwrap_or_default();
-        let noted = Signs {
-            system: row.get(1),
-            timeline: row.get(2),
-            position: position(3),
-        };
+        let noted = Signs { system: row.get(1), timeline: row.get(2), position: position(3) };
         // Changes with each note, so that of two who note at once one is told.
         let seal: String = row.get(4);
-        let found = Signs {
-            system: row.get(5),
-            timeline: row.get(6),
-            position: position(7),
-        };
+        let found = Signs { system: row.get(5), timeline: row.get(6), position: position(7) };
         let because = differs(&noted, &found).or_else(|| behind.map(str::to_owned));
         let first = noted.system.is_empty();
         let raised = i32::from(first || because.is_some());
