@@ -198,6 +198,54 @@ async fn a_table_that_is_rebuilt_by_copy_and_rename_is_found_and_compared() {
     assert_eq!(both.person(&who).1.unwrap()["Phone"], "after");
 }
 
+/// Until the CRM holds this of a person.
+async fn crm_holds(stage: &Stage, agent: &mut Agent, (id, field): (&str, &str), value: &str) {
+    let deadline = Instant::now() + AGREE_MAX;
+    loop {
+        agent.must_live().unwrap();
+        let records = stage.screen.records("Contact", &format!("Id,{field}")).await.unwrap();
+        let record = records.iter().find(|record| record["Id"] == id).unwrap();
+        if record[field] == value {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{field} is {}, not {value}", record[field]);
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapped_column_that_is_gone_for_a_while_pauses_its_field_and_catches_up() {
+    let (stage, cast, mut agent) = agreeing().await;
+    let (number, id) = &cast.both[2];
+    let (who, gone) = (address(*number), "rename column sphone to sphone_old");
+    stage.desk.script(&format!("alter table nmsrecipient {gone}")).await.unwrap();
+    // Campaign's own update passes, and what else it changes arrives.
+    let edit = "update nmsrecipient set sphone_old = 'unseen', scity = 'Elsewhere'
+                 where semail = $1";
+    assert_eq!(stage.desk.run(edit, &[&who]).await.unwrap(), 1);
+    crm_holds(&stage, &mut agent, (id, "MailingCity"), "Elsewhere").await;
+    // So do edits of the CRM, of the field and of its neighbour.
+    let (_, other) = &cast.both[3];
+    stage.screen.edit("Contact", other, ("Phone", &json!("from the CRM"))).await.unwrap();
+    stage.screen.edit("Contact", other, ("MailingCity", &json!("Nowhere"))).await.unwrap();
+    let there = address(cast.both[3].0);
+    let deadline = Instant::now() + AGREE_MAX;
+    let city = "select 1 from nmsrecipient where semail = $1 and scity = 'Nowhere'";
+    while stage.desk.read(city, &[&there]).await.unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "the neighbour waits");
+        sleep(LOOK_EVERY).await;
+    }
+    log_says(&mut agent, &["ERROR", "a table came undone", "`sphone`", "is gone", "phone"]).await;
+
+    let back = "rename column sphone_old to sphone";
+    stage.desk.script(&format!("alter table nmsrecipient {back}")).await.unwrap();
+    log_says(&mut agent, &["WARN", "a mapped column is back", "sphone"]).await;
+    let both = agree(&stage, &mut agent).await;
+    assert_eq!(both.person(&who).1.unwrap()["Phone"], "unseen");
+    assert_eq!(both.person(&there).1.unwrap()["Phone"], "from the CRM");
+    assert!(agent.stop().await.unwrap().success());
+}
+
 /// The schema as `pg_dump` sees it, and what no dump shows.
 async fn found(stage: &Stage) -> (String, Vec<String>) {
     let output = Command::new(stage.database.program("pg_dump"))

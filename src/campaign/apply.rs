@@ -6,6 +6,7 @@
 //! it. A row that the server refuses is found by halving the batch, and its neighbours go on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -16,6 +17,7 @@ use crate::campaign::lead::Leader;
 use crate::campaign::peer_error;
 use crate::campaign::scan::{mapped, seen_at};
 use crate::campaign::settle::{self, found};
+use crate::campaign::standing::Standing;
 use crate::campaign::statement::{Form, Item, Verb, item};
 use crate::campaign::table::{Mapped, Tables};
 use crate::campaign::verdict::{RETRY_AFTER, Verdict, leaves_open, refused, unsayable, verdict};
@@ -133,15 +135,19 @@ impl Writer for CampaignWriter {
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
         let at = seen_at(asked);
-        for write in &writes {
-            mapped(&self.tables, write.entity)?;
-        }
+        let entities: BTreeSet<Entity> = writes.iter().map(|write| write.entity).collect();
         let mut line = self.idle_line().await?;
+        let mut standings = BTreeMap::new();
+        for entity in entities {
+            let standing = mapped(&self.tables, entity)?.look(&line.session).await?;
+            standings.insert(entity, standing);
+        }
         let mut outcomes: Vec<Option<Outcome>> = writes.iter().map(|_| None).collect();
         for (entity, form, items) in self.batches(&writes, &mut outcomes)? {
             let mut call = Call {
                 line: &mut line,
                 mapped: &*mapped(&self.tables, entity)?,
+                standing: &standings[&entity],
                 form: &form,
                 writes: &writes,
                 outcomes: &mut outcomes,
@@ -200,6 +206,8 @@ impl CampaignWriter {
 struct Call<'a> {
     line: &'a mut Line,
     mapped: &'a Mapped,
+    /// How the table's columns stood when the batch was made.
+    standing: &'a Arc<Standing>,
     form: &'a Form,
     writes: &'a [Write],
     outcomes: &'a mut [Option<Outcome>],
@@ -375,6 +383,10 @@ impl Call<'_> {
             return vec![items, half];
         }
         let kind = match verdict {
+            Verdict::Mapping if self.stands_no_more().await => {
+                self.answer(&items, &Outcome::Later(RETRY_AFTER));
+                return Vec::new();
+            }
             Verdict::Later | Verdict::Waited => {
                 self.answer(&items, &Outcome::Later(RETRY_AFTER));
                 return Vec::new();
@@ -391,6 +403,14 @@ impl Call<'_> {
             self.outcomes[item.place] = Some(refused(kind, error, self.mapped, (self.form, item)));
         }
         Vec::new()
+    }
+}
+
+impl Call<'_> {
+    /// Whether a structure update came after the batch was made: then another one may pass.
+    async fn stands_no_more(&self) -> bool {
+        let now = self.mapped.look(&self.line.session).await;
+        now.is_ok_and(|now| !Arc::ptr_eq(&now, self.standing))
     }
 }
 

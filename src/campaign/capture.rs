@@ -129,8 +129,9 @@ impl CampaignFeed {
         };
         let stream = Stream::start(&options.url, &start).await.map_err(failed)?;
         let epoch = asked.tick().0.epoch;
-        let (within, oids) = known.map(|known| (known.within, known.tables)).unwrap_or_default();
-        let start = Start { epoch, end, within, oids, xid };
+        let known = known.map(|known| (known.within, known.tables, known.columns));
+        let (within, oids, prints) = known.unwrap_or_default();
+        let start = Start { epoch, end, within, oids, prints, xid };
         self.running = Some(Running {
             stream,
             gather: Gather::new(self.tables.clone(), start),
@@ -181,6 +182,7 @@ impl Feed for CampaignFeed {
 impl Running {
     async fn page(&mut self, deadline: Instant, options: &FeedOptions) -> Result<Page, PeerError> {
         loop {
+            self.gather.look();
             let more = self.drain(options)?;
             let due = self.told_at + options.idle;
             let now = Instant::now();
@@ -223,6 +225,7 @@ impl Running {
             within: self.gather.within(),
             database: self.database.clone(),
             tables: self.gather.oids().clone(),
+            columns: self.gather.prints().clone(),
         };
         let gathered = self.gather.cut();
         self.told = cursor.keep();

@@ -1,5 +1,6 @@
 //! Watching what can come undone while the agent runs: a table rebuilt by copy and rename is no
-//! longer published, an identity whose index was dropped makes Campaign's next update fail.
+//! longer published, an identity whose index was dropped makes Campaign's next update fail, a
+//! mapped column that is gone pauses its fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +32,8 @@ pub struct Watched {
     pub alarms: Vec<Alarm>,
     /// Entities of tables that are others than they were, so that they must be compared.
     pub compare: BTreeSet<Entity>,
+    /// Entities with a column that is back: what was refused for it may be tried again.
+    pub back: BTreeSet<Entity>,
     /// What was found before anything was mended, for the record of setup.
     pub found: Vec<Found>,
 }
@@ -58,7 +61,9 @@ impl TableWatch {
         let mut watched = Watched::default();
         let mut there = Wanted { tables: Vec::new(), ..wanted.clone() };
         for one in &wanted.tables {
-            match Table::read(client, &wanted.schema, &one.name).await? {
+            let table = Table::read(client, &wanted.schema, &one.name).await?;
+            stand(&one.name, table.as_ref(), tables, &mut watched);
+            match table {
                 Some(table) => {
                     self.compare_rebuilt(&table, tables, &mut watched);
                     there.tables.push(urgent(&table, one));
@@ -92,6 +97,29 @@ impl TableWatch {
                 watched.compare.insert(*entity);
             }
         }
+    }
+}
+
+/// Alarms about each column that is not as it was mapped.
+fn stand(name: &str, table: Option<&Table>, tables: &Tables, watched: &mut Watched) {
+    for (entity, mapped) in tables.iter().filter(|(_, mapped)| *mapped.table.name == *name) {
+        let standing = mapped.stand(table);
+        if mapped.came_back() {
+            watched.back.insert(*entity);
+        }
+        let alarm = |(column, why): (&str, &str)| Alarm {
+            what: format!(
+                "the column `{column}` of {} {why}; paused fields of mapping {}: {}; make it as it \
+                 was, or change the mapping",
+                mapped.sql_name(),
+                mapped.mapping.name,
+                mapped.names_of(column)
+            ),
+            sql: String::new(),
+            mended: false,
+        };
+        // That there is no such table is an alarm of its own.
+        watched.alarms.extend(standing.all_paused().filter(|_| table.is_some()).map(alarm));
     }
 }
 

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::Plans;
 use crate::agent::epochs::demand_compare;
+use crate::agent::held::retry_held;
 use crate::agent::run::CAMPAIGN_FEED;
 use crate::campaign::carry_out::Patience;
 use crate::campaign::cursor::LogCursor;
@@ -87,6 +88,9 @@ impl Attendant {
         for alarm in watched.alarms {
             let (what, sql, mended) = (alarm.what, alarm.sql, alarm.mended);
             tracing::error!(what, sql, mended, "a table came undone");
+        }
+        for plan in watched.back.iter().filter_map(|entity| self.plans.get(entity)) {
+            retry_held(&*self.ledger, &self.plans, plan, "refused", now()).await?;
         }
         for entity in watched.compare {
             if let Some(plan) = self.plans.get(&entity) {
