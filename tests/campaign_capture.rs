@@ -11,7 +11,7 @@ use campaign_world::{
     ACCOUNTS, EMAIL, FIRST_NAME, MEMBER, NAME, NOTE, Noted, RECIPIENTS, Ticks, World, update,
 };
 use truce::campaign::capture::CampaignFeed;
-use truce::campaign::scan::CampaignScan;
+use truce::campaign::scan::{CampaignScan, ScanOptions};
 use truce::peer::{Cursor, Feed as _, Page, PeerError, Scan as _, Writer as _};
 use truce::reconcile::{Gone, Observation, Outcome, Presence, Read, RecordId, Value};
 
@@ -181,7 +181,8 @@ async fn a_row_that_was_selected_is_ordered_against_the_log_by_its_snapshot() {
         .await
         .unwrap();
     let tables = world.tables().await;
-    let mut scan = CampaignScan::new(world.campaign.truce.clone(), "public", tables);
+    let mut scan =
+        CampaignScan::new(world.campaign.truce.clone(), "public", tables, ScanOptions::default());
     let read = scan.read(RECIPIENTS, &["1".into()], &mut Ticks::default()).await.unwrap();
     other.batch_execute("commit").await.unwrap();
     world.sql("update nmsrecipient set sfirstname = 'after' where irecipientid = 1").await;

@@ -15,7 +15,7 @@ use campaign_world::{
 use truce::campaign::apply::CampaignWriter;
 use truce::campaign::capture::CampaignFeed;
 use truce::campaign::carry_out::Patience;
-use truce::campaign::scan::CampaignScan;
+use truce::campaign::scan::{CampaignScan, ScanOptions};
 use truce::campaign::table::Tables;
 use truce::campaign::watch::{TableWatch, Watched};
 use truce::peer::{Cursor, Feed as _, Page, Scan as _, Writer as _};
@@ -49,7 +49,7 @@ impl Doors {
         let tables = world.tables().await;
         let url = world.campaign.truce.clone();
         let writer = world.writer_on(tables.clone(), &url, Duration::from_millis(200)).await;
-        let scan = CampaignScan::new(url, "public", tables.clone());
+        let scan = CampaignScan::new(url, "public", tables.clone(), ScanOptions::default());
         let feed = world.feed_on(tables.clone(), 1000);
         let watch = TableWatch::new(&tables);
         let mut doors = Self { world, tables, feed, cursor: Cursor::start(), scan, writer, watch };

@@ -30,6 +30,8 @@ use crate::reconcile::{Entity, LinkId, Outcome, Position, RecordId, RefusalKind,
 pub struct WriteOptions {
     /// The most rows of a statement.
     pub rows: usize,
+    /// The most keys for new rows that are drawn by one call.
+    pub keys: usize,
     /// How long a statement waits for a lock. Below the server's `deadlock_timeout`, or PostgreSQL
     /// may end Campaign's statement to save ours.
     pub lock_timeout: Duration,
@@ -75,6 +77,7 @@ impl CampaignWriter {
         id_functions: &BTreeMap<Entity, String>,
         options: WriteOptions,
     ) -> Result<Self, PeerError> {
+        assert!(0 < options.keys, "keys would be drawn for ever");
         assert!(0 < options.rows, "a statement without rows would write nothing for ever");
         let session = leader.into_session();
         let mut keys = BTreeMap::new();
@@ -169,7 +172,12 @@ impl Writer for CampaignWriter {
             ),
         })?;
         let line = self.idle_line().await?;
-        source.draw(&line.session, &mapped, count).await
+        let mut keys = Vec::with_capacity(count);
+        while keys.len() < count {
+            let some = self.options.keys.min(count - keys.len());
+            keys.extend(source.draw(&line.session, &mapped, some).await?);
+        }
+        Ok(keys)
     }
 
     async fn transaction(&self, xid: u64) -> Result<Option<Ended>, PeerError> {

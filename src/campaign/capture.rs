@@ -23,7 +23,7 @@ use crate::postgres::{ServerUrl, connect};
 use crate::reconcile::{Lsn, Skew};
 
 /// Where to stream from, and how much at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedOptions {
     /// Campaign's database.
     pub url: ServerUrl,
@@ -41,6 +41,12 @@ pub struct FeedOptions {
     pub idle: Duration,
     /// How much of the log may pass before such a position is told earlier.
     pub idle_bytes: u64,
+    /// How long a question may take that is asked beside the stream.
+    pub statement_timeout: Duration,
+    /// How often the server is told how far we are while nothing happens.
+    pub feedback: Duration,
+    /// How long to wait between two reads while changes pour in.
+    pub read_delay: Duration,
 }
 
 /// The feed of Campaign's changes.
@@ -101,8 +107,8 @@ impl CampaignFeed {
         }
         let options = &self.options;
         let known = LogCursor::read(after)?;
-        let session = connect(&options.url, &settings(&options.schema)).await;
-        let session = session.map_err(unreachable_server)?;
+        let settings = settings(&options.schema).bounded(options.statement_timeout);
+        let session = connect(&options.url, &settings).await.map_err(unreachable_server)?;
         let database = DatabaseIdentity::read(&session, &options.schema).await?;
         if let Some(known) = &known {
             database.changed_from(&known.database)?;
@@ -126,6 +132,8 @@ impl CampaignFeed {
             slot: options.slot.as_ref().to_owned(),
             publication: options.publication.as_ref().to_owned(),
             from: end,
+            feedback: options.feedback,
+            read_delay: options.read_delay,
         };
         let stream = Stream::start(&options.url, &start).await.map_err(failed)?;
         let epoch = asked.tick().0.epoch;

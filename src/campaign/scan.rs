@@ -5,8 +5,10 @@
 //! snapshot is what orders a row against the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
@@ -25,18 +27,39 @@ pub struct CampaignScan {
     url: ServerUrl,
     schema: Arc<str>,
     tables: Tables,
+    options: ScanOptions,
     session: Option<Session>,
 }
 
+/// How much to ask for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanOptions {
+    /// The most rows of one read, whatever the caller would take.
+    pub rows: usize,
+    /// How long one read may take.
+    pub statement_timeout: Duration,
+}
+
+impl Default for ScanOptions {
+    fn default() -> Self {
+        Self { rows: 5000, statement_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// A read of a scan that was too slow is tried with half the rows, down to this many.
+const ROWS_MIN: usize = 50;
+
 impl CampaignScan {
     /// Connects when it is first asked, and again when the session broke.
-    pub fn new(url: ServerUrl, schema: &str, tables: Tables) -> Self {
-        Self { url, schema: schema.into(), tables, session: None }
+    pub fn new(url: ServerUrl, schema: &str, tables: Tables, options: ScanOptions) -> Self {
+        assert!(0 < options.rows, "a scan without rows would end before it began");
+        Self { url, schema: schema.into(), tables, options, session: None }
     }
 
     async fn session(&mut self) -> Result<&Session, PeerError> {
         if self.session.as_ref().is_none_or(|session| session.is_closed()) {
-            let session = connect(&self.url, &settings(&self.schema)).await;
+            let settings = settings(&self.schema).bounded(self.options.statement_timeout);
+            let session = connect(&self.url, &settings).await;
             self.session = Some(session.map_err(unreachable_server)?);
         }
         Ok(self.session.as_ref().expect("it was just made"))
@@ -70,10 +93,15 @@ impl Scan for CampaignScan {
         let at = seen_at(asked);
         let goes_on = after.is_some();
         let after = after.map_or("", |key| &key.0);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit.min(self.options.rows)).unwrap_or(i64::MAX);
         let query = |standing: &Standing| scan_query(&mapped, standing, goes_on);
         let asked = Asked { doing: "scanning a table", query: &query, given: &[&after, &limit] };
-        let (rows, standing) = rows(self.session().await?, &mapped, asked).await?;
+        let began = Instant::now();
+        let read = rows(self.session().await?, &mapped, asked).await;
+        if read.is_err() && self.options.statement_timeout <= began.elapsed() {
+            self.options.rows = (self.options.rows / 2).max(ROWS_MIN.min(self.options.rows));
+        }
+        let (rows, standing) = read?;
         rows.iter().map(|row| observation(&mapped, &standing, row, at)).collect()
     }
 

@@ -40,6 +40,10 @@ pub(super) struct Attendant {
     pub(super) url: ServerUrl,
     pub(super) wanted: Wanted,
     pub(super) tables: Tables,
+    /// How long one of its statements may run.
+    pub(super) statement_timeout: Duration,
+    /// How much of the log the slot may keep, in bytes.
+    pub(super) retained_max: u64,
     pub(super) plans: Arc<Plans>,
     pub(super) ledger: Arc<PostgresLedger>,
     pub(super) accounts: BTreeMap<Label, Arc<Account>>,
@@ -74,12 +78,24 @@ impl Attendant {
     ) -> Result<()> {
         let open = match session.take().filter(|session| !session.is_closed()) {
             Some(session) => session,
-            None => connect(&self.url, &settings(&self.wanted.schema)).await?,
+            None => {
+                let settings = settings(&self.wanted.schema).bounded(self.statement_timeout);
+                connect(&self.url, &settings).await?
+            }
         };
         let session = session.insert(open);
-        self.measure(session).await?;
+        let retained = self.measure(session).await?;
         if !whole {
             return Ok(());
+        }
+        if self.retained_max < retained {
+            tracing::error!(
+                slot = %self.wanted.slot,
+                retained,
+                retained_max = self.retained_max,
+                "the slot keeps more of the log on Campaign's server than \
+                 campaign.retained_megabytes_max"
+            );
         }
         let before = now().checked_sub(self.keep).unwrap_or(Timestamp::MIN);
         self.ledger.prune(before).await?;
@@ -102,14 +118,15 @@ impl Attendant {
     }
 
     /// What of the log is not durable yet, and what the server keeps for us.
-    async fn measure(&self, session: &Session) -> Result<()> {
+    async fn measure(&self, session: &Session) -> Result<u64> {
         let end = slot::current_position(session).await?;
         let slot = slot::find(session, &self.wanted.slot).await?;
         let cursor = self.ledger.cursor(CAMPAIGN_FEED).await?;
         let durable = LogCursor::read(&cursor).ok().flatten().map_or(end, |cursor| cursor.end);
         let retained = slot.and_then(|slot| slot.retained_bytes).unwrap_or(0);
-        metrics::wal(end.0.saturating_sub(durable.0), u64::try_from(retained).unwrap_or(0));
-        Ok(())
+        let retained = u64::try_from(retained).unwrap_or(0);
+        metrics::wal(end.0.saturating_sub(durable.0), retained);
+        Ok(retained)
     }
 
     fn count(&self, counted: &mut BTreeMap<(Label, &'static str), u64>) {

@@ -8,6 +8,7 @@ mod finding;
 mod held;
 mod lead;
 mod mapped;
+mod options;
 mod peers;
 mod places;
 mod run;

@@ -120,7 +120,7 @@ impl World {
     ) -> CampaignWriter {
         let limit = Duration::from_secs(20);
         let leader = Leader::try_lead(url, "public", "truce", limit).await.unwrap().unwrap();
-        let options = WriteOptions { rows: 200, lock_timeout };
+        let options = WriteOptions { rows: 200, keys: 50, lock_timeout };
         CampaignWriter::new(leader, tables, &BTreeMap::new(), options).await.unwrap()
     }
 }
@@ -295,7 +295,11 @@ impl World {
     }
 
     pub fn feed_on(&self, tables: Tables, rows: usize) -> CampaignFeed {
-        let options = FeedOptions {
+        CampaignFeed::new(self.feed_options(rows), tables)
+    }
+
+    pub fn feed_options(&self, rows: usize) -> FeedOptions {
+        FeedOptions {
             url: self.campaign.truce.clone(),
             schema: "public".into(),
             slot: "truce".into(),
@@ -304,7 +308,9 @@ impl World {
             bytes: 8 << 20,
             idle: Duration::from_millis(300),
             idle_bytes: 16 << 20,
-        };
-        CampaignFeed::new(options, tables)
+            statement_timeout: Duration::from_secs(20),
+            feedback: Duration::from_secs(10),
+            read_delay: Duration::from_millis(1),
+        }
     }
 }
