@@ -1,6 +1,7 @@
 //! How long our statements may take, how much they ask for at once, how often the server hears of
-//! us: each bound of the config holds at the door that it is for.
+//! us, how well its clock is known: each bound of the config holds at the door that it is for.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(clippy::disallowed_methods, reason = "one test compares the clock itself")]
 
 mod campaign_world;
 
@@ -8,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use campaign_world::{RECIPIENTS, Ticks, World};
+use jiff::{SignedDuration, Timestamp};
 use truce::campaign::apply::{CampaignWriter, WriteOptions};
 use truce::campaign::capture::{CampaignFeed, FeedOptions};
 use truce::campaign::lead::Leader;
 use truce::campaign::scan::{CampaignScan, ScanOptions};
+use truce::campaign::skew;
 use truce::peer::{Cursor, Feed as _, PeerError, Scan as _, Writer as _};
 use truce::reconcile::RecordId;
 
@@ -126,4 +129,21 @@ async fn keys_are_drawn_in_calls_of_the_wanted_size() {
     let writer = CampaignWriter::new(leader, tables, &functions, options).await.unwrap();
     let keys = writer.draw_keys(RECIPIENTS, 7).await.unwrap();
     assert_eq!(keys.iter().collect::<BTreeSet<&RecordId>>().len(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clocks_are_compared_to_within_half_of_a_round_trip() {
+    let world = World::start().await;
+    // Both clocks are this machine's, so ours is set back by hand.
+    let behind = SignedDuration::from_secs(90);
+    let mut now = || Timestamp::now() - behind;
+    let first = skew::measure(&world.owner, &mut now).await.unwrap();
+    assert!((first.offset - behind).abs() <= first.uncertainty, "{first:?}");
+    assert!(first.uncertainty < SignedDuration::from_secs(30));
+    let mut set = Timestamp::now;
+    let second = skew::measure(&world.owner, &mut set).await.unwrap();
+    assert!(second.offset.abs() <= second.uncertainty, "{second:?}");
+    let moved = skew::jumped(first, second).unwrap();
+    assert!((moved + behind).abs() <= first.uncertainty + second.uncertainty);
+    assert_eq!(skew::jumped(second, second), None);
 }

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 
 use crate::campaign::cursor::LogCursor;
@@ -17,7 +16,7 @@ use crate::campaign::identity::{DatabaseIdentity, LogState};
 use crate::campaign::scan::unreachable_server;
 use crate::campaign::stream::{Frame, StartOptions, Stream, StreamError};
 use crate::campaign::table::Tables;
-use crate::campaign::{chain, peer_error, settings};
+use crate::campaign::{chain, peer_error, settings, skew};
 use crate::peer::{Ask, Cursor, Feed, Page, PeerError};
 use crate::postgres::{ServerUrl, connect};
 use crate::reconcile::{Lsn, Skew};
@@ -126,7 +125,8 @@ impl CampaignFeed {
                 return Err(PeerError::Unfit { why });
             }
         };
-        let (xid, skew) = clock_and_xid(&session, asked).await?;
+        let skew = skew::measure(&session, &mut || asked.tick().1).await?;
+        let xid = recent_xid(&session).await?;
         session.close().await;
         let start = StartOptions {
             slot: options.slot.as_ref().to_owned(),
@@ -259,26 +259,12 @@ impl Running {
     }
 }
 
-/// A recent transaction id, and how far the server's clock is ahead of ours.
-async fn clock_and_xid(
-    client: &tokio_postgres::Client,
-    asked: &mut (dyn Ask + Send),
-) -> Result<(u64, Skew), PeerError> {
-    let before = asked.tick().1;
-    let row = client
-        .query_one(
-            "select txid_snapshot_xmax(txid_current_snapshot())::text, clock_timestamp()::text",
-            &[],
-        )
-        .await
-        .map_err(|error| peer_error("asking the server for its clock", error))?;
-    let after = asked.tick().1;
-    let xid = row.get::<_, &str>(0).parse().unwrap_or(0);
-    let there: Timestamp = row.get::<_, &str>(1).parse().unwrap_or(before);
-    let half = after.duration_since(before) / 2;
-    let ours = before.checked_add(half).unwrap_or(before);
-    let least = SignedDuration::from_millis(1);
-    Ok((xid, Skew { offset: there.duration_since(ours), uncertainty: half.abs().max(least) }))
+/// A transaction id of about now, in 64 bits.
+async fn recent_xid(client: &tokio_postgres::Client) -> Result<u64, PeerError> {
+    let query = "select txid_snapshot_xmax(txid_current_snapshot())::text";
+    let row = client.query_one(query, &[]).await;
+    let row = row.map_err(|error| peer_error("asking for a transaction id", error))?;
+    Ok(row.get::<_, &str>(0).parse().unwrap_or(0))
 }
 
 /// What the end of a stream means.

@@ -23,6 +23,7 @@ pub mod watch;
 pub mod scan;
 
 pub mod pgoutput;
+pub mod skew;
 pub mod slot;
 pub mod stream;
 mod wire;

@@ -9,21 +9,23 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::Plans;
+use crate::agent::clock::AgentClock;
 use crate::agent::epochs::demand_compare;
 use crate::agent::held::retry_held;
 use crate::agent::run::CAMPAIGN_FEED;
+use crate::agent::{Clock as _, Plans};
 use crate::campaign::carry_out::Patience;
 use crate::campaign::cursor::LogCursor;
 use crate::campaign::setup::Wanted;
 use crate::campaign::table::Tables;
 use crate::campaign::watch::TableWatch;
-use crate::campaign::{settings, slot};
+use crate::campaign::{settings, skew, slot};
 use crate::config::Label;
 use crate::crm::http::Call;
 use crate::crm::salesforce::Account;
 use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::postgres::{ServerUrl, Session, connect};
+use crate::reconcile::Side;
 use crate::telemetry::{ApiCall, metrics};
 
 use super::lead::now;
@@ -35,6 +37,10 @@ const EVERY: Duration = Duration::from_secs(5);
 /// queries of the catalog.
 const TABLES_EVERY: u32 = 6;
 
+/// The clocks are compared in every so many rounds, which is every two minutes: a good one drifts
+/// by a millisecond meanwhile, and what was set is not taken for long.
+const CLOCKS_EVERY: u32 = 24;
+
 /// What is looked at.
 pub(super) struct Attendant {
     pub(super) url: ServerUrl,
@@ -45,6 +51,7 @@ pub(super) struct Attendant {
     /// How much of the log the slot may keep, in bytes.
     pub(super) retained_max: u64,
     pub(super) plans: Arc<Plans>,
+    pub(super) clock: Arc<AgentClock>,
     pub(super) ledger: Arc<PostgresLedger>,
     pub(super) accounts: BTreeMap<Label, Arc<Account>>,
     /// How long decisions are kept.
@@ -62,7 +69,13 @@ impl Attendant {
             tokio::time::sleep(EVERY).await;
             round = round.wrapping_add(1);
             self.count(&mut counted);
-            let looked = self.look(&mut session, &mut tables, round.is_multiple_of(TABLES_EVERY));
+            let looked = async {
+                self.look(&mut session, &mut tables, round.is_multiple_of(TABLES_EVERY)).await?;
+                match &session {
+                    Some(open) if round.is_multiple_of(CLOCKS_EVERY) => self.compare(open).await,
+                    Some(_) | None => Ok(()),
+                }
+            };
             if let Err(error) = looked.await {
                 session = None;
                 tracing::warn!(error = format!("{error:#}"), "could not look at the tables");
@@ -114,6 +127,22 @@ impl Attendant {
                 demand_compare(&*self.ledger, plan, now()).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Campaign's clock against ours, which the times of edits are compared by.
+    async fn compare(&self, session: &Session) -> Result<()> {
+        let known = self.clock.clocks(0).campaign;
+        let skew = skew::measure(session, &mut now).await?;
+        if let Some(moved) = skew::jumped(known, skew) {
+            tracing::warn!(
+                %moved,
+                offset = %skew.offset,
+                uncertainty = %skew.uncertainty,
+                "Campaign's clock and ours moved against each other"
+            );
+        }
+        self.clock.measured(0, Side::Campaign, skew);
         Ok(())
     }
 

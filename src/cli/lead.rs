@@ -125,6 +125,7 @@ impl Candidate {
             statement_timeout: self.config.campaign.statement_timeout_seconds.get(),
             retained_max: options::retained_max(&self.config.campaign),
             plans: Arc::clone(&ready.plans),
+            clock: Arc::clone(&ready.clock),
             ledger,
             accounts: self.accounts.clone(),
             keep: SignedDuration::from_hours(
