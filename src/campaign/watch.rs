@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use crate::campaign::carry_out::{Patience, carry_out};
 use crate::campaign::catalog::Table;
 use crate::campaign::chain;
-use crate::campaign::setup::{Chosen, Found, Wanted, WantedTable, plan_tables};
+use crate::campaign::setup::{Chosen, Found, Step, Wanted, WantedTable, plan_tables};
 use crate::campaign::table::Tables;
 use crate::peer::PeerError;
 use crate::reconcile::Entity;
@@ -42,12 +42,15 @@ pub struct Watched {
 #[derive(Clone, Debug, Default)]
 pub struct TableWatch {
     oids: BTreeMap<Entity, u32>,
+    /// Entities of tables that were not published at the last look.
+    unseen: BTreeSet<Entity>,
 }
 
 impl TableWatch {
     /// Begins with the tables as they were mapped.
     pub fn new(tables: &Tables) -> Self {
-        Self { oids: tables.iter().map(|(entity, mapped)| (*entity, mapped.table.oid)).collect() }
+        let oids = tables.iter().map(|(entity, mapped)| (*entity, mapped.table.oid)).collect();
+        Self { oids, unseen: BTreeSet::new() }
     }
 
     /// Looks once, and mends what its role may.
@@ -75,9 +78,25 @@ impl TableWatch {
                 }),
             }
         }
-        for step in plan_tables(client, &there).await? {
+        let steps = match plan_tables(client, &there).await {
+            Ok(steps) => steps,
+            // What is wrong with one table is told, and does not hide what was found at others.
+            Err(PeerError::Unfit { why }) => {
+                watched.alarms.push(Alarm { what: why, sql: String::new(), mended: false });
+                return Ok(watched);
+            }
+            Err(error) => return Err(error),
+        };
+        let before = std::mem::take(&mut self.unseen);
+        let mut published = before.clone();
+        for step in steps {
             let outcome = carry_out(client, std::slice::from_ref(&step), patience, |_| {}).await;
             let mended = outcome.is_ok();
+            let unseen = unpublished(&step, tables);
+            if !mended {
+                self.unseen.extend(&unseen);
+            }
+            published.extend(unseen);
             let what = match outcome {
                 Ok(found) => {
                     watched.found.extend(found);
@@ -87,6 +106,8 @@ impl TableWatch {
             };
             watched.alarms.push(Alarm { what, sql: step.sql, mended });
         }
+        // What was changed while a table was not published is in no log.
+        watched.compare.extend(published.difference(&self.unseen));
         Ok(watched)
     }
 
@@ -96,6 +117,22 @@ impl TableWatch {
             if self.oids.insert(*entity, table.oid) != Some(table.oid) {
                 watched.compare.insert(*entity);
             }
+        }
+    }
+}
+
+/// The entities whose changes are not logged for us until this step is carried out.
+fn unpublished(step: &Step, tables: &Tables) -> BTreeSet<Entity> {
+    let of = |table: &str| {
+        let named = tables.iter().filter(move |(_, mapped)| *mapped.table.name == *table);
+        named.map(|(entity, _)| *entity).collect()
+    };
+    match &step.found {
+        Some(Found::NotPublished { table, .. }) => of(table),
+        Some(Found::NoPublication { .. }) => tables.keys().copied().collect(),
+        // Without its identity a table's updates fail, so there is nothing to miss.
+        Some(Found::Identity { .. } | Found::NoSlot { .. } | Found::NoDatabase { .. }) | None => {
+            BTreeSet::new()
         }
     }
 }
