@@ -222,11 +222,7 @@ async fn drain(arguments: &[String]) -> u64 {
     let end: Lsn = end.parse().unwrap();
     let password = std::env::var("TRUCE_BENCH_PASSWORD").unwrap();
     let url = url.parse::<ServerUrl>().unwrap().with_password(password);
-    let options = StartOptions {
-        slot: "round".to_owned(),
-        publication: "truce".to_owned(),
-        from: Lsn::default(),
-    };
+    let options = StartOptions::new("round", "truce", Lsn::default());
     let mut stream = Stream::start(&url, &options).await.unwrap();
     let (mut rows, mut bytes) = (0, 0);
     loop {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use truce::campaign::apply::CampaignWriter;
 use truce::campaign::lead::Leader;
-use truce::campaign::scan::CampaignScan;
+use truce::campaign::scan::{CampaignScan, ScanOptions};
 use truce::peer::{Ended, Notes, PeerError, Scan as _, Writer as _};
 use truce::reconcile::{
     Consent, Expected, Gone, LinkId, Outcome, Presence, Read, RecordId, RefusalKind, Value, Write,
@@ -112,7 +112,7 @@ async fn every_type_is_written_and_read_back_as_the_same_value() {
     .await;
     assert!(outcomes.iter().all(is_done), "{outcomes:?}");
     let url = world.campaign.truce.clone();
-    let mut scan = CampaignScan::new(url, "public", world.tables().await);
+    let mut scan = CampaignScan::new(url, "public", world.tables().await, ScanOptions::default());
     let seen = scan.read(RECIPIENTS, &["7".into()], &mut Ticks::default()).await.unwrap();
     for (field, value) in &person {
         assert_eq!(seen[0].value(*field), Some(value));
@@ -137,7 +137,7 @@ async fn a_scan_walks_all_keys_in_pages_negative_ones_too() {
     recipients(&world, -3..=-1).await;
     recipients(&world, 1..=4).await;
     let url = world.campaign.truce.clone();
-    let mut scan = CampaignScan::new(url, "public", world.tables().await);
+    let mut scan = CampaignScan::new(url, "public", world.tables().await, ScanOptions::default());
     let (mut ticks, mut keys, mut after) = (Ticks::default(), Vec::new(), None);
     loop {
         let page = scan.scan(RECIPIENTS, after.as_ref(), 3, &mut ticks).await.unwrap();
@@ -461,8 +461,11 @@ async fn one_leads_and_the_next_leads_when_its_session_ends() {
     assert!(first.is_leading());
     assert!(lead().await.is_none());
     let tables = world.tables().await;
-    let options =
-        truce::campaign::apply::WriteOptions { rows: 10, lock_timeout: Duration::from_millis(100) };
+    let options = truce::campaign::apply::WriteOptions {
+        rows: 10,
+        keys: 3,
+        lock_timeout: Duration::from_millis(100),
+    };
     let writer = CampaignWriter::new(first, tables, &BTreeMap::new(), options).await.unwrap();
     writer.check().await.unwrap();
     let superuser = world.database.session("campaign").await.unwrap();

@@ -4,10 +4,12 @@
 
 mod campaign_world;
 
-use campaign_world::World;
+use campaign_world::{ACCOUNTS, Noted, RECIPIENTS, Ticks, World, delete};
 use truce::campaign::inspect::{Expectations, Finding, Health, MappingNeeds, inspect};
 use truce::campaign::setup::Chosen;
+use truce::peer::Writer as _;
 use truce::postgres::{Session, Settings, connect};
+use truce::reconcile::Outcome;
 
 fn expectations() -> Expectations {
     Expectations {
@@ -65,6 +67,103 @@ async fn each_failure_names_the_statement_that_mends_it() {
     let findings = look(&agent, &expectations()).await;
     assert_eq!(failing(&findings), Vec::<&Finding>::new());
     assert_eq!(named(&findings, "setup").health, Health::Good);
+}
+
+/// What is lacking of the rights, as the statements that would give them.
+async fn grants(session: &Session, wanted: &Expectations, what: &str) -> Vec<String> {
+    let findings = look(session, wanted).await;
+    let failing = findings.into_iter().filter(|finding| finding.health == Health::Fail);
+    let of_it = failing.filter(|finding| finding.what.contains(what));
+    of_it.map(|finding| finding.remedy.unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_need_the_right_to_lock_which_is_that_to_update() {
+    let world = World::start().await;
+    world
+        .sql("insert into cusaccount (icusaccountid, sname) values (7, 'Acme'), (8, 'Bolt')")
+        .await;
+    world
+        .sql(
+            "revoke all on nmsrecipient, cusaccount from truce;
+             grant select on nmsrecipient, cusaccount, xtkoption to truce;
+             grant delete on cusaccount to truce",
+        )
+        .await;
+    let mut wanted = expectations();
+    wanted.mappings[0] = MappingNeeds {
+        name: "accounts".into(),
+        table: "cusaccount".into(),
+        key: "icusaccountid".into(),
+        identity: Chosen::Full,
+        columns: vec!["sname".into()],
+        written: vec![],
+        creates: false,
+        deletes: true,
+        ..wanted.mappings[0].clone()
+    };
+    let agent = agent(&world).await;
+    let lacking = grants(&agent, &wanted, "accounts: rights").await;
+    assert_eq!(lacking, [r#"grant update on "public"."cusaccount" to "truce""#]);
+    // That is so: without it the writer cannot take the row, with the right to one column it can.
+    let gone = || vec![delete(ACCOUNTS, "7", &[])];
+    let writer = world.writer().await;
+    let (notes, mut ticks) = (Noted::default(), Ticks::default());
+    let outcomes = writer.write(gone(), &notes, &mut ticks).await.unwrap();
+    assert!(matches!(&outcomes[0], Outcome::Refused(refusal) if &*refusal.code == "42501"));
+    world.sql("grant update (sname) on cusaccount to truce").await;
+    assert!(grants(&agent, &wanted, "accounts: rights").await.is_empty());
+    let outcomes = writer.write(gone(), &notes, &mut ticks).await.unwrap();
+    assert!(matches!(outcomes[0], Outcome::Done { .. }), "{outcomes:?}");
+    world.sql("revoke all on cusaccount from truce").await;
+    let lacking = grants(&agent, &wanted, "accounts: rights").await;
+    assert_eq!(lacking, [r#"grant select, update, delete on "public"."cusaccount" to "truce""#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_need_the_function_and_the_sequence_that_it_draws_from() {
+    let world = World::start().await;
+    let revoke = "revoke all on sequence nmsrecipientid, xtknewid from truce;
+                  revoke execute on all functions in schema public from public";
+    world.sql(revoke).await;
+    let agent = agent(&world).await;
+    let lacking = |wanted: Expectations| {
+        let agent = &agent;
+        async move { grants(agent, &wanted, "keys for new records").await }
+    };
+    let found = lacking(expectations()).await;
+    assert_eq!(
+        found,
+        [
+            r#"grant execute on function getnewnmsrecipientids(integer) to "truce""#,
+            r#"grant usage on sequence public.nmsrecipientid to "truce""#,
+        ]
+    );
+    world.sql(&found[0]).await;
+    // Either right draws.
+    world.sql("grant update on sequence nmsrecipientid to truce").await;
+    assert!(lacking(expectations()).await.is_empty());
+    assert_eq!(world.writer().await.draw_keys(RECIPIENTS, 2).await.unwrap().len(), 2);
+
+    let named = |function: &str| {
+        let mut wanted = expectations();
+        wanted.mappings[0].id_function = Some(function.to_owned());
+        wanted
+    };
+    world
+        .sql(
+            "create function getownids(n bigint) returns text language sql security definer as
+             $$ select string_agg(nextval('xtknewid')::text, ',') from generate_series(1, n) $$;
+             create function getplainids(n bigint) returns text language sql
+             begin atomic
+                select string_agg(nextval('xtknewid')::text, ',') from generate_series(1, n);
+             end;
+             grant execute on function getownids(bigint), getplainids(bigint) to truce",
+        )
+        .await;
+    assert!(lacking(named("getownids")).await.is_empty(), "it draws with its owner's rights");
+    let plain = lacking(named("getplainids")).await;
+    assert_eq!(plain, [r#"grant usage on sequence public.xtknewid to "truce""#]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

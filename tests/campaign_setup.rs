@@ -8,7 +8,7 @@ mod campaign_world;
 use std::process::Command;
 use std::time::Duration;
 
-use campaign_world::{RECIPIENTS, World, wanted};
+use campaign_world::{ACCOUNTS, RECIPIENTS, World, wanted};
 use truce::campaign::carry_out::{Patience, StepError, carry_out};
 use truce::campaign::setup::{Record, Step, Wanted, drop_database, plan, plan_database, script};
 use truce::campaign::watch::TableWatch;
@@ -232,4 +232,48 @@ async fn what_comes_undone_is_found_and_mended_and_campaigns_updates_pass_again(
     world.sql("alter table nmsrecipient replica identity nothing").await;
     let seen = watch.look(&stranger, &wanted(), &tables, HURRY).await.unwrap();
     assert!(!seen.alarms[0].mended && seen.alarms[0].sql.contains("using index"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_out_of_the_publication_for_a_while_is_compared_whoever_puts_it_back() {
+    let world = World::start().await;
+    let agent = agent(&world).await;
+    let steps = plan(&agent, &wanted()).await.unwrap();
+    carry_out(&agent, &steps, HURRY, |_| {}).await.unwrap();
+    let tables = world.tables().await;
+    let mut watch = TableWatch::new(&tables);
+    let superuser = world.database.session("campaign").await.unwrap();
+    let remove = "alter publication truce drop table cusaccount";
+    superuser.batch_execute(remove).await.unwrap();
+    let seen = watch.look(&agent, &wanted(), &tables, HURRY).await.unwrap();
+    assert!(seen.alarms[0].mended, "{seen:?}");
+    assert_eq!(seen.compare, [ACCOUNTS].into(), "it is the same table, and was not followed");
+
+    superuser.batch_execute(remove).await.unwrap();
+    superuser.batch_execute("revoke campaign from truce").await.unwrap();
+    for _ in 0..2 {
+        let seen = watch.look(&agent, &wanted(), &tables, HURRY).await.unwrap();
+        assert!(!seen.alarms[0].mended && seen.compare.is_empty(), "{seen:?}");
+    }
+    superuser.batch_execute("alter publication truce add table cusaccount").await.unwrap();
+    let seen = watch.look(&agent, &wanted(), &tables, HURRY).await.unwrap();
+    assert!(seen.alarms.is_empty());
+    assert_eq!(seen.compare, [ACCOUNTS].into());
+    let quiet = watch.look(&agent, &wanted(), &tables, HURRY).await.unwrap();
+    assert_eq!(quiet, truce::campaign::watch::Watched::default());
+
+    // A table that cannot be followed any more does not hide that another was rebuilt.
+    world
+        .sql(
+            "create unlogged table nmsrecipient_tmp (like nmsrecipient including all);
+             drop table nmsrecipient;
+             alter table nmsrecipient_tmp rename to nmsrecipient;
+             create table cusaccount_tmp (like cusaccount including all);
+             drop table cusaccount;
+             alter table cusaccount_tmp rename to cusaccount",
+        )
+        .await;
+    let seen = watch.look(&agent, &wanted(), &tables, HURRY).await.unwrap();
+    assert_eq!(seen.compare, [RECIPIENTS, ACCOUNTS].into());
+    assert!(seen.alarms.iter().any(|alarm| alarm.what.contains("logged")), "{seen:?}");
 }

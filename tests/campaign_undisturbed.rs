@@ -198,6 +198,115 @@ async fn a_table_that_is_rebuilt_by_copy_and_rename_is_found_and_compared() {
     assert_eq!(both.person(&who).1.unwrap()["Phone"], "after");
 }
 
+/// What the alarms of a log name as their remedies, each once, in their order.
+fn remedies(log: &str) -> Vec<String> {
+    let alarms = log.lines().filter(|line| line.contains("a table came undone"));
+    let mut all: Vec<String> = Vec::new();
+    for line in alarms {
+        let sql = line.split("sql=\"").nth(1).and_then(|rest| rest.split("\" mended").next());
+        let sql = sql.unwrap_or_default().replace("\\\"", "\"");
+        if !sql.is_empty() && !all.contains(&sql) {
+            all.push(sql);
+        }
+    }
+    all
+}
+
+async fn log_counts(agent: &mut Agent, words: &str, wanted: usize) {
+    let deadline = Instant::now() + NOTICE_MAX;
+    while agent.log().matches(words).count() < wanted {
+        agent.must_live().unwrap();
+        assert!(Instant::now() < deadline, "not {wanted} times {words:?} in\n{}", agent.log());
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_role_may_not_mend_is_alarmed_with_its_sql_and_compared_once_that_was_run() {
+    let (stage, cast, mut agent) = agreeing().await;
+    let superuser = Desk::open(&stage.campaign.superuser).await.unwrap();
+    let rights = "grant select, insert, update, delete on nmsrecipient, cusaccount to truce;
+                  grant select on xtkoption to truce;
+                  grant usage on sequence xtknewid, nmsrecipientid to truce";
+    stage.desk.script(rights).await.unwrap();
+    superuser.script("revoke campaign from truce").await.unwrap();
+    let rebuild = "begin;
+         create table nmsrecipient_copy (like nmsrecipient including all);
+         insert into nmsrecipient_copy select * from nmsrecipient;
+         drop table nmsrecipient;
+         alter table nmsrecipient_copy rename to nmsrecipient;
+         grant select, insert, update, delete on nmsrecipient to truce;
+         commit";
+    let scanned = agent.log().matches("both sides are scanned").count();
+    stage.desk.script(rebuild).await.unwrap();
+    let add = "alter publication \\\"truce\\\" add table only";
+    log_says(&mut agent, &["ERROR", "a table came undone", add, "nmsrecipient"]).await;
+    log_counts(&mut agent, "both sides are scanned", scanned + 1).await;
+    // After that comparison, and before anybody publishes the table: it is in no log, and nothing
+    // follows it that would be.
+    let who = address(cast.both[4].0);
+    assert_eq!(stage.desk.edit(&who, "sphone", "between").await.unwrap(), 1);
+    let remedies = remedies(&agent.log());
+    assert_eq!(remedies.len(), 2, "identity and publication: {remedies:?}");
+    for sql in remedies {
+        superuser.script(&sql).await.unwrap();
+    }
+    let both = agree(&stage, &mut agent).await;
+    assert_eq!(both.person(&who).1.unwrap()["Phone"], "between");
+    assert_eq!(stage.desk.edit(&who, "sphone", "after").await.unwrap(), 1);
+    let both = agree(&stage, &mut agent).await;
+    assert_eq!(both.person(&who).1.unwrap()["Phone"], "after");
+    assert!(agent.stop().await.unwrap().success());
+}
+
+/// Until the CRM holds this of a person.
+async fn crm_holds(stage: &Stage, agent: &mut Agent, (id, field): (&str, &str), value: &str) {
+    let deadline = Instant::now() + AGREE_MAX;
+    loop {
+        agent.must_live().unwrap();
+        let records = stage.screen.records("Contact", &format!("Id,{field}")).await.unwrap();
+        let record = records.iter().find(|record| record["Id"] == id).unwrap();
+        if record[field] == value {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{field} is {}, not {value}", record[field]);
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapped_column_that_is_gone_for_a_while_pauses_its_field_and_catches_up() {
+    let (stage, cast, mut agent) = agreeing().await;
+    let (number, id) = &cast.both[2];
+    let (who, gone) = (address(*number), "rename column sphone to sphone_old");
+    stage.desk.script(&format!("alter table nmsrecipient {gone}")).await.unwrap();
+    // Campaign's own update passes, and what else it changes arrives.
+    let edit = "update nmsrecipient set sphone_old = 'unseen', scity = 'Elsewhere'
+                 where semail = $1";
+    assert_eq!(stage.desk.run(edit, &[&who]).await.unwrap(), 1);
+    crm_holds(&stage, &mut agent, (id, "MailingCity"), "Elsewhere").await;
+    // So do edits of the CRM, of the field and of its neighbour.
+    let (_, other) = &cast.both[3];
+    stage.screen.edit("Contact", other, ("Phone", &json!("from the CRM"))).await.unwrap();
+    stage.screen.edit("Contact", other, ("MailingCity", &json!("Nowhere"))).await.unwrap();
+    let there = address(cast.both[3].0);
+    let deadline = Instant::now() + AGREE_MAX;
+    let city = "select 1 from nmsrecipient where semail = $1 and scity = 'Nowhere'";
+    while stage.desk.read(city, &[&there]).await.unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "the neighbour waits");
+        sleep(LOOK_EVERY).await;
+    }
+    log_says(&mut agent, &["ERROR", "a table came undone", "`sphone`", "is gone", "phone"]).await;
+
+    let back = "rename column sphone_old to sphone";
+    stage.desk.script(&format!("alter table nmsrecipient {back}")).await.unwrap();
+    log_says(&mut agent, &["WARN", "a mapped column is back", "sphone"]).await;
+    let both = agree(&stage, &mut agent).await;
+    assert_eq!(both.person(&who).1.unwrap()["Phone"], "unseen");
+    assert_eq!(both.person(&there).1.unwrap()["Phone"], "from the CRM");
+    assert!(agent.stop().await.unwrap().success());
+}
+
 /// The schema as `pg_dump` sees it, and what no dump shows.
 async fn found(stage: &Stage) -> (String, Vec<String>) {
     let output = Command::new(stage.database.program("pg_dump"))

@@ -10,7 +10,7 @@ use truce::agent::epochs::Epochs;
 use truce::agent::time::Ticks;
 use truce::agent::{Desk, Plans};
 use truce::campaign::capture::{CampaignFeed, FeedOptions};
-use truce::campaign::scan::CampaignScan;
+use truce::campaign::scan::{CampaignScan, ScanOptions};
 use truce::campaign::slot;
 use truce::campaign::table::Tables;
 use truce::ledger::{Batch, Keep, Ledger as _, PostgresLedger, migrate};
@@ -107,7 +107,12 @@ impl World {
     /// Makes a link in agreement for each recipient, from what a scan sees of it.
     async fn link_all(&self) {
         let truce = self.campaign.truce.clone();
-        let mut scan = CampaignScan::new(truce, "public", self.tables.clone());
+        let mut scan = CampaignScan::new(
+            truce,
+            "public",
+            self.tables.clone(),
+            ScanOptions { rows: FILL, ..ScanOptions::default() },
+        );
         let mut ticks = Ticks::new(&self.clock, 0, Side::Campaign);
         let policy = &self.plans[&recipients::RECIPIENTS].policy;
         let mut after = None;
@@ -198,5 +203,8 @@ fn feed_options(campaign: &CampaignDatabase) -> FeedOptions {
         bytes: PAGE_BYTES,
         idle: Duration::from_secs(10),
         idle_bytes: 16 << 20,
+        statement_timeout: Duration::from_secs(30),
+        feedback: Duration::from_secs(10),
+        read_delay: Duration::from_millis(1),
     }
 }

@@ -41,8 +41,12 @@ pub struct Backfill<L, C: Doors, A: Doors> {
     crm: Arc<A>,
 }
 
-/// The most rows of a page; a page is one transaction of the ledger.
+/// The most links that are looked at again at once; these are one transaction of the ledger.
 const PAGE: usize = 2000;
+
+/// The most rows of a page of a scan, also one transaction of the ledger. Each side bounds its own
+/// reads below this, by its part of the config.
+const ROWS_MAX: usize = 100_000;
 
 /// The most records that are read by their keys at once: a call of Salesforce takes no more.
 const READ: usize = 2000;
@@ -172,7 +176,7 @@ where
         while !progress.done {
             let mut ticks = Ticks::new(&*self.shared.clock, self.account, side);
             let after = progress.after.as_ref();
-            let rows = scan.scan(plan.policy.entity, after, PAGE, &mut ticks).await?;
+            let rows = scan.scan(plan.policy.entity, after, ROWS_MAX, &mut ticks).await?;
             progress.count += rows.len() as u64;
             progress.done = rows.is_empty();
             progress.after = rows.last().map(|row| row.record.clone()).or(progress.after);

@@ -6,6 +6,7 @@
 //! it. A row that the server refuses is found by halving the batch, and its neighbours go on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -16,6 +17,7 @@ use crate::campaign::lead::Leader;
 use crate::campaign::peer_error;
 use crate::campaign::scan::{mapped, seen_at};
 use crate::campaign::settle::{self, found};
+use crate::campaign::standing::Standing;
 use crate::campaign::statement::{Form, Item, Verb, item};
 use crate::campaign::table::{Mapped, Tables};
 use crate::campaign::verdict::{RETRY_AFTER, Verdict, leaves_open, refused, unsayable, verdict};
@@ -28,6 +30,8 @@ use crate::reconcile::{Entity, LinkId, Outcome, Position, RecordId, RefusalKind,
 pub struct WriteOptions {
     /// The most rows of a statement.
     pub rows: usize,
+    /// The most keys for new rows that are drawn by one call.
+    pub keys: usize,
     /// How long a statement waits for a lock. Below the server's `deadlock_timeout`, or PostgreSQL
     /// may end Campaign's statement to save ours.
     pub lock_timeout: Duration,
@@ -73,6 +77,7 @@ impl CampaignWriter {
         id_functions: &BTreeMap<Entity, String>,
         options: WriteOptions,
     ) -> Result<Self, PeerError> {
+        assert!(0 < options.keys, "keys would be drawn for ever");
         assert!(0 < options.rows, "a statement without rows would write nothing for ever");
         let session = leader.into_session();
         let mut keys = BTreeMap::new();
@@ -133,15 +138,19 @@ impl Writer for CampaignWriter {
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
         let at = seen_at(asked);
-        for write in &writes {
-            mapped(&self.tables, write.entity)?;
-        }
+        let entities: BTreeSet<Entity> = writes.iter().map(|write| write.entity).collect();
         let mut line = self.idle_line().await?;
+        let mut standings = BTreeMap::new();
+        for entity in entities {
+            let standing = mapped(&self.tables, entity)?.look(&line.session).await?;
+            standings.insert(entity, standing);
+        }
         let mut outcomes: Vec<Option<Outcome>> = writes.iter().map(|_| None).collect();
         for (entity, form, items) in self.batches(&writes, &mut outcomes)? {
             let mut call = Call {
                 line: &mut line,
                 mapped: &*mapped(&self.tables, entity)?,
+                standing: &standings[&entity],
                 form: &form,
                 writes: &writes,
                 outcomes: &mut outcomes,
@@ -163,7 +172,12 @@ impl Writer for CampaignWriter {
             ),
         })?;
         let line = self.idle_line().await?;
-        source.draw(&line.session, &mapped, count).await
+        let mut keys = Vec::with_capacity(count);
+        while keys.len() < count {
+            let some = self.options.keys.min(count - keys.len());
+            keys.extend(source.draw(&line.session, &mapped, some).await?);
+        }
+        Ok(keys)
     }
 
     async fn transaction(&self, xid: u64) -> Result<Option<Ended>, PeerError> {
@@ -200,6 +214,8 @@ impl CampaignWriter {
 struct Call<'a> {
     line: &'a mut Line,
     mapped: &'a Mapped,
+    /// How the table's columns stood when the batch was made.
+    standing: &'a Arc<Standing>,
     form: &'a Form,
     writes: &'a [Write],
     outcomes: &'a mut [Option<Outcome>],
@@ -375,6 +391,10 @@ impl Call<'_> {
             return vec![items, half];
         }
         let kind = match verdict {
+            Verdict::Mapping if self.stands_no_more().await => {
+                self.answer(&items, &Outcome::Later(RETRY_AFTER));
+                return Vec::new();
+            }
             Verdict::Later | Verdict::Waited => {
                 self.answer(&items, &Outcome::Later(RETRY_AFTER));
                 return Vec::new();
@@ -391,6 +411,14 @@ impl Call<'_> {
             self.outcomes[item.place] = Some(refused(kind, error, self.mapped, (self.form, item)));
         }
         Vec::new()
+    }
+}
+
+impl Call<'_> {
+    /// Whether a structure update came after the batch was made: then another one may pass.
+    async fn stands_no_more(&self) -> bool {
+        let now = self.mapped.look(&self.line.session).await;
+        now.is_ok_and(|now| !Arc::ptr_eq(&now, self.standing))
     }
 }
 

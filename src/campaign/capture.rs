@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 
 use crate::campaign::cursor::LogCursor;
@@ -17,13 +16,13 @@ use crate::campaign::identity::{DatabaseIdentity, LogState};
 use crate::campaign::scan::unreachable_server;
 use crate::campaign::stream::{Frame, StartOptions, Stream, StreamError};
 use crate::campaign::table::Tables;
-use crate::campaign::{chain, peer_error, settings};
+use crate::campaign::{chain, peer_error, settings, skew};
 use crate::peer::{Ask, Cursor, Feed, Page, PeerError};
 use crate::postgres::{ServerUrl, connect};
 use crate::reconcile::{Lsn, Skew};
 
 /// Where to stream from, and how much at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedOptions {
     /// Campaign's database.
     pub url: ServerUrl,
@@ -41,6 +40,12 @@ pub struct FeedOptions {
     pub idle: Duration,
     /// How much of the log may pass before such a position is told earlier.
     pub idle_bytes: u64,
+    /// How long a question may take that is asked beside the stream.
+    pub statement_timeout: Duration,
+    /// How often the server is told how far we are while nothing happens.
+    pub feedback: Duration,
+    /// How long to wait between two reads while changes pour in.
+    pub read_delay: Duration,
 }
 
 /// The feed of Campaign's changes.
@@ -101,8 +106,8 @@ impl CampaignFeed {
         }
         let options = &self.options;
         let known = LogCursor::read(after)?;
-        let session = connect(&options.url, &settings(&options.schema)).await;
-        let session = session.map_err(unreachable_server)?;
+        let settings = settings(&options.schema).bounded(options.statement_timeout);
+        let session = connect(&options.url, &settings).await.map_err(unreachable_server)?;
         let database = DatabaseIdentity::read(&session, &options.schema).await?;
         if let Some(known) = &known {
             database.changed_from(&known.database)?;
@@ -120,17 +125,21 @@ impl CampaignFeed {
                 return Err(PeerError::Unfit { why });
             }
         };
-        let (xid, skew) = clock_and_xid(&session, asked).await?;
+        let skew = skew::measure(&session, &mut || asked.tick().1).await?;
+        let xid = recent_xid(&session).await?;
         session.close().await;
         let start = StartOptions {
             slot: options.slot.as_ref().to_owned(),
             publication: options.publication.as_ref().to_owned(),
             from: end,
+            feedback: options.feedback,
+            read_delay: options.read_delay,
         };
         let stream = Stream::start(&options.url, &start).await.map_err(failed)?;
         let epoch = asked.tick().0.epoch;
-        let (within, oids) = known.map(|known| (known.within, known.tables)).unwrap_or_default();
-        let start = Start { epoch, end, within, oids, xid };
+        let known = known.map(|known| (known.within, known.tables, known.columns));
+        let (within, oids, prints) = known.unwrap_or_default();
+        let start = Start { epoch, end, within, oids, prints, xid };
         self.running = Some(Running {
             stream,
             gather: Gather::new(self.tables.clone(), start),
@@ -181,6 +190,7 @@ impl Feed for CampaignFeed {
 impl Running {
     async fn page(&mut self, deadline: Instant, options: &FeedOptions) -> Result<Page, PeerError> {
         loop {
+            self.gather.look();
             let more = self.drain(options)?;
             let due = self.told_at + options.idle;
             let now = Instant::now();
@@ -223,6 +233,7 @@ impl Running {
             within: self.gather.within(),
             database: self.database.clone(),
             tables: self.gather.oids().clone(),
+            columns: self.gather.prints().clone(),
         };
         let gathered = self.gather.cut();
         self.told = cursor.keep();
@@ -248,26 +259,12 @@ impl Running {
     }
 }
 
-/// A recent transaction id, and how far the server's clock is ahead of ours.
-async fn clock_and_xid(
-    client: &tokio_postgres::Client,
-    asked: &mut (dyn Ask + Send),
-) -> Result<(u64, Skew), PeerError> {
-    let before = asked.tick().1;
-    let row = client
-        .query_one(
-            "select txid_snapshot_xmax(txid_current_snapshot())::text, clock_timestamp()::text",
-            &[],
-        )
-        .await
-        .map_err(|error| peer_error("asking the server for its clock", error))?;
-    let after = asked.tick().1;
-    let xid = row.get::<_, &str>(0).parse().unwrap_or(0);
-    let there: Timestamp = row.get::<_, &str>(1).parse().unwrap_or(before);
-    let half = after.duration_since(before) / 2;
-    let ours = before.checked_add(half).unwrap_or(before);
-    let least = SignedDuration::from_millis(1);
-    Ok((xid, Skew { offset: there.duration_since(ours), uncertainty: half.abs().max(least) }))
+/// A transaction id of about now, in 64 bits.
+async fn recent_xid(client: &tokio_postgres::Client) -> Result<u64, PeerError> {
+    let query = "select txid_snapshot_xmax(txid_current_snapshot())::text";
+    let row = client.query_one(query, &[]).await;
+    let row = row.map_err(|error| peer_error("asking for a transaction id", error))?;
+    Ok(row.get::<_, &str>(0).parse().unwrap_or(0))
 }
 
 /// What the end of a stream means.

@@ -88,7 +88,33 @@ pub struct TableColumn {
     pub cast: Arc<str>,
     /// Its default, as an expression.
     pub default: Option<String>,
+    /// Which column it is.
+    pub mark: Mark,
 }
+
+/// Which column it is, and of which type: another column may bear the same name later, and what a
+/// column holds is rewritten without a word in the log when its type changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    place: i16,
+    type_id: u32,
+    modifier: i32,
+}
+
+impl Mark {
+    /// A text that gets more room, which structure updates do most, stays the same.
+    pub(crate) fn new(place: i16, type_id: u32, modifier: i32) -> Self {
+        let modifier = if type_id == VARCHAR { -1 } else { modifier };
+        Self { place, type_id, modifier }
+    }
+
+    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> {
+        let words = [i64::from(self.place), i64::from(self.type_id), i64::from(self.modifier)];
+        words.into_iter().flat_map(i64::to_be_bytes)
+    }
+}
+
+const VARCHAR: u32 = 1043;
 
 /// An index.
 #[expect(clippy::struct_excessive_bools, reason = "each is a plain fact of the catalog")]
@@ -206,7 +232,7 @@ const TABLE: &str = "
 /// is asked for in a way that older ones understand.
 const COLUMNS: &str = "
     with recursive resolved as (
-        select a.attnum, a.attname::text as name, a.attnotnull or t.typnotnull as not_null,
+        select a.attnum, a.atttypid, a.atttypmod, a.attname::text as name, a.attnotnull or t.typnotnull as not_null,
                t.oid as type, t.typtype::text as typtype, t.typbasetype,
                case when t.typtype = 'd' then t.typtypmod else a.atttypmod end as typmod,
                a.attidentity <> '' or coalesce(to_jsonb(a) ->> 'attgenerated', '') <> '' as generated,
@@ -215,12 +241,12 @@ const COLUMNS: &str = "
           left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
          where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped
         union all
-        select r.attnum, r.name, r.not_null or t.typnotnull, t.oid, t.typtype::text, t.typbasetype,
+        select r.attnum, r.atttypid, r.atttypmod, r.name, r.not_null or t.typnotnull, t.oid, t.typtype::text, t.typbasetype,
                case when t.typtype = 'd' then t.typtypmod else r.typmod end, r.generated, r.default
           from resolved r join pg_type t on t.oid = r.typbasetype
          where r.typtype = 'd'
     )
-    select r.name, r.not_null, r.typmod, r.generated, r.default,
+    select r.attnum, r.atttypid, r.atttypmod, r.name, r.not_null, r.typmod, r.generated, r.default,
            coalesce(t.typname::text, '') as base, r.typtype,
            format_type(r.type, r.typmod) as type_name,
            case when t.typname = 'bpchar' then 'bpchar' else format_type(r.type, null) end as cast,
@@ -285,6 +311,7 @@ fn column(row: &Row, indexes: &[Index]) -> TableColumn {
         },
         cast: row.get::<_, &str>("cast").into(),
         default,
+        mark: Mark::new(row.get("attnum"), row.get("atttypid"), row.get("atttypmod")),
     }
 }
 

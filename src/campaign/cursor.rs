@@ -19,6 +19,9 @@ pub struct LogCursor {
     pub database: DatabaseIdentity,
     /// The oid of each mapped table, by its entity: another one was rebuilt.
     pub tables: BTreeMap<u16, u32>,
+    /// What the mapped columns of each were known by: with another text, values may have changed
+    /// that no row of the log tells of.
+    pub columns: BTreeMap<u16, String>,
 }
 
 /// A part of a transaction.
@@ -39,6 +42,8 @@ struct Kept {
     database: DatabaseIdentity,
     #[serde(default)]
     tables: BTreeMap<u16, u32>,
+    #[serde(default)]
+    columns: BTreeMap<u16, String>,
 }
 
 impl LogCursor {
@@ -60,6 +65,7 @@ impl LogCursor {
             within,
             database: kept.database,
             tables: kept.tables,
+            columns: kept.columns,
         }))
     }
 
@@ -70,6 +76,7 @@ impl LogCursor {
             within: self.within.map(|within| (within.commit.to_string(), within.changes)),
             database: self.database.clone(),
             tables: self.tables.clone(),
+            columns: self.columns.clone(),
         };
         Cursor(serde_json::to_value(kept).expect("texts and numbers have a JSON form"))
     }
@@ -91,6 +98,7 @@ mod tests {
                 campaign_id: Some("uFE1".to_owned()),
             },
             tables: [(1, 16_400)].into(),
+            columns: [(1, "00ff".to_owned())].into(),
         };
         assert_eq!(LogCursor::read(&cursor.keep()).unwrap(), Some(cursor));
         assert_eq!(LogCursor::read(&Cursor::start()).unwrap(), None);

@@ -12,6 +12,13 @@ pub(crate) fn peer_error(doing: &'static str, error: tokio_postgres::Error) -> P
         return PeerError::Transient { doing, source: Box::new(error) };
     };
     let why = format!("{doing}: {} ({})", said.message(), said.code().code());
+    if *said.code() == SqlState::QUERY_CANCELED {
+        let why = format!(
+            "{} (57014); where it needs the time, raise campaign.statement_timeout_seconds",
+            said.message()
+        );
+        return PeerError::Transient { doing, source: why.into() };
+    }
     if *said.code() == SqlState::INSUFFICIENT_PRIVILEGE {
         return PeerError::Denied { why };
     }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::campaign::cursor::Within;
 use crate::campaign::pgoutput::{Begin, Message, Oid, Old, Relation, Tuple, Xid};
 use crate::campaign::projection::Projection;
+use crate::campaign::standing::Standing;
 use crate::campaign::table::{Cell, Mapped, Tables};
 use crate::peer::PeerError;
 use crate::reconcile::{
@@ -27,6 +28,9 @@ pub(crate) struct Gather {
     epoch: u32,
     relations: BTreeMap<Oid, Vec<Projection>>,
     oids: BTreeMap<u16, u32>,
+    /// How the columns of each table stand, as of the last page.
+    prints: BTreeMap<u16, String>,
+    standings: BTreeMap<Entity, Arc<Standing>>,
     /// The newest transaction id that was seen, in 64 bits.
     newest_xid: u64,
     open: Option<Open>,
@@ -65,6 +69,8 @@ pub(crate) struct Start {
     pub(crate) within: Option<Within>,
     /// The oid that each table was last known by.
     pub(crate) oids: BTreeMap<u16, u32>,
+    /// What the columns of each table were last known by.
+    pub(crate) prints: BTreeMap<u16, String>,
     /// A transaction id of about now, in 64 bits.
     pub(crate) xid: u64,
 }
@@ -78,18 +84,25 @@ const TRANSACTION_MAX: Duration = Duration::from_hours(24);
 impl Gather {
     pub(crate) fn new(tables: Tables, start: Start) -> Self {
         let mut page = Gathered::default();
-        let mut oids = start.oids;
+        let (mut oids, mut prints) = (start.oids, start.prints);
+        let mut standings = BTreeMap::new();
         for (entity, mapped) in &tables {
-            let known = oids.insert(entity.0, mapped.table.oid);
-            if known.is_some_and(|known| known != mapped.table.oid) {
+            let standing = mapped.standing();
+            let known = oids.insert(entity.0, standing.oid());
+            let rebuilt = known.is_some_and(|known| known != standing.oid());
+            let known = prints.insert(entity.0, standing.print());
+            if rebuilt || known.is_some_and(|known| known != standing.print()) {
                 page.compare.insert(*entity);
             }
+            standings.insert(*entity, standing);
         }
         Self {
             tables,
             epoch: start.epoch,
             relations: BTreeMap::new(),
             oids,
+            prints,
+            standings,
             newest_xid: start.xid,
             open: None,
             previous: None,
@@ -114,6 +127,26 @@ impl Gather {
 
     pub(crate) fn oids(&self) -> &BTreeMap<u16, u32> {
         &self.oids
+    }
+
+    pub(crate) fn prints(&self) -> &BTreeMap<u16, String> {
+        &self.prints
+    }
+
+    /// Looks at how the columns stand by now: what one holds that came back or is another one is
+    /// not in the log.
+    pub(crate) fn look(&mut self) {
+        for (entity, mapped) in &self.tables {
+            let standing = mapped.standing();
+            let known = self.standings.insert(*entity, Arc::clone(&standing));
+            if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &standing)) {
+                continue;
+            }
+            if known.is_none_or(|known| known.turns() != standing.turns()) {
+                self.page.compare.insert(*entity);
+            }
+            self.prints.insert(entity.0, standing.print());
+        }
     }
 
     pub(crate) fn is_in_transaction(&self) -> bool {
@@ -151,7 +184,7 @@ impl Gather {
                 self.end = self.end.max(commit.end_lsn);
                 self.latest.clear();
             }
-            Message::Relation(relation) => self.relation(relation)?,
+            Message::Relation(relation) => self.relation(relation),
             Message::Insert(insert) => self.change(insert.relation, None, Some(insert.new))?,
             Message::Update(update) => {
                 self.change(update.relation, update.old, Some(update.new))?;
@@ -183,21 +216,26 @@ impl Gather {
         });
     }
 
-    fn relation(&mut self, relation: &Relation<'_>) -> Result<(), PeerError> {
-        let mut projections = Vec::new();
+    fn relation(&mut self, relation: &Relation<'_>) {
+        let mut projections: Vec<Projection> = Vec::new();
+        let before = self.relations.remove(&relation.id).unwrap_or_default();
         for (entity, mapped) in &self.tables {
             let table = &mapped.table;
             if *table.schema != *relation.schema || *table.name != *relation.name {
                 continue;
             }
-            projections.push(Projection::plan(mapped, relation)?);
+            let projection = Projection::plan(mapped, relation);
+            let known = before.iter().find(|known| known.mapped.mapping.entity == *entity);
             if self.oids.insert(entity.0, relation.id.0) != Some(relation.id.0) {
                 // Rebuilt by copy and rename: what happened in between was not logged as changes.
                 self.page.compare.insert(*entity);
             }
+            if projection.tell(known) {
+                self.page.compare.insert(*entity);
+            }
+            projections.push(projection);
         }
         self.relations.insert(relation.id, projections);
-        Ok(())
     }
 
     /// Counts a change of the open transaction; whether it was not told before.

@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use crate::campaign::setup::{Chosen, Wanted, WantedTable};
 use crate::peer::PeerError;
 
+mod keys;
 mod publication;
 mod server;
 mod tables;

@@ -27,8 +27,7 @@ impl Leader {
         slot: &str,
         statement_timeout: Duration,
     ) -> Result<Option<Self>, PeerError> {
-        let limit = format!("{}ms", statement_timeout.as_millis());
-        let settings = settings(schema).with("statement_timeout", limit);
+        let settings = settings(schema).bounded(statement_timeout);
         let session = connect(url, &settings).await.map_err(unreachable_server)?;
         let asked = session
             .query_one(

@@ -1,9 +1,9 @@
 //! Campaign's side: what its database says, and writing to it.
 //!
 //! In reading order: what the database is ([`catalog`], [`identity`]), how its text becomes values
-//! and back ([`values`], [`table`]), what must be there before anything runs ([`setup`],
-//! [`inspect`]), and the three doors of `peer`: [`scan`] reads rows by key, [`capture`] follows the
-//! log, [`apply`] writes.
+//! and back ([`values`], [`table`]), which columns are still as they were mapped ([`standing`]),
+//! what must be there before anything runs ([`setup`], [`inspect`]), and the three doors of `peer`:
+//! [`scan`] reads rows by key, [`capture`] follows the log, [`apply`] writes.
 //!
 //! Two rules hold everywhere: Campaign's own statements never fail or wait because of ours, and
 //! row 0 of a table is not a record.
@@ -11,6 +11,7 @@
 pub mod catalog;
 pub mod identity;
 
+pub mod standing;
 pub mod table;
 pub mod values;
 
@@ -22,6 +23,7 @@ pub mod watch;
 pub mod scan;
 
 pub mod pgoutput;
+pub mod skew;
 pub mod slot;
 pub mod stream;
 mod wire;

@@ -1,6 +1,7 @@
 //! Which values of a logged row are those of mapped columns: planned when the log says what a table
 //! looks like, then only walked.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::campaign::pgoutput::{Column, Datum, Relation, Tuple};
@@ -14,6 +15,9 @@ pub(crate) struct Projection {
     pub(crate) mapped: Arc<Mapped>,
     /// For each value of a row, in order, which of the mapped columns it is, and its print.
     places: Vec<Option<(usize, Print)>>,
+    /// The mapped columns that are not among them, or are something else, and why: the fields they
+    /// belong to are not told of.
+    pub(crate) lost: BTreeMap<Arc<str>, String>,
 }
 
 /// How a type's text in the log differs from that of a cast to text, which is what we compare with.
@@ -32,7 +36,9 @@ mod types {
     pub(super) const BPCHAR: u32 = 1042;
     pub(super) const TIMESTAMP: u32 = 1114;
     pub(super) const TIMESTAMPTZ: u32 = 1184;
-    /// What each built-in type is kept as; others (domains, enumerations) are taken as they are.
+    /// From here on types are not built in.
+    pub(super) const OWN: u32 = 16_384;
+    /// What each built-in type is kept as.
     pub(super) const KINDS: [(u32, &str); 15] = [
         (BOOL, "flag"),
         (20, "whole"),
@@ -53,24 +59,23 @@ mod types {
 }
 
 impl Projection {
-    /// Plans it by the names of the columns; an error names the mapped column that is gone or has
-    /// become something else.
-    pub(crate) fn plan(mapped: &Arc<Mapped>, relation: &Relation<'_>) -> Result<Self, PeerError> {
+    /// Plans it by the names of the columns.
+    pub(crate) fn plan(mapped: &Arc<Mapped>, relation: &Relation<'_>) -> Self {
         let columns: Vec<Column<'_>> = relation.columns().collect();
-        for name in mapped.columns() {
-            let unfit = |why: String| {
-                let table = mapped.sql_name();
-                PeerError::Unfit { why: format!("`{name}` of {table} {why}; change the mapping") }
+        let lost = |name: &Arc<str>| {
+            let why = match columns.iter().find(|column| column.name == &**name) {
+                Some(column) => {
+                    let (was, is) = changed(mapped, name, column)?;
+                    format!("was {was} and is {is} here")
+                }
+                None => "is not there".to_owned(),
             };
-            let Some(column) = columns.iter().find(|column| column.name == &**name) else {
-                return Err(unfit("is gone".to_owned()));
-            };
-            if let Some((was, is)) = changed(mapped, name, column) {
-                return Err(unfit(format!("was {was} and is {is} now")));
-            }
-        }
+            Some((Arc::clone(name), why))
+        };
+        let lost: BTreeMap<Arc<str>, String> = mapped.columns().iter().filter_map(lost).collect();
         let place = |column: &Column<'_>| {
-            let place = mapped.columns().iter().position(|name| &**name == column.name)?;
+            let known = |name: &Arc<str>| &**name == column.name && !lost.contains_key(name);
+            let place = mapped.columns().iter().position(known)?;
             let print = match column.type_id.0 {
                 types::BOOL => Print::Flag,
                 types::BPCHAR => Print::Padded,
@@ -81,7 +86,24 @@ impl Projection {
         let mut places: Vec<_> = columns.iter().map(place).collect();
         // What follows the last mapped column is not walked over.
         places.truncate(places.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
-        Ok(Self { mapped: Arc::clone(mapped), places })
+        Self { mapped: Arc::clone(mapped), places, lost }
+    }
+
+    /// Says aloud which fields the log does not tell of from here on, after it did; whether it tells
+    /// of one again, so that what was missed must be compared.
+    pub(crate) fn tell(&self, before: Option<&Self>) -> bool {
+        let lost_before = |name: &Arc<str>| before.is_some_and(|one| one.lost.contains_key(name));
+        for (column, why) in self.lost.iter().filter(|(name, _)| !lost_before(name)) {
+            let (table, fields) = (self.mapped.sql_name(), self.mapped.names_of(column));
+            tracing::error!(
+                %table,
+                %column,
+                why,
+                fields,
+                "the log has not the mapped column as it was: its fields are paused"
+            );
+        }
+        before.is_some_and(|one| one.lost.keys().any(|name| !self.lost.contains_key(name)))
     }
 
     /// The mapped columns of a row. What is not in `new` is looked for in `old`, which has it where
@@ -136,8 +158,7 @@ fn printed(text: &str, print: Print) -> &str {
 }
 
 /// What a column was and is, where its values would be read differently.
-fn changed(mapped: &Mapped, name: &str, column: &Column<'_>) -> Option<(String, &'static str)> {
-    let (_, is) = types::KINDS.iter().find(|(oid, _)| *oid == column.type_id.0)?;
+fn changed(mapped: &Mapped, name: &str, column: &Column<'_>) -> Option<(Arc<str>, String)> {
     let known = &mapped.table.column(name)?.column;
     let was = match &known.kind {
         Kind::Bool => "flag",
@@ -151,5 +172,14 @@ fn changed(mapped: &Mapped, name: &str, column: &Column<'_>) -> Option<(String, 
         Kind::Uuid => "uuid",
         Kind::Reference(_) | Kind::Other => return None,
     };
-    (was != *is).then(|| (known.type_name.as_ref().to_owned(), *is))
+    let is = types::KINDS.iter().find(|(oid, _)| *oid == column.type_id.0).map(|(_, is)| *is);
+    match is {
+        Some(is) if is == was => None,
+        Some(is) => Some((Arc::clone(&known.type_name), is.to_owned())),
+        None if column.type_id.0 < types::OWN => {
+            Some((Arc::clone(&known.type_name), format!("of type {}", column.type_id.0)))
+        }
+        // A domain or an enumeration: what it is made of, the log does not say.
+        None => None,
+    }
 }

@@ -5,10 +5,14 @@
 //! snapshot is what orders a row against the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
+use crate::campaign::standing::Standing;
 use crate::campaign::table::{Cell, Mapped, Tables};
 use crate::campaign::{chain, peer_error, quoted, settings};
 use crate::peer::{Ask, PeerError, Scan};
@@ -23,18 +27,39 @@ pub struct CampaignScan {
     url: ServerUrl,
     schema: Arc<str>,
     tables: Tables,
+    options: ScanOptions,
     session: Option<Session>,
 }
 
+/// How much to ask for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanOptions {
+    /// The most rows of one read, whatever the caller would take.
+    pub rows: usize,
+    /// How long one read may take.
+    pub statement_timeout: Duration,
+}
+
+impl Default for ScanOptions {
+    fn default() -> Self {
+        Self { rows: 5000, statement_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// A read of a scan that was too slow is tried with half the rows, down to this many.
+const ROWS_MIN: usize = 50;
+
 impl CampaignScan {
     /// Connects when it is first asked, and again when the session broke.
-    pub fn new(url: ServerUrl, schema: &str, tables: Tables) -> Self {
-        Self { url, schema: schema.into(), tables, session: None }
+    pub fn new(url: ServerUrl, schema: &str, tables: Tables, options: ScanOptions) -> Self {
+        assert!(0 < options.rows, "a scan without rows would end before it began");
+        Self { url, schema: schema.into(), tables, options, session: None }
     }
 
     async fn session(&mut self) -> Result<&Session, PeerError> {
         if self.session.as_ref().is_none_or(|session| session.is_closed()) {
-            let session = connect(&self.url, &settings(&self.schema)).await;
+            let settings = settings(&self.schema).bounded(self.options.statement_timeout);
+            let session = connect(&self.url, &settings).await;
             self.session = Some(session.map_err(unreachable_server)?);
         }
         Ok(self.session.as_ref().expect("it was just made"))
@@ -66,12 +91,18 @@ impl Scan for CampaignScan {
     ) -> Result<Vec<Observation>, PeerError> {
         let mapped = mapped(&self.tables, entity)?;
         let at = seen_at(asked);
-        let query = scan_query(&mapped, after.is_some());
+        let goes_on = after.is_some();
         let after = after.map_or("", |key| &key.0);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.session().await?.query(&query, &[&after, &limit]).await;
-        let rows = rows.map_err(|error| peer_error("scanning a table", error))?;
-        rows.iter().map(|row| observation(&mapped, row, at)).collect()
+        let limit = i64::try_from(limit.min(self.options.rows)).unwrap_or(i64::MAX);
+        let query = |standing: &Standing| scan_query(&mapped, standing, goes_on);
+        let asked = Asked { doing: "scanning a table", query: &query, given: &[&after, &limit] };
+        let began = Instant::now();
+        let read = rows(self.session().await?, &mapped, asked).await;
+        if read.is_err() && self.options.statement_timeout <= began.elapsed() {
+            self.options.rows = (self.options.rows / 2).max(ROWS_MIN.min(self.options.rows));
+        }
+        let (rows, standing) = read?;
+        rows.iter().map(|row| observation(&mapped, &standing, row, at)).collect()
     }
 
     async fn read(
@@ -100,11 +131,12 @@ pub(crate) async fn read_records(
 ) -> Result<Vec<Observation>, PeerError> {
     let keys: Vec<&str> =
         records.iter().map(|key| &*key.0).filter(|key| mapped.is_key(key)).collect();
-    let rows = client.query(&read_query(mapped), &[&keys]).await;
-    let rows = rows.map_err(|error| peer_error("reading records", error))?;
+    let query = |standing: &Standing| read_query(mapped, standing);
+    let asked = Asked { doing: "reading records", query: &query, given: &[&keys] };
+    let (rows, standing) = rows(client, mapped, asked).await?;
     let mut seen = Vec::with_capacity(records.len());
     for row in &rows {
-        seen.push(observation(mapped, row, at)?);
+        seen.push(observation(mapped, &standing, row, at)?);
     }
     // What cannot be a key of the table is surely not there, now and always.
     let never = Arc::new(Snapshot { xmin: 0, xmax: 0, running: Vec::new() });
@@ -114,10 +146,48 @@ pub(crate) async fn read_records(
     Ok(seen)
 }
 
+/// A read that is worded by how the columns stand.
+struct Asked<'a> {
+    doing: &'static str,
+    query: &'a (dyn Fn(&Standing) -> String + Sync),
+    given: &'a [&'a (dyn ToSql + Sync)],
+}
+
+/// Structure updates come one at a time; a table that changes more often than this during one read
+/// is left alone for a while.
+const LOOKS_MAX: usize = 4;
+
+/// Reads what stands now, and reads again where a structure update came in between: otherwise the
+/// text of a column might be taken for that of the type which it had.
+async fn rows(
+    client: &Client,
+    mapped: &Mapped,
+    asked: Asked<'_>,
+) -> Result<(Vec<Row>, Arc<Standing>), PeerError> {
+    let mut standing = mapped.standing();
+    for _ in 0..LOOKS_MAX {
+        if standing.paused(&mapped.mapping.key).is_some() {
+            standing = mapped.look(client).await?;
+        }
+        if let Some(why) = standing.paused(&mapped.mapping.key) {
+            let (key, table) = (&mapped.mapping.key, mapped.sql_name());
+            return Err(PeerError::Unfit { why: format!("the key `{key}` of {table} {why}") });
+        }
+        let read = client.query(&(asked.query)(&standing), asked.given).await;
+        let after = mapped.look(client).await?;
+        if Arc::ptr_eq(&after, &standing) {
+            return Ok((read.map_err(|error| peer_error(asked.doing, error))?, standing));
+        }
+        standing = after;
+    }
+    let source = "the table's structure changes all the time".into();
+    Err(PeerError::Transient { doing: asked.doing, source })
+}
+
 /// What comes before the columns: the key, the snapshot and the time of the statement.
 const HEAD: usize = 3;
 
-fn scan_query(mapped: &Mapped, goes_on: bool) -> String {
+fn scan_query(mapped: &Mapped, standing: &Standing, goes_on: bool) -> String {
     let (table, key) = (mapped.sql_name(), quoted(&mapped.mapping.key));
     let cast = mapped.cast(&mapped.mapping.key);
     let follows =
@@ -125,24 +195,27 @@ fn scan_query(mapped: &Mapped, goes_on: bool) -> String {
     format!(
         "select t.{key}::text, txid_current_snapshot()::text, now()::text, {}
            from {table} t where {follows} and {} order by t.{key} limit $2::bigint",
-        select_list(mapped),
+        select_list(mapped, standing),
         not_zero(mapped, "t"),
     )
 }
 
-fn read_query(mapped: &Mapped) -> String {
+fn read_query(mapped: &Mapped, standing: &Standing) -> String {
     let (table, key) = (mapped.sql_name(), quoted(&mapped.mapping.key));
     let cast = mapped.cast(&mapped.mapping.key);
     format!(
         "select g.key, txid_current_snapshot()::text, now()::text, {}
            from unnest($1::text[]) g (key) left join {table} t on t.{key} = g.key::{cast}",
-        select_list(mapped),
+        select_list(mapped, standing),
     )
 }
 
-/// The texts of the columns that are read.
-pub(crate) fn select_list(mapped: &Mapped) -> String {
-    let column = |name: &Arc<str>| format!("t.{}::text", quoted(name));
+/// The texts of the columns that are read; nothing in the place of one that is paused.
+pub(crate) fn select_list(mapped: &Mapped, standing: &Standing) -> String {
+    let column = |name: &Arc<str>| match standing.paused(name) {
+        None => format!("t.{}::text", quoted(name)),
+        Some(_) => "null::text".to_owned(),
+    };
     mapped.columns().iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
@@ -154,6 +227,7 @@ pub(crate) fn not_zero(mapped: &Mapped, table: &str) -> String {
 /// What a row of one of these statements says.
 pub(crate) fn observation(
     mapped: &Mapped,
+    standing: &Standing,
     row: &Row,
     at: Position,
 ) -> Result<Observation, PeerError> {
@@ -162,9 +236,11 @@ pub(crate) fn observation(
         PeerError::Transient { doing: "reading a snapshot", source: Box::new(source) }
     })?;
     let snapshot = Arc::new(snapshot);
-    let cell =
-        |place: usize| row.get::<_, Option<&str>>(place + HEAD).map_or(Cell::Null, Cell::Text);
-    let cells: Vec<Cell<'_>> = (0..mapped.columns().len()).map(cell).collect();
+    let cell = |(place, name): (usize, &Arc<str>)| match standing.paused(name) {
+        None => row.get::<_, Option<&str>>(place + HEAD).map_or(Cell::Null, Cell::Text),
+        Some(_) => Cell::Unknown,
+    };
+    let cells: Vec<Cell<'_>> = mapped.columns().iter().enumerate().map(cell).collect();
     if cells.first() == Some(&Cell::Null) {
         return Ok(missing(mapped, record, at, snapshot));
     }

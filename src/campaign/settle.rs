@@ -100,8 +100,9 @@ pub(crate) async fn found(
     if form.guards.is_empty() {
         return Ok(known);
     }
-    let size = "select pg_relation_size($1::oid)";
-    let size: i64 = client.query_one(size, &[&mapped.table.oid]).await.map_err(failed)?.get(0);
+    let standing = mapped.standing();
+    let size = "select coalesce(pg_relation_size($1::oid), 0)";
+    let size: i64 = client.query_one(size, &[&standing.oid()]).await.map_err(failed)?.get(0);
     for (n, column) in form.guards.iter().enumerate() {
         let wanted: Vec<String> =
             items.iter().filter_map(|item| item.guards.get(n)?.clone()).collect();
@@ -112,7 +113,7 @@ pub(crate) async fn found(
             "select t.{}::text, txid_current_snapshot()::text, now()::text, {} from {} t
               where {} and {} limit {FOUND_MAX}",
             quoted(&mapped.mapping.key),
-            select_list(mapped),
+            select_list(mapped, &standing),
             mapped.sql_name(),
             if SCAN_BYTES_MAX < size && is_indexed(mapped, column) {
                 written_so(mapped, column)
@@ -122,7 +123,7 @@ pub(crate) async fn found(
             not_zero(mapped, "t"),
         );
         for row in client.query(&query, &[&wanted]).await.map_err(failed)? {
-            let seen = observation(mapped, &row, at)?;
+            let seen = observation(mapped, &standing, &row, at)?;
             let text = column_text(mapped, column, &seen);
             let holds = folded(text.as_deref());
             for item in items.iter().filter(|item| folded(item.guards[n].as_deref()) == holds) {

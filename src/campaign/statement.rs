@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::campaign::scan::not_zero;
+use crate::campaign::standing::Standing;
 use crate::campaign::table::{CREATED, MODIFIED, Mapped};
 use crate::campaign::{literal, quoted, values};
 use crate::reconcile::mapping::{Column, Kind, SideField};
@@ -77,16 +78,22 @@ pub(crate) fn item(
         field: None,
         why: "the write names no key that a row of this table can have".to_owned(),
     })?;
+    let standing = mapped.standing();
+    if let Some(why) = standing.paused(&mapped.mapping.key) {
+        return Err(Unsayable { field: None, why: format!("the table's key {why}") });
+    }
     let mut form = Form { verb, sets: Vec::new(), guards: Vec::new() };
     let mut item = Item { place, key: key.clone(), sets: Vec::new(), guards: Vec::new() };
     if let Change::Set(row) = &write.change {
         for (field, value) in row {
-            let (column, text) = assignment(mapped, *field, value)?;
+            let known = side_field(mapped, *field)?;
+            stands(&standing, known, needs(value))?;
+            let (column, text) = assignment(mapped, known, value)?;
             form.sets.push(column);
             item.sets.push(text);
         }
     }
-    for (column, text) in comparisons(mapped, write)? {
+    for (column, text) in comparisons(mapped, &standing, write)? {
         form.guards.push(column);
         item.guards.push(text);
     }
@@ -96,10 +103,9 @@ pub(crate) fn item(
 /// A column, and its text.
 type Named = (Arc<str>, Option<String>);
 
-fn assignment(mapped: &Mapped, field: Field, value: &Value) -> Result<Named, Unsayable> {
-    let known = side_field(mapped, field)?;
+fn assignment(mapped: &Mapped, known: &SideField, value: &Value) -> Result<Named, Unsayable> {
     let column = known.columns.first().filter(|_| known.writable).ok_or_else(|| Unsayable {
-        field: Some(field),
+        field: Some(known.field),
         why: format!("the field `{}` is not written on this side", known.name),
     })?;
     let texts = values::print(known, value, &mapped.zone).map_err(|why| unfit(known, &why))?;
@@ -113,15 +119,64 @@ fn side_field(mapped: &Mapped, field: Field) -> Result<&SideField, Unsayable> {
     })
 }
 
+/// Which of a field's columns must be as they were mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    /// All of them.
+    All,
+    /// The one that is written: an opt-out is one whatever the others say.
+    Own,
+}
+
+fn needs(value: &Value) -> Needs {
+    match value {
+        Value::Consent(consent) if consent.is_out() => Needs::Own,
+        Value::Consent(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Decimal(_)
+        | Value::Text(_)
+        | Value::Date(_)
+        | Value::Time(_)
+        | Value::Instant(_)
+        | Value::Uuid(_)
+        | Value::Set(_)
+        | Value::Record(_)
+        | Value::Link(_) => Needs::All,
+    }
+}
+
+/// A field with a column that is not as it was is not written; its neighbours are.
+fn stands(standing: &Standing, known: &SideField, needs: Needs) -> Result<(), Unsayable> {
+    let own = known.columns.first();
+    let paused = match needs {
+        Needs::All => standing.pauses(known),
+        Needs::Own => own.and_then(|own| Some((&*own.name, standing.paused(&own.name)?))),
+    };
+    match paused {
+        None => Ok(()),
+        Some((column, why)) => Err(Unsayable {
+            field: Some(known.field),
+            why: format!("the field `{}` is paused: its column `{column}` {why}", known.name),
+        }),
+    }
+}
+
 fn unfit(field: &SideField, why: &Unfit) -> Unsayable {
     Unsayable { field: Some(field.field), why: format!("the value of `{}` {why}", field.name) }
 }
 
-fn comparisons(mapped: &Mapped, write: &Write) -> Result<Vec<Named>, Unsayable> {
+fn comparisons(
+    mapped: &Mapped,
+    standing: &Standing,
+    write: &Write,
+) -> Result<Vec<Named>, Unsayable> {
     let mut all = Vec::new();
     if let Target::New { unless, .. } = &write.target {
         for (field, value) in unless.iter().filter(|(_, value)| !value.is_null()) {
             let known = side_field(mapped, *field)?;
+            stands(standing, known, Needs::All)?;
             let texts = values::print(known, value, &mapped.zone);
             let text = texts.map_err(|why| unfit(known, &why))?.into_iter().next().flatten();
             all.extend(known.columns.first().map(|column| (Arc::clone(&column.name), text)));
@@ -130,9 +185,14 @@ fn comparisons(mapped: &Mapped, write: &Write) -> Result<Vec<Named>, Unsayable> 
     }
     for (field, expected) in &write.expect {
         let known = side_field(mapped, *field)?;
+        let set = match &write.change {
+            Change::Set(row) => row.get(field),
+            Change::Delete => None,
+        };
+        stands(standing, known, set.map_or(Needs::All, needs))?;
         let texts = expected_texts(mapped, known, expected).map_err(|why| unfit(known, &why))?;
         let names = known.columns.iter().map(|column| Arc::clone(&column.name));
-        all.extend(names.zip(texts));
+        all.extend(names.zip(texts).filter(|(name, _)| standing.paused(name).is_none()));
     }
     Ok(all)
 }
@@ -282,6 +342,9 @@ impl Form {
     /// What a column of Campaign's audit gets, unless it is mapped itself.
     fn stamp(&self, mapped: &Mapped, name: &str) -> Option<String> {
         let column = &mapped.table.column(name)?.column;
+        if mapped.standing().paused(name).is_some() {
+            return None;
+        }
         if self.sets.iter().any(|set| **set == *name) {
             return None;
         }

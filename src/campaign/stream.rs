@@ -117,8 +117,8 @@ impl Stream {
             inbox: started.inbox,
             consumed: 0,
             outbox: BytesMut::new(),
-            feedback: Feedback::new(options.from, started.sender_timeout, now),
-            pace: Pace::new(now),
+            feedback: Feedback::new(options.from, (started.sender_timeout, options.feedback), now),
+            pace: Pace::new(options.read_delay, now),
             unanswered_since: None,
             place: Place { last_end: options.from, ..Place::default() },
             system: started.system,
@@ -141,8 +141,8 @@ impl Stream {
                 Err(problem) => return Err(StreamError::Protocol(problem)),
             };
             self.make_room(missing);
-            if self.pace.is_busy() {
-                sleep(pace::PAUSE).await;
+            if let Some(pause) = self.pace.pause() {
+                sleep(pause).await;
             }
             self.read().await?;
         }

@@ -8,16 +8,17 @@ use jiff::tz::TimeZone;
 use tokio_postgres::Client;
 
 use crate::campaign::catalog::{Table, TableColumn};
+use crate::campaign::standing::{Shared, tells_in_part};
 use crate::campaign::{peer_error, quoted, values};
 use crate::peer::PeerError;
 use crate::reconcile::mapping::{Kind, SideField, SideMapping};
-use crate::reconcile::{Entity, Presence, RecordId, Row};
+use crate::reconcile::{Entity, Presence, RecordId, Row, Value};
 
 /// The mapped tables.
 pub type Tables = BTreeMap<Entity, Arc<Mapped>>;
 
 /// A table of Campaign's, with the mapping that it is kept in step by.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Mapped {
     /// What is mapped.
     pub mapping: Arc<SideMapping>,
@@ -28,6 +29,7 @@ pub struct Mapped {
     columns: Vec<Arc<str>>,
     fields: Vec<Vec<usize>>,
     modified: Option<usize>,
+    pub(crate) shared: Shared,
 }
 
 /// One column of one row, as far as it was sent.
@@ -68,14 +70,22 @@ impl Mapped {
                 columns.len() - 1
             })
         });
-        let mapped = Self { mapping: Arc::new(mapping), table, zone, columns, fields, modified };
+        let (mapping, shared) = (Arc::new(mapping), Shared::default());
+        let mapped = Self { mapping, table, zone, columns, fields, modified, shared };
         mapped.fits()?;
+        mapped.stand(Some(&mapped.table));
         Ok(mapped)
     }
 
     /// The columns that are read: the key first.
     pub fn columns(&self) -> &[Arc<str>] {
         &self.columns
+    }
+
+    /// The columns whose changes matter: those that are read, and that of the audit that is set.
+    pub(crate) fn watched(&self) -> impl Iterator<Item = &Arc<str>> {
+        let created = self.table.column(CREATED).map(|known| &known.column.name);
+        self.columns.iter().chain(created.filter(|name| !self.columns.contains(name)))
     }
 
     /// The table's name as SQL text, with its schema.
@@ -115,8 +125,13 @@ impl Mapped {
     pub fn presence(&self, cells: &[Cell<'_>]) -> Presence {
         let (mut row, mut raw, mut unfit) = (Row::new(), BTreeMap::new(), BTreeMap::new());
         for (field, places) in self.mapping.fields.iter().zip(&self.fields) {
-            let Some(texts) = texts(cells, places) else { continue };
+            let known = places.iter().all(|place| cells.get(*place) != Some(&Cell::Unknown));
+            if !known && !tells_in_part(field) {
+                continue;
+            }
+            let texts = texts(cells, places);
             match values::read(field, &texts, &self.zone) {
+                Ok(Value::Consent(consent)) if !known && !consent.is_out() => {}
                 Ok(value) => {
                     if let Some(kept) = values::raw(field, &texts, &value, &self.zone) {
                         raw.insert(field.field, kept);
@@ -196,12 +211,11 @@ impl Mapped {
     }
 }
 
-/// The texts of a field's columns; `None` where one of them is not known.
-fn texts<'a>(cells: &[Cell<'a>], places: &[usize]) -> Option<Vec<Option<&'a str>>> {
-    let text = |place: &usize| match cells.get(*place)? {
-        Cell::Unknown => None,
-        Cell::Null => Some(None),
-        Cell::Text(text) => Some(Some(*text)),
+/// The texts of a field's columns; what is not known is none.
+fn texts<'a>(cells: &[Cell<'a>], places: &[usize]) -> Vec<Option<&'a str>> {
+    let text = |place: &usize| match cells.get(*place) {
+        Some(Cell::Text(text)) => Some(*text),
+        Some(Cell::Unknown | Cell::Null) | None => None,
     };
     places.iter().map(text).collect()
 }

@@ -1,5 +1,6 @@
 //! Watching what can come undone while the agent runs: a table rebuilt by copy and rename is no
-//! longer published, an identity whose index was dropped makes Campaign's next update fail.
+//! longer published, an identity whose index was dropped makes Campaign's next update fail, a
+//! mapped column that is gone pauses its fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use tokio_postgres::Client;
 use crate::campaign::carry_out::{Patience, carry_out};
 use crate::campaign::catalog::Table;
 use crate::campaign::chain;
-use crate::campaign::setup::{Chosen, Found, Wanted, WantedTable, plan_tables};
+use crate::campaign::setup::{Chosen, Found, Step, Wanted, WantedTable, plan_tables};
 use crate::campaign::table::Tables;
 use crate::peer::PeerError;
 use crate::reconcile::Entity;
@@ -31,6 +32,8 @@ pub struct Watched {
     pub alarms: Vec<Alarm>,
     /// Entities of tables that are others than they were, so that they must be compared.
     pub compare: BTreeSet<Entity>,
+    /// Entities with a column that is back: what was refused for it may be tried again.
+    pub back: BTreeSet<Entity>,
     /// What was found before anything was mended, for the record of setup.
     pub found: Vec<Found>,
 }
@@ -39,12 +42,15 @@ pub struct Watched {
 #[derive(Clone, Debug, Default)]
 pub struct TableWatch {
     oids: BTreeMap<Entity, u32>,
+    /// Entities of tables that were not published at the last look.
+    unseen: BTreeSet<Entity>,
 }
 
 impl TableWatch {
     /// Begins with the tables as they were mapped.
     pub fn new(tables: &Tables) -> Self {
-        Self { oids: tables.iter().map(|(entity, mapped)| (*entity, mapped.table.oid)).collect() }
+        let oids = tables.iter().map(|(entity, mapped)| (*entity, mapped.table.oid)).collect();
+        Self { oids, unseen: BTreeSet::new() }
     }
 
     /// Looks once, and mends what its role may.
@@ -58,7 +64,9 @@ impl TableWatch {
         let mut watched = Watched::default();
         let mut there = Wanted { tables: Vec::new(), ..wanted.clone() };
         for one in &wanted.tables {
-            match Table::read(client, &wanted.schema, &one.name).await? {
+            let table = Table::read(client, &wanted.schema, &one.name).await?;
+            stand(&one.name, table.as_ref(), tables, &mut watched);
+            match table {
                 Some(table) => {
                     self.compare_rebuilt(&table, tables, &mut watched);
                     there.tables.push(urgent(&table, one));
@@ -70,9 +78,25 @@ impl TableWatch {
                 }),
             }
         }
-        for step in plan_tables(client, &there).await? {
+        let steps = match plan_tables(client, &there).await {
+            Ok(steps) => steps,
+            // What is wrong with one table is told, and does not hide what was found at others.
+            Err(PeerError::Unfit { why }) => {
+                watched.alarms.push(Alarm { what: why, sql: String::new(), mended: false });
+                return Ok(watched);
+            }
+            Err(error) => return Err(error),
+        };
+        let before = std::mem::take(&mut self.unseen);
+        let mut published = before.clone();
+        for step in steps {
             let outcome = carry_out(client, std::slice::from_ref(&step), patience, |_| {}).await;
             let mended = outcome.is_ok();
+            let unseen = unpublished(&step, tables);
+            if !mended {
+                self.unseen.extend(&unseen);
+            }
+            published.extend(unseen);
             let what = match outcome {
                 Ok(found) => {
                     watched.found.extend(found);
@@ -82,6 +106,8 @@ impl TableWatch {
             };
             watched.alarms.push(Alarm { what, sql: step.sql, mended });
         }
+        // What was changed while a table was not published is in no log.
+        watched.compare.extend(published.difference(&self.unseen));
         Ok(watched)
     }
 
@@ -92,6 +118,45 @@ impl TableWatch {
                 watched.compare.insert(*entity);
             }
         }
+    }
+}
+
+/// The entities whose changes are not logged for us until this step is carried out.
+fn unpublished(step: &Step, tables: &Tables) -> BTreeSet<Entity> {
+    let of = |table: &str| {
+        let named = tables.iter().filter(move |(_, mapped)| *mapped.table.name == *table);
+        named.map(|(entity, _)| *entity).collect()
+    };
+    match &step.found {
+        Some(Found::NotPublished { table, .. }) => of(table),
+        Some(Found::NoPublication { .. }) => tables.keys().copied().collect(),
+        // Without its identity a table's updates fail, so there is nothing to miss.
+        Some(Found::Identity { .. } | Found::NoSlot { .. } | Found::NoDatabase { .. }) | None => {
+            BTreeSet::new()
+        }
+    }
+}
+
+/// Alarms about each column that is not as it was mapped.
+fn stand(name: &str, table: Option<&Table>, tables: &Tables, watched: &mut Watched) {
+    for (entity, mapped) in tables.iter().filter(|(_, mapped)| *mapped.table.name == *name) {
+        let standing = mapped.stand(table);
+        if mapped.came_back() {
+            watched.back.insert(*entity);
+        }
+        let alarm = |(column, why): (&str, &str)| Alarm {
+            what: format!(
+                "the column `{column}` of {} {why}; paused fields of mapping {}: {}; make it as it \
+                 was, or change the mapping",
+                mapped.sql_name(),
+                mapped.mapping.name,
+                mapped.names_of(column)
+            ),
+            sql: String::new(),
+            mended: false,
+        };
+        // That there is no such table is an alarm of its own.
+        watched.alarms.extend(standing.all_paused().filter(|_| table.is_some()).map(alarm));
     }
 }
 

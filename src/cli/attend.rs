@@ -9,20 +9,23 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::Plans;
+use crate::agent::clock::AgentClock;
 use crate::agent::epochs::demand_compare;
+use crate::agent::held::retry_held;
 use crate::agent::run::CAMPAIGN_FEED;
+use crate::agent::{Clock as _, Plans};
 use crate::campaign::carry_out::Patience;
 use crate::campaign::cursor::LogCursor;
 use crate::campaign::setup::Wanted;
 use crate::campaign::table::Tables;
 use crate::campaign::watch::TableWatch;
-use crate::campaign::{settings, slot};
+use crate::campaign::{settings, skew, slot};
 use crate::config::Label;
 use crate::crm::http::Call;
 use crate::crm::salesforce::Account;
 use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::postgres::{ServerUrl, Session, Settings, connect};
+use crate::reconcile::Side;
 use crate::telemetry::{ApiCall, metrics};
 
 use super::lead::now;
@@ -37,6 +40,10 @@ const TABLES_EVERY: u32 = 6;
 /// The ledger is weighed every so many rounds, that is every minute, and in the first.
 const SIZE_EVERY: u32 = 12;
 
+/// The clocks are compared in every so many rounds, which is every two minutes: a good one drifts
+/// by a millisecond meanwhile, and what was set is not taken for long.
+const CLOCKS_EVERY: u32 = 24;
+
 /// What is looked at.
 pub(super) struct Attendant {
     pub(super) url: ServerUrl,
@@ -44,7 +51,12 @@ pub(super) struct Attendant {
     pub(super) ledger_url: ServerUrl,
     pub(super) wanted: Wanted,
     pub(super) tables: Tables,
+    /// How long one of its statements may run.
+    pub(super) statement_timeout: Duration,
+    /// How much of the log the slot may keep, in bytes.
+    pub(super) retained_max: u64,
     pub(super) plans: Arc<Plans>,
+    pub(super) clock: Arc<AgentClock>,
     pub(super) ledger: Arc<PostgresLedger>,
     pub(super) accounts: BTreeMap<Label, Arc<Account>>,
     /// How long writes to each account may wait for company.
@@ -69,7 +81,13 @@ impl Attendant {
             {
                 tracing::warn!(error = format!("{error:#}"), "could not ask for the ledger's size");
             }
-            let looked = self.look(&mut session, &mut tables, round.is_multiple_of(TABLES_EVERY));
+            let looked = async {
+                self.look(&mut session, &mut tables, round.is_multiple_of(TABLES_EVERY)).await?;
+                match &session {
+                    Some(open) if round.is_multiple_of(CLOCKS_EVERY) => self.compare(open).await,
+                    Some(_) | None => Ok(()),
+                }
+            };
             if let Err(error) = looked.await {
                 session = None;
                 tracing::warn!(error = format!("{error:#}"), "could not look at the tables");
@@ -85,12 +103,24 @@ impl Attendant {
     ) -> Result<()> {
         let open = match session.take().filter(|session| !session.is_closed()) {
             Some(session) => session,
-            None => connect(&self.url, &settings(&self.wanted.schema)).await?,
+            None => {
+                let settings = settings(&self.wanted.schema).bounded(self.statement_timeout);
+                connect(&self.url, &settings).await?
+            }
         };
         let session = session.insert(open);
-        self.measure(session).await?;
+        let retained = self.measure(session).await?;
         if !whole {
             return Ok(());
+        }
+        if self.retained_max < retained {
+            tracing::error!(
+                slot = %self.wanted.slot,
+                retained,
+                retained_max = self.retained_max,
+                "the slot keeps more of the log on Campaign's server than \
+                 campaign.retained_megabytes_max"
+            );
         }
         let before = now().checked_sub(self.keep).unwrap_or(Timestamp::MIN);
         self.ledger.prune(before).await?;
@@ -99,6 +129,9 @@ impl Attendant {
         for alarm in watched.alarms {
             let (what, sql, mended) = (alarm.what, alarm.sql, alarm.mended);
             tracing::error!(what, sql, mended, "a table came undone");
+        }
+        for plan in watched.back.iter().filter_map(|entity| self.plans.get(entity)) {
+            retry_held(&*self.ledger, &self.plans, plan, "refused", now()).await?;
         }
         for entity in watched.compare {
             if let Some(plan) = self.plans.get(&entity) {
@@ -109,15 +142,32 @@ impl Attendant {
         Ok(())
     }
 
+    /// Campaign's clock against ours, which the times of edits are compared by.
+    async fn compare(&self, session: &Session) -> Result<()> {
+        let known = self.clock.clocks(0).campaign;
+        let skew = skew::measure(session, &mut now).await?;
+        if let Some(moved) = skew::jumped(known, skew) {
+            tracing::warn!(
+                %moved,
+                offset = %skew.offset,
+                uncertainty = %skew.uncertainty,
+                "Campaign's clock and ours moved against each other"
+            );
+        }
+        self.clock.measured(0, Side::Campaign, skew);
+        Ok(())
+    }
+
     /// What of the log is not durable yet, and what the server keeps for us.
-    async fn measure(&self, session: &Session) -> Result<()> {
+    async fn measure(&self, session: &Session) -> Result<u64> {
         let end = slot::current_position(session).await?;
         let slot = slot::find(session, &self.wanted.slot).await?;
         let cursor = self.ledger.cursor(CAMPAIGN_FEED).await?;
         let durable = LogCursor::read(&cursor).ok().flatten().map_or(end, |cursor| cursor.end);
         let retained = slot.and_then(|slot| slot.retained_bytes).unwrap_or(0);
-        metrics::wal(end.0.saturating_sub(durable.0), u64::try_from(retained).unwrap_or(0));
-        Ok(())
+        let retained = u64::try_from(retained).unwrap_or(0);
+        metrics::wal(end.0.saturating_sub(durable.0), retained);
+        Ok(retained)
     }
 
     /// How much disk the ledger takes; a connection a minute is cheaper than one kept for it.

@@ -14,8 +14,8 @@ use crate::agent::clock::AgentClock;
 use crate::agent::epochs::{self, Answering, Epochs, Identity, Turn};
 use crate::agent::run::{Account, Agent, CAMPAIGN_FEED, Health, told};
 use crate::agent::{AgentError, Plans};
-use crate::campaign::apply::{CampaignWriter, WriteOptions};
-use crate::campaign::capture::{CampaignFeed, FeedOptions};
+use crate::campaign::apply::CampaignWriter;
+use crate::campaign::capture::CampaignFeed;
 use crate::campaign::cursor::LogCursor;
 use crate::campaign::identity::{DatabaseIdentity, LogState};
 use crate::campaign::lead::Leader as Lock;
@@ -33,6 +33,7 @@ use super::check::standing;
 use super::failure::Unusable;
 use super::finding::{Findings, Level};
 use super::mapped::{self, Mapped, map_all};
+use super::options;
 use super::peers::{CampaignDoors, SalesforceDoors, tables};
 use super::places::{Places, holder};
 use super::schemas::Schemas;
@@ -47,9 +48,6 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 
 /// How often the session that holds the lock is asked for a sign of life.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
-
-/// How much of the log one page may hold in memory, about.
-const PAGE_BYTES: usize = 8 << 20;
 
 /// What would lead.
 pub(super) struct Candidate {
@@ -126,7 +124,10 @@ impl Candidate {
             ledger_url: self.places.ledger.clone(),
             wanted: wanted(&self.config),
             tables: campaign.tables.clone(),
+            statement_timeout: self.config.campaign.statement_timeout_seconds.get(),
+            retained_max: options::retained_max(&self.config.campaign),
             plans: Arc::clone(&ready.plans),
+            clock: Arc::clone(&ready.clock),
             ledger,
             accounts: self.accounts.clone(),
             linger_max: (self.config.crms.iter())
@@ -176,6 +177,7 @@ impl Candidate {
             url: url.clone(),
             schema: schema.into(),
             tables: tables.clone(),
+            scan: options::scan(&self.config.campaign),
             writer,
         });
         let agent = Agent {
@@ -184,7 +186,10 @@ impl Candidate {
             health: Arc::clone(&self.health),
             plans: Arc::new(plans),
             campaign,
-            campaign_feed: CampaignFeed::new(self.feed_options(), tables),
+            campaign_feed: CampaignFeed::new(
+                options::feed(&self.config.campaign, url.clone()),
+                tables,
+            ),
             accounts: self.crm_accounts(&mapped, &schemas, &accounts)?,
             round: self.config.ledger.claim_links.size(),
             drain: self.config.agent.drain_seconds.get(),
@@ -250,25 +255,8 @@ impl Candidate {
                 functions.insert(*entity, function.to_string());
             }
         }
-        let options = WriteOptions {
-            rows: campaign.write_rows.size(),
-            lock_timeout: Duration::from_millis(u64::from(campaign.lock_timeout_ms.get())),
-        };
+        let options = options::write(campaign);
         Ok(CampaignWriter::new(lock, tables.clone(), &functions, options).await?)
-    }
-
-    fn feed_options(&self) -> FeedOptions {
-        let campaign = &self.config.campaign;
-        FeedOptions {
-            url: self.places.campaign.clone(),
-            schema: campaign.schema.as_str().into(),
-            slot: campaign.slot.as_str().into(),
-            publication: campaign.publication.as_str().into(),
-            rows: campaign.change_rows.size(),
-            bytes: PAGE_BYTES,
-            idle: campaign.save_seconds.get(),
-            idle_bytes: u64::from(campaign.save_megabytes.get()) << 20,
-        }
     }
 
     fn crm_accounts(

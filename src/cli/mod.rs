@@ -9,6 +9,7 @@ mod finding;
 mod held;
 mod lead;
 mod mapped;
+mod options;
 mod peers;
 mod places;
 mod progress;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::agent::run::{Doors, Watch, told};
 use crate::campaign::apply::CampaignWriter;
 use crate::campaign::capture::CampaignFeed;
-use crate::campaign::scan::CampaignScan;
+use crate::campaign::scan::{CampaignScan, ScanOptions};
 use crate::campaign::table::{Mapped as MappedTable, Tables};
 use crate::crm::salesforce::{ObjectFeed, ObjectScan, RecordWriter, Salesforce};
 use crate::postgres::ServerUrl;
@@ -20,6 +20,7 @@ pub(super) struct CampaignDoors {
     pub(super) url: ServerUrl,
     pub(super) schema: Arc<str>,
     pub(super) tables: Tables,
+    pub(super) scan: ScanOptions,
     pub(super) writer: CampaignWriter,
 }
 
@@ -28,7 +29,7 @@ impl Doors for CampaignDoors {
     type Writer = CampaignWriter;
 
     fn scan(&self) -> CampaignScan {
-        CampaignScan::new(self.url.clone(), &self.schema, self.tables.clone())
+        CampaignScan::new(self.url.clone(), &self.schema, self.tables.clone(), self.scan)
     }
 
     fn writer(&self) -> &CampaignWriter {

@@ -12,6 +12,7 @@ use crate::crm::salesforce::{Polling, Secret, Settings};
 use crate::postgres::ServerUrl;
 
 use super::failure::Unusable;
+use super::options;
 
 /// The databases.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ impl Places {
     pub(super) fn of(config: &Config) -> Result<Self> {
         let password = config.campaign.password();
         let campaign = server(&config.campaign.url, password.as_ref(), "campaign.url")?;
+        let campaign = options::server(&config.campaign, campaign);
         let (ledger, together) = match &config.ledger.url {
             Some(url) => (server(url, config.ledger.password().as_ref(), "ledger.url")?, false),
             None => (campaign.clone().with_database(config.ledger.database.as_str()), true),

@@ -132,7 +132,7 @@ impl File {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::PathBuf;
 
     use super::*;
@@ -140,6 +140,12 @@ mod tests {
     /// A small config, with `more` after it.
     pub(super) fn parsed(more: &str) -> Config {
         try_parsed(more).unwrap()
+    }
+
+    /// The same, with these keys of `[campaign]`.
+    pub(crate) fn parsed_with(keys: &str) -> Config {
+        let text = SMALL.replace("[campaign]\n", &format!("[campaign]\n{keys}\n"));
+        parse(&text, Path::new("folder/truce.toml"), &|_| None).unwrap()
     }
 
     fn try_parsed(more: &str) -> Result<Config, ConfigError> {

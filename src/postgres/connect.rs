@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{SslMode as Negotiate, SslNegotiation};
@@ -145,6 +146,11 @@ impl Settings {
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// The same, and no statement runs longer than this: one that is stuck must end.
+    pub fn bounded(self, statement_timeout: Duration) -> Self {
+        self.with("statement_timeout", format!("{}ms", statement_timeout.as_millis().max(1)))
     }
 
     /// As the start-up message carries them: `-c name=value`, blanks and backslashes escaped.

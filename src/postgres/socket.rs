@@ -17,13 +17,12 @@ use super::error::{ConnectError, Endpoint};
 use super::tls;
 use super::url::{Host, ServerUrl, SslMode};
 
-/// A host that died without a word is noticed within about fifteen seconds, both while we wait for
-/// it (keepalives) and while we send to it (user timeout). The system's defaults are hours, and
-/// for as long an advisory lock would stay with nobody.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+/// A host that died without a word is noticed within three times the silence that is allowed, both
+/// while we wait for it (keepalives) and while we send to it (user timeout): fifteen seconds, unless
+/// the config says otherwise.
 const KEEPALIVE_RETRIES: u32 = 3;
-const USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The system counts it in whole seconds.
+const KEEPALIVE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -79,7 +78,7 @@ async fn dial(host: &str, url: &ServerUrl) -> Result<TcpStream, ConnectError> {
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(tcp) => {
-                let tuned = tune(&tcp).map(|()| tcp);
+                let tuned = tune(&tcp, url.keepalive()).map(|()| tcp);
                 return tuned.map_err(|source| ConnectError::Broken { at: at(), source });
             }
             Err(error) => failure = error,
@@ -88,16 +87,16 @@ async fn dial(host: &str, url: &ServerUrl) -> Result<TcpStream, ConnectError> {
     Err(ConnectError::unopened(at(), failure))
 }
 
-fn tune(tcp: &TcpStream) -> io::Result<()> {
+fn tune(tcp: &TcpStream, silence: Duration) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
     let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
+        .with_time(silence)
+        .with_interval((silence * 2 / 3).max(KEEPALIVE_INTERVAL_MIN))
         .with_retries(KEEPALIVE_RETRIES);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket.set_tcp_user_timeout(Some(silence * 3))?;
     Ok(())
 }
 
@@ -164,6 +163,29 @@ impl AsyncWrite for Socket {
             Self::Tcp(inner) => Pin::new(inner).poll_shutdown(cx),
             Self::Tls(inner) => Pin::new(inner).poll_shutdown(cx),
             Self::Unix(inner) => Pin::new(inner).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silence_is_broken_after_as_long_as_the_address_says() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url: ServerUrl =
+            format!("postgresql://truce@127.0.0.1:{port}/campaign?sslmode=disable")
+                .parse()
+                .unwrap();
+        for seconds in [5, 40] {
+            let url = url.clone().with_keepalive(Duration::from_secs(seconds));
+            let Socket::Tcp(tcp) = Socket::open(&url).await.unwrap() else { panic!("not plain") };
+            let socket = SockRef::from(&tcp);
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(seconds));
+            let timeout = socket.tcp_user_timeout().unwrap();
+            assert_eq!(timeout, Some(Duration::from_secs(3 * seconds)));
         }
     }
 }

@@ -22,6 +22,7 @@ pub struct ServerUrl {
     ssl_mode: SslMode,
     root_cert: Option<RootCert>,
     connect_timeout: Duration,
+    keepalive: Duration,
     application_name: String,
 }
 
@@ -108,6 +109,8 @@ const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// What `pg_stat_activity` shows when the address does not say otherwise.
 const APPLICATION_NAME_DEFAULT: &str = "truce";
+/// The system's own is hours, and for as long an advisory lock would stay with nobody.
+const KEEPALIVE_DEFAULT: Duration = Duration::from_secs(5);
 
 impl ServerUrl {
     /// The same place with this password, whatever the address held.
@@ -132,6 +135,18 @@ impl ServerUrl {
     /// The same place under this name in `pg_stat_activity`.
     pub fn with_application_name(mut self, name: impl Into<String>) -> Self {
         self.application_name = name.into();
+        self
+    }
+
+    /// The same place, and how long an attempt to connect may take in all.
+    pub fn with_connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// The same place, and after how long a silence TCP asks whether it is still there.
+    pub fn with_keepalive(mut self, silence: Duration) -> Self {
+        self.keepalive = silence;
         self
     }
 
@@ -175,6 +190,11 @@ impl ServerUrl {
         self.connect_timeout
     }
 
+    /// After how long a silence TCP asks whether the server is still there.
+    pub fn keepalive(&self) -> Duration {
+        self.keepalive
+    }
+
     /// Our name in `pg_stat_activity`.
     pub fn application_name(&self) -> &str {
         &self.application_name
@@ -204,6 +224,7 @@ impl FromStr for ServerUrl {
         Ok(Self {
             root_cert: root_cert(&parameters, ssl_mode)?,
             connect_timeout: connect_timeout(&parameters)?,
+            keepalive: KEEPALIVE_DEFAULT,
             application_name: parameters
                 .application_name
                 .unwrap_or_else(|| APPLICATION_NAME_DEFAULT.to_owned()),

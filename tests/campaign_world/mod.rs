@@ -108,10 +108,20 @@ impl World {
     }
 
     pub async fn writer_with(&self, url: &ServerUrl, lock_timeout: Duration) -> CampaignWriter {
+        self.writer_on(self.tables().await, url, lock_timeout).await
+    }
+
+    /// A writer that shares its tables with other doors, as in the agent.
+    pub async fn writer_on(
+        &self,
+        tables: Tables,
+        url: &ServerUrl,
+        lock_timeout: Duration,
+    ) -> CampaignWriter {
         let limit = Duration::from_secs(20);
         let leader = Leader::try_lead(url, "public", "truce", limit).await.unwrap().unwrap();
-        let options = WriteOptions { rows: 200, lock_timeout };
-        CampaignWriter::new(leader, self.tables().await, &BTreeMap::new(), options).await.unwrap()
+        let options = WriteOptions { rows: 200, keys: 50, lock_timeout };
+        CampaignWriter::new(leader, tables, &BTreeMap::new(), options).await.unwrap()
     }
 }
 
@@ -281,7 +291,15 @@ impl World {
     }
 
     pub async fn feed(&self, rows: usize) -> CampaignFeed {
-        let options = FeedOptions {
+        self.feed_on(self.tables().await, rows)
+    }
+
+    pub fn feed_on(&self, tables: Tables, rows: usize) -> CampaignFeed {
+        CampaignFeed::new(self.feed_options(rows), tables)
+    }
+
+    pub fn feed_options(&self, rows: usize) -> FeedOptions {
+        FeedOptions {
             url: self.campaign.truce.clone(),
             schema: "public".into(),
             slot: "truce".into(),
@@ -290,7 +308,9 @@ impl World {
             bytes: 8 << 20,
             idle: Duration::from_millis(300),
             idle_bytes: 16 << 20,
-        };
-        CampaignFeed::new(options, self.tables().await)
+            statement_timeout: Duration::from_secs(20),
+            feedback: Duration::from_secs(10),
+            read_delay: Duration::from_millis(1),
+        }
     }
 }

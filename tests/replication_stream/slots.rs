@@ -90,8 +90,7 @@ async fn what_cannot_be_streamed_is_told_apart() {
     let error = start(&world.campaign.truce.clone().with_database("postgres"), Lsn(0)).await;
     assert!(matches!(error, Err(StreamError::SlotForeign { .. })), "{error:?}");
     world.admin.batch_execute("select pg_create_physical_replication_slot('p')").await.unwrap();
-    let options =
-        StartOptions { slot: "p".into(), publication: "truce".into(), from: Lsn::default() };
+    let options = StartOptions::new("p", "truce", Lsn::default());
     let error = Stream::start(url, &options).await;
     assert!(matches!(error, Err(StreamError::SlotForeign { .. })), "{error:?}");
 }

@@ -75,8 +75,7 @@ impl World {
 }
 
 pub(crate) async fn start(url: &ServerUrl, from: Lsn) -> Result<Stream, StreamError> {
-    Stream::start(url, &StartOptions { slot: "truce".into(), publication: "truce".into(), from })
-        .await
+    Stream::start(url, &StartOptions::new("truce", "truce", from)).await
 }
 
 /// Reads whole transactions, described line by line, up to this many commits; returns the last

@@ -2,11 +2,10 @@
 
 use tokio_postgres::Client;
 
-use super::{Expectations, Finding, MappingNeeds};
+use super::{Expectations, Finding, MappingNeeds, keys};
 use crate::campaign::catalog::{Form, Identity, Persistence, Table};
-use crate::campaign::keys::KeySource;
 use crate::campaign::setup::{Chosen, no_index};
-use crate::campaign::table::MODIFIED;
+use crate::campaign::table::{CREATED, MODIFIED};
 use crate::campaign::{peer_error, quoted};
 use crate::peer::PeerError;
 
@@ -29,7 +28,7 @@ pub(super) async fn look(
     }
     findings.extend(rights(client, &table, mapping).await?);
     if mapping.creates {
-        findings.push(keys(client, &table, mapping).await?);
+        findings.extend(keys::look(client, &table, mapping).await?);
     }
     Ok(findings)
 }
@@ -148,8 +147,13 @@ async fn rights(
         }
     }
     let query = "select has_table_privilege($1::oid, 'delete'),
-                        has_schema_privilege($2::text, 'usage'), current_user::text";
+                        has_schema_privilege($2::text, 'usage'), current_user::text,
+                        has_any_column_privilege($1::oid, 'update')";
     let row = client.query_one(query, &[&table.oid, &&*table.schema]).await.map_err(failed)?;
+    // A row is locked before it is deleted, and to lock it takes the right to update some of it.
+    if mapping.deletes && !row.get::<_, bool>(3) && !lacking.contains(&"update") {
+        lacking.push("update");
+    }
     if mapping.deletes && !row.get::<_, bool>(0) {
         lacking.push("delete");
     }
@@ -181,50 +185,16 @@ fn needed(table: &Table, mapping: &MappingNeeds) -> [(&'static str, Vec<String>)
     let key = [&*mapping.key];
     let columns = mapping.columns.iter().map(AsRef::as_ref);
     let read = there(&mut columns.chain(key).chain([MODIFIED]));
-    if mapping.written.is_empty() {
-        return [("select", read), ("update", Vec::new()), ("insert", Vec::new())];
-    }
-    let written = there(&mut mapping.written.iter().map(AsRef::as_ref).chain([MODIFIED]));
+    let written = if mapping.written.is_empty() {
+        Vec::new()
+    } else {
+        there(&mut mapping.written.iter().map(AsRef::as_ref).chain([MODIFIED]))
+    };
     let made = if mapping.creates {
-        there(&mut written.iter().map(String::as_str).chain(key))
+        let audit = key.into_iter().chain([MODIFIED, CREATED]);
+        there(&mut mapping.written.iter().map(AsRef::as_ref).chain(audit))
     } else {
         Vec::new()
     };
     [("select", read), ("update", written), ("insert", made)]
-}
-
-async fn keys(
-    client: &Client,
-    table: &Table,
-    mapping: &MappingNeeds,
-) -> Result<Finding, PeerError> {
-    let what = format!("mapping.{}: keys for new records", mapping.name);
-    let source = match KeySource::find(client, table, mapping.id_function.as_deref()).await {
-        Ok(source) => source,
-        Err(PeerError::Unfit { why }) => {
-            let remedy = "id_function = \"…\", as the table's schema in Campaign names it";
-            return Ok(Finding::fail(what, why, remedy));
-        }
-        Err(error) => return Err(error),
-    };
-    let (query, grant) = match &source {
-        KeySource::Function(name) => (
-            "select bool_or(has_function_privilege(p.oid, 'execute')), current_user::text
-               from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-              where format('\"%s\".\"%s\"', n.nspname, p.proname) = $1::text",
-            format!("grant execute on function {name}(integer) to"),
-        ),
-        KeySource::Sequence(name) => (
-            "select has_sequence_privilege($1::text, 'usage'), current_user::text",
-            format!("grant usage on sequence {name} to"),
-        ),
-    };
-    let row = client.query_one(query, &[&source.sql_name()]).await;
-    let row = row.map_err(|error| peer_error("asking for our rights", error))?;
-    if row.get::<_, Option<bool>>(0) == Some(true) {
-        return Ok(Finding::good(what, source.sql_name()));
-    }
-    let role = quoted(row.get(1));
-    let cause = format!("{role} may not call {}", source.sql_name());
-    Ok(Finding::fail(what, cause, format!("{grant} {role}")))
 }

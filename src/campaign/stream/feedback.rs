@@ -28,19 +28,27 @@ pub(super) struct Feedback {
     said_at: Instant,
     in_a_hurry: bool,
     sender_timeout: Duration,
+    every: Duration,
 }
 
 impl Feedback {
-    pub(super) fn new(from: Lsn, sender_timeout: Option<Duration>, now: Instant) -> Self {
+    /// `every` is how often to say something at the least; a server that hangs up sooner is told
+    /// more often.
+    pub(super) fn new(
+        from: Lsn,
+        (sender_timeout, every): (Option<Duration>, Duration),
+        now: Instant,
+    ) -> Self {
+        let sender_timeout =
+            sender_timeout.unwrap_or(SENDER_TIMEOUT_DEFAULT).max(SENDER_TIMEOUT_MIN);
         Self {
             received: from,
             confirmed: from,
             said_confirmed: from,
             said_at: now,
             in_a_hurry: false,
-            sender_timeout: sender_timeout
-                .unwrap_or(SENDER_TIMEOUT_DEFAULT)
-                .max(SENDER_TIMEOUT_MIN),
+            sender_timeout,
+            every: every.min(sender_timeout / 3),
         }
     }
 
@@ -79,7 +87,7 @@ impl Feedback {
         if self.in_a_hurry {
             return self.said_at;
         }
-        let regular = self.sender_timeout / 3;
+        let regular = self.every;
         if self.said_confirmed < self.confirmed {
             return self.said_at + regular.min(RAISE_MAX);
         }
@@ -92,7 +100,7 @@ impl Feedback {
 
     /// What to say now that it is due.
     pub(super) fn status(&mut self, now: Instant) -> Status {
-        let is_regular = self.said_at + self.sender_timeout / 3 <= now;
+        let is_regular = self.said_at + self.every <= now;
         self.said_at = now;
         self.said_confirmed = self.confirmed;
         self.in_a_hurry = false;
@@ -104,7 +112,8 @@ impl Feedback {
 mod tests {
     use super::*;
 
-    const MINUTE: Option<Duration> = Some(Duration::from_mins(1));
+    const MINUTE: (Option<Duration>, Duration) =
+        (Some(Duration::from_mins(1)), Duration::from_mins(10));
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -118,6 +127,16 @@ mod tests {
         assert!(feedback.is_due(start + seconds(20)));
         assert_eq!(feedback.status(start + seconds(20)), Status::AndAsk);
         assert!(!feedback.is_due(start + seconds(39)));
+    }
+
+    #[test]
+    fn it_is_broken_more_often_where_that_is_wanted() {
+        let start = Instant::now();
+        let mut feedback = Feedback::new(Lsn(5), (MINUTE.0, seconds(4)), start);
+        assert!(!feedback.is_due(start + seconds(3)));
+        assert!(feedback.is_due(start + seconds(4)));
+        assert_eq!(feedback.status(start + seconds(4)), Status::AndAsk);
+        assert_eq!(feedback.silence_max(), seconds(60), "and no sooner taken for dead");
     }
 
     #[test]
@@ -145,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_position_never_steps_back() {
-        let mut feedback = Feedback::new(Lsn(5), None, Instant::now());
+        let mut feedback = Feedback::new(Lsn(5), MINUTE, Instant::now());
         feedback.receive(Lsn(9));
         feedback.receive(Lsn(7));
         feedback.confirm(Lsn(8));
@@ -156,6 +175,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "confirming 0/9, which lies ahead of 0/5")]
     fn what_never_came_is_never_confirmed() {
-        Feedback::new(Lsn(5), None, Instant::now()).confirm(Lsn(9));
+        Feedback::new(Lsn(5), MINUTE, Instant::now()).confirm(Lsn(9));
     }
 }

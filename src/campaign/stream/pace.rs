@@ -7,21 +7,21 @@
 
 use tokio::time::{Duration, Instant};
 
-/// How long to let rows pile up.
-pub(super) const PAUSE: Duration = Duration::from_millis(1);
 const WINDOW: Duration = Duration::from_millis(3);
 const BUSY_BYTES: f64 = 16_384.0;
 
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// How long to let rows pile up.
+    pause: Duration,
     window_began: Instant,
     window_bytes: f64,
     is_busy: bool,
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { window_began: now, window_bytes: 0.0, is_busy: false }
+    pub(super) fn new(pause: Duration, now: Instant) -> Self {
+        Self { pause, window_began: now, window_bytes: 0.0, is_busy: false }
     }
 
     /// Takes note of a read.
@@ -38,9 +38,9 @@ impl Pace {
         }
     }
 
-    /// Whether much came just now, so that more is on its way.
-    pub(super) fn is_busy(&self) -> bool {
-        self.is_busy
+    /// How long to wait before the next read, where much came just now and more is on its way.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        (self.is_busy && !self.pause.is_zero()).then_some(self.pause)
     }
 }
 
@@ -48,13 +48,19 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn busy_after(reads: &[(u64, usize)]) -> bool {
+    const DELAY: Duration = Duration::from_millis(3);
+
+    fn after(delay: Duration, reads: &[(u64, usize)]) -> Option<Duration> {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace::new(delay, start);
         for (at_us, bytes) in reads {
             pace.read(*bytes, start + Duration::from_micros(*at_us));
         }
-        pace.is_busy()
+        pace.pause()
+    }
+
+    fn busy_after(reads: &[(u64, usize)]) -> bool {
+        after(DELAY, reads).is_some()
     }
 
     #[test]
@@ -66,7 +72,8 @@ mod tests {
     #[test]
     fn a_flood_is_let_pile_up() {
         let flood: Vec<(u64, usize)> = (1..100).map(|i| (i * 50, 600)).collect();
-        assert!(busy_after(&flood));
+        assert_eq!(after(DELAY, &flood), Some(DELAY));
+        assert_eq!(after(Duration::ZERO, &flood), None, "where no delay is wanted, there is none");
     }
 
     #[test]

@@ -23,6 +23,24 @@ pub struct StartOptions {
     /// Up to where everything is durable: nothing that was committed before it is sent. The slot's
     /// own position stands where it is later; [`Lsn::default`] leaves it all to the slot.
     pub from: Lsn,
+    /// How often the server is told how far we are while nothing happens, at the least; what keeps
+    /// it from hanging up may be more often.
+    pub feedback: Duration,
+    /// How long to wait between two reads while changes pour in; zero reads at once.
+    pub read_delay: Duration,
+}
+
+impl StartOptions {
+    /// With the usual pace.
+    pub fn new(slot: &str, publication: &str, from: Lsn) -> Self {
+        Self {
+            slot: slot.to_owned(),
+            publication: publication.to_owned(),
+            from,
+            feedback: Duration::from_secs(10),
+            read_delay: Duration::from_millis(1),
+        }
+    }
 }
 
 /// Which server it is, and how far it has come.
@@ -64,7 +82,7 @@ pub(super) async fn start(url: &ServerUrl, options: &StartOptions) -> Result<Sta
 /// Protocol 1 in text, which every version from 11 on speaks. Messages are asked for where the
 /// server can send them.
 fn statement(options: &StartOptions, server_version: u32) -> String {
-    let StartOptions { slot, publication, from } = options;
+    let StartOptions { slot, publication, from, .. } = options;
     let messages = if 14 <= server_version { ", messages 'true'" } else { "" };
     format!(
         "START_REPLICATION SLOT {} LOGICAL {from} (proto_version '1', publication_names {}{messages})",
@@ -141,11 +159,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted_twice_where_the_plugin_parses_them_again() {
-        let options = StartOptions {
-            slot: "truce".to_owned(),
-            publication: r#"it's "ours""#.to_owned(),
-            from: Lsn(0x1_0000_0002),
-        };
+        let options = StartOptions::new("truce", r#"it's "ours""#, Lsn(0x1_0000_0002));
         assert_eq!(
             statement(&options, 15),
             "START_REPLICATION SLOT \"truce\" LOGICAL 1/2 (proto_version '1', \
