@@ -14,7 +14,7 @@ use crate::reconcile::brake::Brake;
 use crate::reconcile::decide::{Decision, ECHO_WAIT, Held, HeldReason, Moment, Wait};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::{
-    Answer, Change, Entity, Field, Lane, LinkId, RecordId, Sent, Side, Target, Write,
+    Answer, Change, Entity, Field, Lane, LinkId, LinkState, RecordId, Sent, Side, Target, Write,
 };
 use crate::telemetry::metrics;
 
@@ -111,7 +111,11 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         let Some(plan) = self.desk.plans.get(&piece.link.entity) else { return };
         piece.due = None;
         piece.dirty = true;
-        if let Some(ended) = piece.link.ended {
+        if piece.link.state == LinkState::Severed {
+            return;
+        }
+        if piece.link.state == LinkState::Tombstone {
+            let ended = *piece.link.ended.get_or_insert(self.now);
             return self.bury(prepared, id, later(ended, plan.tombstone_keep));
         }
         self.orphan(piece);

@@ -138,6 +138,9 @@ fn emit_opt_out(link: &Link, (side, row): (Side, Row), moment: &Moment, decision
         return;
     }
     let change = Change::Set(row);
+    if let Some(held) = link.blocked_whole(side, &change) {
+        return decision.hold(None, held);
+    }
     decision.writes.push(link.write((side, Lane::Consent), Target::Record(record), change, moment));
 }
 
@@ -149,6 +152,10 @@ fn emit_opt_in(link: &Link, side: Side, field: Field, moment: &Moment, decision:
     let row = Row::from([(field, Value::Consent(Consent::In))]);
     let expect = link.expected(side, &row);
     let target = Target::Record(record);
-    let write = link.write((side, Lane::Consent), target, Change::Set(row), moment);
+    let change = Change::Set(row);
+    if let Some(held) = link.blocked_whole(side, &change) {
+        return decision.hold(None, held);
+    }
+    let write = link.write((side, Lane::Consent), target, change, moment);
     decision.writes.push(crate::reconcile::Write { expect, opt_in: true, ..write });
 }

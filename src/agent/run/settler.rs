@@ -19,7 +19,7 @@ use crate::agent::deliver::{Delivered, ask_transactions, deliver, reads};
 use crate::agent::plan::Plans;
 use crate::agent::settle::{Settled, settle};
 use crate::agent::time::Ticks;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::peer::Scan;
 use crate::reconcile::{Entity, Lane, LinkId, RecordId, Side, Sides};
 use crate::telemetry::metrics;
@@ -105,6 +105,7 @@ where
                     failures = 0;
                     looked_at
                 }
+                Err(error) if unsure(&error) => return Err(error),
                 Err(error) => {
                     let shared = Arc::clone(&self.shared);
                     let Some(delay) = stumble(&shared.health, &self.name, &error, failures) else {
@@ -296,6 +297,9 @@ where
             self.shared.wakes[self.account].notify_one();
             return Ok(());
         };
+        if unsure(&error) {
+            return Err(error);
+        }
         let shared = Arc::clone(&self.shared);
         let Some(delay) = stumble(&shared.health, &self.name, &error, self.failures[side]) else {
             return Err(error);
@@ -320,6 +324,19 @@ async fn read<L: Ledger, S: Scan>(
         absorb(&shared.desk(plans, account), side, &found, &BTreeMap::new()).await?;
     }
     Ok(())
+}
+
+/// Whether the ledger may not hold what we did. Nobody waits for such writes any more: the next
+/// term finds them and resolves them, and this one must end for that.
+fn unsure(error: &AgentError) -> bool {
+    match error {
+        AgentError::Ledger(LedgerError::Unavailable { .. }) | AgentError::Contended { .. } => true,
+        AgentError::Ledger(_)
+        | AgentError::Peer(_)
+        | AgentError::Deposed { .. }
+        | AgentError::Outdated { .. }
+        | AgentError::Died { .. } => false,
+    }
 }
 
 /// A task that panicked takes the agent with it: its links are loaded afresh by the next leader.

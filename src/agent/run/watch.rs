@@ -37,6 +37,9 @@ pub(super) struct Followed {
 /// have passed a moment, which first scans wait for.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// Between two new beginnings of a feed, but for the first.
+const OVER_AGAIN: Duration = Duration::from_secs(30);
+
 /// Follows a feed until the loops stop.
 pub(super) async fn follow<L: Ledger, F: Watch>(
     shared: &Shared<L>,
@@ -61,7 +64,8 @@ pub(super) async fn follow<L: Ledger, F: Watch>(
                     (None, error) if after(&error, failures) == After::Compare => {
                         tracing::error!(feed = %name, %error, "the feed has a gap: comparing");
                         start_over(shared, followed).await?;
-                        Duration::ZERO
+                        // A slot that is lost for good stays lost until somebody mends it.
+                        if failures == 0 { Duration::ZERO } else { OVER_AGAIN }
                     }
                     (None, error) => return Err(error),
                 };

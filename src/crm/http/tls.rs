@@ -45,9 +45,10 @@ pub(super) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return match tls {
-                rustls::Error::InvalidCertificate(flaw) => Some(judged(flaw)),
-                _ => None,
+            return if let rustls::Error::InvalidCertificate(flaw) = tls {
+                Some(judged(flaw))
+            } else {
+                None
             };
         }
         // An I/O error tells the source of what it wraps, and not what it wraps.
