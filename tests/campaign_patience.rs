@@ -1,6 +1,5 @@
 //! How long our statements may take, how much they ask for at once, how often the server hears of
 //! us, how well its clock is known: each bound of the config holds at the door that it is for.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![expect(clippy::disallowed_methods, reason = "one test compares the clock itself")]
 
 mod campaign_world;
@@ -23,10 +22,8 @@ const SHORT: Duration = Duration::from_millis(300);
 
 /// The cause of a call that is to be tried again.
 fn cause(error: PeerError) -> String {
-    match error {
-        PeerError::Transient { source, .. } => source.to_string(),
-        other => panic!("{other:?}"),
-    }
+    let PeerError::Transient { source, .. } = error else { panic!("{error:?}") };
+    source.to_string()
 }
 
 async fn scan(world: &World, options: ScanOptions) -> CampaignScan {

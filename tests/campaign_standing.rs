@@ -113,10 +113,8 @@ fn first_name(key: &str, value: &str) -> Write {
 }
 
 fn refusal(outcome: &Outcome) -> &Refusal {
-    match outcome {
-        Outcome::Refused(refusal) => refusal,
-        other => panic!("{other:?}"),
-    }
+    let Outcome::Refused(refusal) = outcome else { panic!("{outcome:?}") };
+    refusal
 }
 
 fn is_done(outcome: &Outcome) -> bool {
@@ -252,7 +250,7 @@ async fn a_structure_update_between_the_making_of_a_batch_and_its_statement_is_t
     let other = doors.world.another_session().await;
     let url = doors.world.campaign.truce.clone();
     drop(doors.writer);
-    let writer = doors.world.writer_on(doors.tables.clone(), &url, Duration::from_secs(60)).await;
+    let writer = doors.world.writer_on(doors.tables.clone(), &url, Duration::from_mins(1)).await;
     other.batch_execute("begin; alter table nmsrecipient drop column smember").await.unwrap();
     let (notes, mut ticks) = (Noted::default(), Ticks::default());
     let write = writer.write(vec![member("1", "M7"), first_name("2", "Ben")], &notes, &mut ticks);

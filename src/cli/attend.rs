@@ -89,12 +89,11 @@ impl Attendant {
         tables: &mut TableWatch,
         whole: bool,
     ) -> Result<()> {
-        let open = match session.take().filter(|session| !session.is_closed()) {
-            Some(session) => session,
-            None => {
-                let settings = settings(&self.wanted.schema).bounded(self.statement_timeout);
-                connect(&self.url, &settings).await?
-            }
+        let open = if let Some(open) = session.take().filter(|session| !session.is_closed()) {
+            open
+        } else {
+            let settings = settings(&self.wanted.schema).bounded(self.statement_timeout);
+            connect(&self.url, &settings).await?
         };
         let session = session.insert(open);
         let retained = self.measure(session).await?;
