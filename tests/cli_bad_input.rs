@@ -83,19 +83,38 @@ again = { campaign = "smiddlename", crm = "LastName" }"#;
     ]
 }
 
+/// Files that the config names and that are not what it says.
+fn files() -> Vec<Bad> {
+    let ca_file = "ca_file = \"ca.pem\"";
+    let ca = |file: &str, told: &'static [&'static str]| {
+        bad(ca_file, format!("ca_file = \"{file}\""), 2, told)
+    };
+    let secret = "client_secret_file = \"secret\"";
+    vec![
+        // A directory is what nobody can read, not even root.
+        ca(".", &["crm.sales.ca_file", "cannot be read"]),
+        ca("no.pem", &["crm.sales.ca_file", "no.pem", "cannot be read"]),
+        ca("secret", &["crm.sales.ca_file", "secret", "no certificate in PEM form"]),
+        ca("torn.pem", &["crm.sales.ca_file", "torn.pem", "not a PEM file"]),
+        bad(secret, "client_secret_file = \".\"", 2, &["secret file", "cannot be read"]),
+        bad(secret, "client_secret_file = \"empty\"", 2, &["empty", "should hold a secret"]),
+        bad(secret, "client_secret_env = \"TRUCE_NO\"", 2, &["TRUCE_NO is not set"]),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_mistake_is_told_by_what_it_is_and_nothing_is_written() {
     let world = World::start().await;
     world.done(&["setup"]).await;
     let config = world.config();
-    for Bad { good, instead, code, told } in list() {
+    std::fs::write(world.file("empty"), "\n").unwrap();
+    let whole = std::fs::read_to_string(world.file("ca.pem")).unwrap();
+    std::fs::write(world.file("torn.pem"), whole.split_at(whole.len() / 2).0).unwrap();
+    for Bad { good, instead, code, told } in list().into_iter().chain(files()) {
         assert!(config.contains(good), "{good}");
         world.configure(&config.replacen(good, &instead, 1));
         for command in ["check", "run"] {
-            let output = world.truce(&[command]).await;
-            let mut said = String::from_utf8(output.stdout).unwrap();
-            said.push_str(&String::from_utf8(output.stderr).unwrap());
-            assert_eq!(output.status.code(), Some(code), "{command} with {instead}: {said}");
+            let said = world.ends(&[command], code).await;
             for word in told {
                 assert!(
                     said.contains(word),
@@ -113,25 +132,59 @@ async fn each_mistake_is_told_by_what_it_is_and_nothing_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_grants_are_told_with_the_statement_that_gives_them() {
     let world = World::start().await;
+    world.done(&["setup"]).await;
     let superuser = world.database.session("campaign").await.unwrap();
     superuser.batch_execute("revoke campaign from truce").await.unwrap();
-    let output = world.truce(&["check"]).await;
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("grant select, update, insert on \"public\".\"nmsrecipient\" to"),
-        "{said}"
-    );
+    let said = world.ends(&["check"], 1).await;
+    let grant = "grant select, update, insert on \"public\".\"nmsrecipient\" to";
+    assert!(said.contains(grant), "{said}");
+    let said = world.ends(&["run"], 1).await;
+    assert!(said.contains("nmsrecipient") && said.contains("grant "), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_log_for_decoding_is_told_with_the_setting() {
     let world = World::start_with(&[("wal_level", "replica")]).await;
-    let output = world.truce(&["check"]).await;
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("wal_level") && said.contains("alter system set wal_level"), "{said}");
+    let remedy = "alter system set wal_level";
+    for command in ["check", "setup"] {
+        let said = world.ends(&[command], 1).await;
+        assert!(said.contains("wal_level") && said.contains(remedy), "{command}: {said}");
+    }
+    let made = "select pubname::text from pg_publication
+                union all select datname::text from pg_database where datname = 'truce'";
+    assert_eq!(world.rows(made).await, [""; 0], "nothing was made that would stand half done");
+    assert!(world.done(&["setup", "--print"]).await.contains(remedy));
     let output = world.truce(&["check", "--json"]).await;
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["would_run"], false, "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_a_unique_index_is_told_before_campaigns_own_updates_fail() {
+    let world = World::start().await;
+    let unique = "select string_agg(format('drop index %s', indexrelid::regclass), '; ')
+                    from pg_index where indrelid = 'nmsrecipient'::regclass and indisunique";
+    let drop = world.rows(unique).await.swap_remove(0);
+    world.sql(&drop).await;
+    for command in ["check", "setup"] {
+        let said = world.ends(&[command], 1).await;
+        for word in ["nmsrecipient", "unique index", "identity = \"full\""] {
+            assert!(said.contains(word), "{command} does not say {word}: {said}");
+        }
+    }
+    assert_eq!(world.rows("select pubname::text from pg_publication").await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_down_is_told_with_where_it_should_be() {
+    let mut world = World::start().await;
+    world.done(&["setup"]).await;
+    world.database.stop().await.unwrap();
+    let place = format!("127.0.0.1:{}", world.database.port());
+    for command in [&["check"][..], &["run"], &["setup"], &["status"], &["held", "list"]] {
+        let said = world.ends(command, 1).await;
+        for word in [&place, "nothing listens there", "is PostgreSQL running"] {
+            assert!(said.contains(word), "{command:?} does not say {word}: {said}");
+        }
+    }
 }

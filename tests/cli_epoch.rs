@@ -60,7 +60,7 @@ async fn two_populated_sides_are_paired_though_the_agent_is_killed_on_the_way() 
     let agent = world.run().await;
     let links = format!("truce_links{{mapping=\"contacts\"}} {RECORDS}");
     agent.until("metrics", &links).await;
-    agent.until("metrics", "truce_links_due{mapping=\"contacts\",side=\"crm\"} 0").await;
+    agent.until("metrics", "truce_links_due{mapping=\"contacts\",lane=\"ordinary\"} 0").await;
     let status: Json = serde_json::from_str(&world.done(&["status", "--json"]).await).unwrap();
     assert_eq!(status["mappings"][0]["links"]["live"], json!(RECORDS), "{status}");
     assert_eq!(status["mappings"][0]["scan"]["crm"], json!(RECORDS), "each page is read once");

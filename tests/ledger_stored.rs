@@ -10,7 +10,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use truce::ledger::stored::{Columns, decode, encode};
-use truce::reconcile::link::BlockReason;
+use truce::reconcile::link::{BlockReason, Release};
 use truce::reconcile::{
     Answer, Block, Bond, Change, Consent, Decimal, Entity, Expected, Field, Gone, Interval, Lane,
     Link, LinkId, LinkState, Position, RecordId, Refusal, RefusalKind, Row, Seen, SeenField, Sent,
@@ -78,7 +78,8 @@ prop_compose! {
         trail in btree_map(field(), vec((time(), value()), 0..4), 0..3),
         inherited in btree_map(field(), consent(), 0..3),
         claims in option::of(record()),
-        (waiting_since, held_since) in (option::of(time()), option::of(time())),
+        (waiting_since, held_since, ended) in
+            (option::of(time()), option::of(time()), option::of(time())),
         agree in any::<bool>(),
     ) -> Link {
         let mut link = Link::new(LinkId(5), Entity(3));
@@ -102,6 +103,7 @@ prop_compose! {
         (link.blocks, link.ruled, link.trail) = (blocks, ruled, trail);
         (link.inherited, link.claims) = (inherited, claims);
         (link.waiting_since, link.held_since) = (waiting_since, held_since);
+        link.ended = ended;
         link
     }
 }
@@ -209,7 +211,9 @@ fn block() -> impl Strategy<Value = Block> {
         Just(BlockReason::Flapping),
         Just(BlockReason::Braked),
         Just(BlockReason::Swapping),
-        Just(BlockReason::Released),
+        Just(BlockReason::Released(Release::Go)),
+        Just(BlockReason::Released(Release::Delete)),
+        Just(BlockReason::Released(Release::Recreate)),
     ];
     (option::of(field()), side(), reason, time()).prop_map(|(field, side, reason, since)| Block {
         field,

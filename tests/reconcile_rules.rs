@@ -244,6 +244,25 @@ fn a_stamp_that_names_another_link_proves_nothing() {
 }
 
 /// A link whose CRM record was to be renamed from ann to eve; no answer came.
+#[test]
+fn the_first_read_of_a_record_that_was_made_begins_no_new_life_of_its_side() {
+    let fields = [(NAME, Value::text("ann")), (CITY, Value::text("Oslo"))];
+    let mut link = alone(Side::Campaign, &fields);
+    let tick = |major| Position { epoch: 1, major, minor: 0 };
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    let stamp = link.send(write, at(100), tick(1)).stamp;
+    let made = Outcome::Done { created: Some(RecordId::from("c1")), xid: None };
+    link.conclude(stamp, made, &policy(), (at(101), tick(2)));
+    // Somebody edits it in Campaign before the CRM has shown it for the first time.
+    set(&mut link, Side::Campaign, NAME, Value::text("anna"));
+    let mut seen = sighting(103, ["ann", "Oslo"], Some(stamp));
+    seen.at = tick(3);
+    link.observe(Side::Crm, &seen, &policy());
+    let decision = link.decide(&policy(), &moment());
+    assert!(decision.ruled.is_empty(), "{:?}", decision.ruled);
+    assert_eq!(decision.writes[0].side, Side::Crm, "what both agreed on still stands");
+}
+
 fn unanswered() -> (Link, Stamp) {
     let mut link = paired();
     set(&mut link, Side::Campaign, NAME, Value::text("eve"));

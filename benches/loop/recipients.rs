@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use truce::agent::{Plan, Plans};
+use truce::agent::{Linger, Plan, Plans};
 use truce::campaign::catalog::Table;
 use truce::campaign::table::{Mapped, Tables, time_zone};
 use truce::postgres::Session;
@@ -119,7 +119,8 @@ pub(crate) fn plans() -> Plans {
         account: 0,
         policy,
         brake: BrakeRule { records: 100, share: 0.05, window: Duration::from_hours(1) },
-        linger: Duration::ZERO,
+        linger: Linger::default(),
+        tombstone_keep: Duration::from_hours(24 * 365),
         field_names: BTreeMap::new(),
         creates: Gate::Open,
         deletes: Gate::Open,

@@ -187,7 +187,9 @@ impl Page<'_> {
             let lane = lane(&piece.link, &plan.policy);
             let at = match lane {
                 Lane::Consent => now,
-                Lane::Ordinary => later(now, plan.linger),
+                // Campaign is written at once: that costs no calls.
+                Lane::Ordinary if self.side == Side::Crm => now,
+                Lane::Ordinary => later(now, plan.linger.get()),
             };
             piece.due_at(at, lane);
             self.bench.reindex(id);

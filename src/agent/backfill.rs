@@ -24,7 +24,7 @@ use super::epochs::wanted_generation;
 use super::error::unless_conflict;
 use super::plan::{Plan, Plans};
 use super::prepare::alone;
-use super::run::{CAMPAIGN_FEED, Doors, Shared, crm_feed, stumble};
+use super::run::{CAMPAIGN_FEED, Come, Doors, Pass, Reads, Shared, crm_feed, stumble};
 use super::time::{Clock as _, Ticks};
 use super::working::{Bench, later};
 use super::{AgentError, Desk};
@@ -192,6 +192,7 @@ where
             }
             self.measure(plan, side, &progress);
         }
+        self.shared.health.has_read(&reads(plan, side, Pass::Scan));
         Ok(())
     }
 
@@ -202,6 +203,11 @@ where
         let rest = u64::from(!progress.done);
         let total = if progress.done { progress.count } else { links.max(progress.count) + rest };
         metrics::backfill(&plan.name, side, telemetry::Scan { done: progress.count, total });
+        // In the first scan the links are only being made.
+        let total = (1 < progress.generation).then_some(links);
+        self.shared
+            .health
+            .reads(&reads(plan, side, Pass::Scan), Come { done: progress.count, total });
     }
 
     /// Reads each record that a link names, to notice those that are no longer there.
@@ -213,6 +219,7 @@ where
         generation: u64,
     ) -> Result<(), AgentError> {
         let name = format!("sweep/{}/{side}", plan.name);
+        let what = reads(plan, side, Pass::Sweep);
         let kept = self.shared.ledger.cursor(&name).await?;
         let mut progress = Progress::of(&kept, generation);
         while !progress.done {
@@ -221,6 +228,7 @@ where
             progress.done = links.is_empty();
             let last = links.last().map(|kept| kept.link.id.to_string().into());
             progress.after = last.or(progress.after);
+            progress.count += links.len() as u64;
             let records = standing(&links, side);
             let mut ticks = Ticks::new(&*self.shared.clock, self.account, side);
             let found = match records.as_slice() {
@@ -231,7 +239,10 @@ where
             absorb(&self.desk(), side, &found, &cursors).await?;
             self.shared.wakes[self.account].notify_one();
             self.shared.health.beats(&self.name);
+            let total = self.shared.totals.borrow().get(&plan.policy.entity).copied();
+            self.shared.health.reads(&what, Come { done: progress.count, total });
         }
+        self.shared.health.has_read(&what);
         Ok(())
     }
 
@@ -246,7 +257,7 @@ where
             bench.add(links.into_iter().filter(|kept| alone(&kept.link).is_some()).collect());
             let now = self.shared.clock.now();
             for piece in bench.pieces.values_mut() {
-                piece.due_at(later(now, plan.linger), Lane::Ordinary);
+                piece.due_at(later(now, plan.linger.get()), Lane::Ordinary);
             }
             let stored = match bench.into_batch(&self.shared.plans, now) {
                 batch if batch.is_empty() => Ok(()),
@@ -275,6 +286,10 @@ where
     fn desk(&self) -> Desk<'_, L, super::clock::AgentClock> {
         self.shared.desk(&self.shared.plans, self.account)
     }
+}
+
+fn reads(plan: &Plan, side: Side, pass: Pass) -> Reads {
+    Reads { mapping: Arc::clone(&plan.name), side, pass }
 }
 
 /// Which records of a side the links name, and saw there last.

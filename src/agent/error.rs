@@ -20,6 +20,12 @@ pub enum AgentError {
         /// The term there is.
         current: u64,
     },
+    /// A CRM that was down when this agent began to lead is not as it was remembered.
+    #[error("{what} looks otherwise than it was remembered to")]
+    Outdated {
+        /// Which account.
+        what: String,
+    },
     /// The same links kept changing under a step.
     #[error("{links} links changed at each of {tries} tries to store them")]
     Contended {

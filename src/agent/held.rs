@@ -3,14 +3,12 @@
 //! Each changes links in the ledger as any other step does, by their versions, so it may be done
 //! beside a running agent, which then finds them due.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::ledger::{Batch, HeldFilter, HeldLink, HeldPage, Ledger};
 use crate::reconcile::brake::Brake;
-use crate::reconcile::link::{Block, BlockReason};
+use crate::reconcile::link::{Block, BlockReason, Release};
 use crate::reconcile::{Lane, Link, LinkId, RecordId, Side};
 
 use super::AgentError;
@@ -37,6 +35,10 @@ pub enum Way {
     /// Let go what the brake, an epoch or the look of a secured column holds; of two records of
     /// which one is gone, leave the other alone from now on.
     Release,
+    /// Of two records of which one is gone, delete the other too.
+    Delete,
+    /// Of two records of which one is gone, make it again from the other.
+    Recreate,
     /// Let this side's value of each field stand.
     Take(Side),
 }
@@ -121,28 +123,16 @@ async fn open_page<L: Ledger>(
 fn go(link: &mut Link, held: &HeldLink, way: Way, plan: &Plan, now: Timestamp) {
     match way {
         Way::Retry => {
-            link.blocks.retain(|block| block.reason == BlockReason::Released);
+            link.blocks.retain(|block| matches!(block.reason, BlockReason::Released(_)));
             link.trail.clear();
             link.waiting_since = None;
         }
-        Way::Release => {
-            let reasons: BTreeSet<&str> = held.held.iter().map(|held| &*held.reason).collect();
-            let absent = ["deleted", "deleted_and_changed", "missing", "truncated"];
-            if absent.iter().any(|reason| reasons.contains(reason)) {
-                link.sever(&plan.policy);
-                return;
-            }
-            let let_go = |block: &Block| match block.reason {
-                BlockReason::Stale(_) | BlockReason::Flapping | BlockReason::Braked => false,
-                BlockReason::Refused { .. } | BlockReason::Swapping | BlockReason::Released => true,
-            };
-            link.blocks.retain(let_go);
-            link.trail.clear();
-            if !link.released() {
-                let reason = BlockReason::Released;
-                link.blocks.push(Block { field: None, side: Side::Crm, reason, since: now });
-            }
-        }
+        Way::Release if one_is_gone(held) => link.sever(&plan.policy),
+        Way::Release => release(link, Release::Go, now),
+        Way::Delete if one_is_gone(held) => release(link, Release::Delete, now),
+        Way::Recreate if one_is_gone(held) => release(link, Release::Recreate, now),
+        // Held for another reason: what was said is no answer to it.
+        Way::Delete | Way::Recreate => (),
         Way::Take(side) => {
             for field in held.held.iter().filter_map(|held| held.field) {
                 if let Some(value) = link.seen[side].value(field).cloned() {
@@ -154,6 +144,26 @@ fn go(link: &mut Link, held: &HeldLink, way: Way, plan: &Plan, now: Timestamp) {
     }
 }
 
+/// Whether a link waits because one of its two records is no longer there.
+fn one_is_gone(held: &HeldLink) -> bool {
+    let absent = ["deleted", "deleted_and_changed", "missing", "truncated", "merged"];
+    held.held.iter().any(|held| absent.contains(&&*held.reason))
+}
+
+fn release(link: &mut Link, how: Release, now: Timestamp) {
+    let stays = |block: &Block| match block.reason {
+        BlockReason::Refused { .. } | BlockReason::Swapping => true,
+        BlockReason::Stale(_)
+        | BlockReason::Flapping
+        | BlockReason::Braked
+        | BlockReason::Released(_) => false,
+    };
+    link.blocks.retain(stays);
+    link.trail.clear();
+    let reason = BlockReason::Released(how);
+    link.blocks.push(Block { field: None, side: Side::Crm, reason, since: now });
+}
+
 /// Lets a mapping's brake go, and what it held.
 pub async fn release_brake<L: Ledger>(
     ledger: &L,
@@ -163,7 +173,9 @@ pub async fn release_brake<L: Ledger>(
 ) -> Result<usize, AgentError> {
     let fact = (brake_fact(plan), write_brake(&Brake::default()));
     store_fact(ledger, fact, now).await?;
-    retry_held(ledger, plans, plan, "braked", now).await
+    let (entity, reason) = (Some(plan.policy.entity), Some("braked".to_owned()));
+    let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
+    open(ledger, plans, &Wanted { filter, key: None }, Way::Release, now).await
 }
 
 /// Lets creates and deletes of a mapping go after a new epoch.
@@ -190,7 +202,8 @@ pub async fn retry_held<L: Ledger>(
     open(ledger, plans, &Wanted { filter, key: None }, Way::Retry, now).await
 }
 
-async fn store_fact<L: Ledger>(
+/// Keeps something that the agent knows beside its links.
+pub async fn store_fact<L: Ledger>(
     ledger: &L,
     (name, fact): (String, Json),
     now: Timestamp,

@@ -21,10 +21,11 @@ pub mod time;
 pub mod working;
 
 mod error;
+mod meet;
 mod prepare;
 
 pub use error::AgentError;
-pub use plan::{Plan, Plans};
+pub use plan::{Linger, Plan, Plans};
 pub use time::Clock;
 
 /// What the steps of one CRM account share: where things are kept, what time it is, the mappings.

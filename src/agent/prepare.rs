@@ -245,6 +245,6 @@ pub(super) fn owners(link: &Link) -> impl Iterator<Item = (Side, Field, &RecordI
         | BlockReason::Flapping
         | BlockReason::Braked
         | BlockReason::Swapping
-        | BlockReason::Released => None,
+        | BlockReason::Released(_) => None,
     })
 }

@@ -12,21 +12,17 @@ use crate::ledger::{Decision as Kept, Ledger};
 use crate::peer::Writer;
 use crate::reconcile::brake::Brake;
 use crate::reconcile::decide::{Decision, ECHO_WAIT, Held, HeldReason, Moment, Wait};
-use crate::reconcile::join::{self, Merging};
-use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::matching::Matched;
-use crate::reconcile::swap::{Untangle, untangle};
 use crate::reconcile::{
     Answer, Change, Entity, Field, Lane, LinkId, RecordId, Sent, Side, Target, Write,
 };
 use crate::telemetry::metrics;
 
-use super::absorb::merged_into;
 use super::deliver::translated;
 use super::error::unless_conflict;
 use super::kept::{brake_fact, kept, read_brake, row, since, takes_away, write_brake};
 use super::plan::Plan;
-use super::prepare::{Prepared, owners};
+use super::prepare::Prepared;
 use super::time::{Clock, Ticks};
 use super::working::{awaited, later};
 use super::{AgentError, Desk};
@@ -51,13 +47,13 @@ pub struct Settled {
 const PENDING_LOOK: Duration = Duration::from_secs(5);
 
 /// A read that was asked for and brought nothing is asked for again after this long.
-const READ_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const READ_AGAIN: Duration = Duration::from_secs(10);
 
 /// A record with the same key is being made: that takes one call.
 const UNDER_WAY_LOOK: Duration = Duration::from_secs(2);
 
 /// What is ambiguous is looked at again this often, as its twins' values may have changed.
-const AMBIGUOUS_LOOK: Duration = Duration::from_mins(10);
+pub(super) const AMBIGUOUS_LOOK: Duration = Duration::from_mins(10);
 
 /// Decides what is due, and keeps what is to be written.
 pub async fn settle<L: Ledger, C: Clock, W: Writer>(
@@ -78,16 +74,16 @@ pub async fn settle<L: Ledger, C: Clock, W: Writer>(
 }
 
 /// One round's state.
-struct Round<'a, L, C> {
-    desk: &'a Desk<'a, L, C>,
+pub(super) struct Round<'a, L, C> {
+    pub(super) desk: &'a Desk<'a, L, C>,
     totals: &'a BTreeMap<Entity, u64>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     brakes: BTreeMap<Entity, Brake>,
     brakes_before: BTreeMap<Entity, Brake>,
     decisions: Vec<Kept>,
     /// Links that were decided as the counterpart of another, and are not due once more.
-    paired: BTreeSet<LinkId>,
-    settled: Settled,
+    pub(super) paired: BTreeSet<LinkId>,
+    pub(super) settled: Settled,
 }
 
 impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
@@ -115,6 +111,9 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         let Some(plan) = self.desk.plans.get(&piece.link.entity) else { return };
         piece.due = None;
         piece.dirty = true;
+        if let Some(ended) = piece.link.ended {
+            return self.bury(prepared, id, later(ended, plan.tombstone_keep));
+        }
         self.orphan(piece);
         piece.link.expire(&plan.policy, self.now);
         piece.link.catch_up(&plan.policy, self.now);
@@ -144,7 +143,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         self.carry_out(prepared, id, plan, decision);
     }
 
-    fn moment(&self, prepared: &Prepared, id: LinkId, plan: &Plan) -> Moment {
+    pub(super) fn moment(&self, prepared: &Prepared, id: LinkId, plan: &Plan) -> Moment {
         let clock = self.desk.clock;
         Moment {
             now: self.now,
@@ -171,99 +170,14 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         }
     }
 
-    /// Takes a CRM's merge in; true where the link is done with for now.
-    fn merge(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan) -> bool {
-        let Some(piece) = prepared.bench.pieces.get(&id) else { return true };
-        let Some(into) = merged_into(&piece.link).cloned() else { return false };
-        let bearer = (piece.link.entity, Side::Crm, into.clone());
-        let Some(survivor) = prepared.bench.live(&bearer).map(|piece| piece.link.id) else {
-            self.settled.reads.insert(bearer);
-            self.look_again(prepared, id, READ_AGAIN);
-            return true;
-        };
-        let Some(mut other) = prepared.bench.pieces.remove(&survivor) else { return true };
-        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
-        if other.link.id == id {
-            return false;
-        }
-        match join::merge(&mut piece.link, &mut other.link, &plan.policy, self.now) {
-            Merging::TookOver => {
-                prepared.bench.pieces.insert(survivor, other);
-                prepared.bench.remove(survivor);
-            }
-            Merging::Alias => {
-                other.due_at(self.now, Lane::Consent);
-                prepared.bench.pieces.insert(survivor, other);
-            }
-        }
-        prepared.bench.reindex(id);
-        prepared.bench.join(id, survivor);
-        self.look_again(prepared, id, Duration::ZERO);
-        self.log(id, "merged", None);
-        true
-    }
-
-    /// Makes one link of two that stand for the same thing; gives its number.
-    fn pair(&mut self, prepared: &mut Prepared, a: LinkId, b: LinkId, plan: &Plan) -> LinkId {
-        let side_of = |prepared: &Prepared, id| {
-            prepared.bench.pieces.get(&id).and_then(|piece| super::prepare::alone(&piece.link))
-        };
-        let (campaign, crm) = match side_of(prepared, a) {
-            Some(Side::Campaign) => (a, b),
-            Some(Side::Crm) => (b, a),
-            None => return a,
-        };
-        let Some(other) = prepared.bench.pieces.get(&crm).map(|piece| piece.link.clone()) else {
-            return a;
-        };
-        let Some(piece) = prepared.bench.pieces.get_mut(&campaign) else { return a };
-        piece.link = join::pair(piece.link.clone(), other, &plan.policy, self.now);
-        piece.due = None;
-        piece.dirty = true;
-        prepared.bench.remove(crm);
-        prepared.bench.reindex(campaign);
-        prepared.bench.join(campaign, crm);
-        self.paired.insert(campaign);
-        self.log(campaign, "paired", None);
-        campaign
-    }
-
-    /// Resolves values that another record owned when they were refused (rule 12).
-    fn untangle(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan) {
-        let Some(piece) = prepared.bench.pieces.get(&id) else { return };
-        let link = piece.link.clone();
-        for (side, field, owner) in owners(&link) {
-            let Some(rule) = plan.policy.fields.get(&field) else { continue };
-            let verdict = untangle(&link, &prepared.chain(&link, side, field), side, (field, rule));
-            let awaited = awaited(&prepared.bench, link.entity, side, owner.clone());
-            let moment = self.moment(prepared, id, plan);
-            let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
-            match verdict {
-                Untangle::Keep => (),
-                Untangle::Free => piece.link.unblock(field, side),
-                Untangle::Wait => {
-                    piece.waits_for.insert(awaited);
-                    piece.due_at(later(self.now, READ_AGAIN), Lane::Ordinary);
-                }
-                Untangle::Temporary(value) => {
-                    if let Some(write) = piece.link.write_temporary(side, field, value, &moment) {
-                        piece.link.unblock(field, side);
-                        let reason = BlockReason::Swapping;
-                        let since = self.now;
-                        piece.link.blocks.push(Block { field: Some(field), side, reason, since });
-                        self.send(prepared, id, write);
-                    }
-                }
-            }
-        }
-    }
-
     /// Keeps what a decision came to.
     fn carry_out(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, decision: Decision) {
         let Decision { writes, mut held, read, waits, unsettled, ruled, retire, sever } = decision;
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
         if retire {
             piece.link.retire(&plan.policy);
+            piece.link.ended = Some(self.now);
+            piece.due_at(later(self.now, plan.tombstone_keep), Lane::Ordinary);
             return self.log(id, "retired", None);
         }
         if sever {
@@ -296,6 +210,15 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         }
         self.hold(prepared, id, plan, &held);
         self.watch_lost(prepared, id, plan);
+    }
+
+    /// Forgets a tombstone when its time is over.
+    fn bury(&self, prepared: &mut Prepared, id: LinkId, over: Timestamp) {
+        if over <= self.now {
+            prepared.bench.remove(id);
+        } else if let Some(piece) = prepared.bench.pieces.get_mut(&id) {
+            piece.due_at(over, Lane::Ordinary);
+        }
     }
 
     fn wait(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, waits: &[(Side, Wait)]) {
@@ -338,7 +261,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         write: &Write,
     ) -> Option<HeldReason> {
         let piece = prepared.bench.pieces.get_mut(&id)?;
-        if !takes_away(&piece.link, write) || piece.link.released() {
+        if !takes_away(&piece.link, write) || piece.link.released().is_some() {
             return None;
         }
         let brake = self.brakes.entry(write.entity).or_default();
@@ -354,7 +277,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
     }
 
     /// Keeps a write as sent, and notes that it is to be delivered.
-    fn send(&mut self, prepared: &mut Prepared, id: LinkId, write: Write) {
+    pub(super) fn send(&mut self, prepared: &mut Prepared, id: LinkId, write: Write) {
         let ticks = Ticks::new(self.desk.clock, self.desk.account, write.side);
         if let Some(piece) = prepared.bench.pieces.get_mut(&id) {
             let write = piece.link.send(write, self.now, ticks.position());
@@ -370,7 +293,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         }
     }
 
-    fn hold(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, held: &[Held]) {
+    pub(super) fn hold(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, held: &[Held]) {
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
         if held.is_empty() {
             piece.link.held_since = None;
@@ -400,13 +323,13 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         );
     }
 
-    fn look_again(&self, prepared: &mut Prepared, id: LinkId, delay: Duration) {
+    pub(super) fn look_again(&self, prepared: &mut Prepared, id: LinkId, delay: Duration) {
         if let Some(piece) = prepared.bench.pieces.get_mut(&id) {
             piece.due_at(later(self.now, delay), Lane::Ordinary);
         }
     }
 
-    fn log(&mut self, link: LinkId, rule: &str, winner: Option<Side>) {
+    pub(super) fn log(&mut self, link: LinkId, rule: &str, winner: Option<Side>) {
         let (at, rule, values) = (self.now, rule.to_owned(), serde_json::Value::Null);
         self.decisions.push(Kept { link, at, field: None, rule, winner, values });
     }

@@ -13,6 +13,7 @@ use super::backfill::{compared, scanned};
 use super::epochs::{gate_fact, wanted_generation};
 use super::kept::{brake_fact, read_brake};
 use super::plan::{Plan, Plans};
+use super::time::soon;
 
 /// A mapping's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,8 +53,9 @@ pub struct ScanStatus {
 pub async fn status<L: Ledger>(
     ledger: &L,
     plans: &Plans,
+    now: Timestamp,
 ) -> Result<Vec<MappingStatus>, AgentError> {
-    let counts = ledger.counts().await?;
+    let counts = ledger.counts(soon(now)).await?;
     let mut all = Vec::new();
     for (entity, plan) in plans {
         let links = State::ALL

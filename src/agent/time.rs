@@ -1,9 +1,13 @@
 //! Our clock and the ticks by which CRM reads are ordered.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::peer::Ask;
 use crate::reconcile::{Clocks, Position, Side, Sides};
+
+use super::working::later;
 
 /// Time, as the loops are given it.
 ///
@@ -54,4 +58,10 @@ impl<C: Clock> Ask for Ticks<'_, C> {
     fn tick(&mut self) -> (Position, Timestamp) {
         (self.position(), self.clock.now())
     }
+}
+
+/// What is due by then is work that is not done yet; what is due later is only looked after (a
+/// tombstone whose time ends, say).
+pub(super) fn soon(now: Timestamp) -> Timestamp {
+    later(now, Duration::from_hours(24))
 }

@@ -89,6 +89,14 @@ pub async fn inspect(client: &Client, wanted: &Expectations) -> Result<Vec<Findi
     Ok(findings)
 }
 
+/// Looks at the server and at our role only: at what setup cannot make.
+pub async fn inspect_server(
+    client: &Client,
+    wanted: &Expectations,
+) -> Result<Vec<Finding>, PeerError> {
+    server::look(client, wanted).await
+}
+
 impl Expectations {
     /// What setup would be asked for.
     pub fn wanted(&self) -> Wanted {

@@ -24,7 +24,7 @@ use crate::config::Label;
 use crate::crm::http::Call;
 use crate::crm::salesforce::Account;
 use crate::ledger::{Ledger as _, PostgresLedger};
-use crate::postgres::{ServerUrl, Session, connect};
+use crate::postgres::{ServerUrl, Session, Settings, connect};
 use crate::reconcile::Side;
 use crate::telemetry::{ApiCall, metrics};
 
@@ -37,6 +37,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// queries of the catalog.
 const TABLES_EVERY: u32 = 6;
 
+/// The ledger is weighed every so many rounds, that is every minute, and in the first.
+const SIZE_EVERY: u32 = 12;
+
 /// The clocks are compared in every so many rounds, which is every two minutes: a good one drifts
 /// by a millisecond meanwhile, and what was set is not taken for long.
 const CLOCKS_EVERY: u32 = 24;
@@ -44,6 +47,8 @@ const CLOCKS_EVERY: u32 = 24;
 /// What is looked at.
 pub(super) struct Attendant {
     pub(super) url: ServerUrl,
+    /// Where the ledger is.
+    pub(super) ledger_url: ServerUrl,
     pub(super) wanted: Wanted,
     pub(super) tables: Tables,
     /// How long one of its statements may run.
@@ -54,6 +59,8 @@ pub(super) struct Attendant {
     pub(super) clock: Arc<AgentClock>,
     pub(super) ledger: Arc<PostgresLedger>,
     pub(super) accounts: BTreeMap<Label, Arc<Account>>,
+    /// How long writes to each account may wait for company.
+    pub(super) linger_max: BTreeMap<Label, Duration>,
     /// How long decisions are kept.
     pub(super) keep: SignedDuration,
 }
@@ -69,6 +76,11 @@ impl Attendant {
             tokio::time::sleep(EVERY).await;
             round = round.wrapping_add(1);
             self.count(&mut counted);
+            if round % SIZE_EVERY == 1
+                && let Err(error) = self.weigh().await
+            {
+                tracing::warn!(error = format!("{error:#}"), "could not ask for the ledger's size");
+            }
             let looked = async {
                 self.look(&mut session, &mut tables, round.is_multiple_of(TABLES_EVERY)).await?;
                 match &session {
@@ -157,8 +169,18 @@ impl Attendant {
         Ok(retained)
     }
 
+    /// How much disk the ledger takes; a connection a minute is cheaper than one kept for it.
+    async fn weigh(&self) -> Result<()> {
+        let session = connect(&self.ledger_url, &Settings::default()).await?;
+        let size = "select pg_database_size(current_database())";
+        let size: i64 = session.query_one(size, &[]).await?.get(0);
+        metrics::ledger_size(u64::try_from(size)?);
+        session.close().await;
+        Ok(())
+    }
+
     fn count(&self, counted: &mut BTreeMap<(Label, &'static str), u64>) {
-        for (name, account) in &self.accounts {
+        for (number, (name, account)) in self.accounts.iter().enumerate() {
             for call in Call::ALL {
                 let made = account.calls().made(call);
                 let known = counted.entry((name.clone(), call.name())).or_default();
@@ -167,8 +189,12 @@ impl Attendant {
                 }
                 *known = made;
             }
-            if let Some(share) = left(account) {
+            if let Some(share) = account.usage().share_left() {
                 metrics::budget(name.as_str(), share);
+                let longest = self.linger_max.get(name).copied().unwrap_or_default();
+                for plan in self.plans.values().filter(|plan| plan.account == number) {
+                    plan.linger.set(share, longest);
+                }
             }
         }
     }
@@ -182,13 +208,4 @@ fn kind(call: Call) -> ApiCall {
         Call::Read => ApiCall::Read,
         Call::Write => ApiCall::Write,
     }
-}
-
-/// The share of the day's calls that is left.
-#[expect(clippy::cast_precision_loss, reason = "a day's calls are exact in a float")]
-fn left(account: &Account) -> Option<f64> {
-    let usage = account.usage();
-    let left = usage.left? as f64;
-    let all = left + usage.ours as f64;
-    (0.0 < all).then_some(left / all)
 }

@@ -1,6 +1,7 @@
 //! `truce check`: everything that would keep the agent from running, with what mends it.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +10,15 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::agent::run::told;
-use crate::campaign::inspect::{Expectations, Finding as Inspected, Health, MappingNeeds, inspect};
+use crate::campaign::inspect::{
+    Expectations, Finding as Inspected, Health, MappingNeeds, inspect, inspect_server,
+};
 use crate::campaign::settings;
 use crate::config::{self, Config, Label};
 use crate::crm::salesforce::Account;
-use crate::ledger::check_schema;
-use crate::postgres::{Session, connect};
+use crate::ledger::{LedgerError, check_schema};
+use crate::peer::PeerError;
+use crate::postgres::{ConnectError, Session, connect};
 
 use super::failure::Said;
 use super::finding::{Finding, Findings};
@@ -22,8 +26,9 @@ use super::lead::shown;
 use super::mapped::{map_all, provisional};
 use super::peers::tables;
 use super::places::Places;
+use super::progress::Bars;
 use super::run::open_accounts;
-use super::schemas::Schemas;
+use super::schemas::{Schemas, describe};
 use super::setup::{chosen, wanted};
 
 #[derive(Debug, clap::Args)]
@@ -42,15 +47,14 @@ pub(super) async fn check(options: Options) -> Result<()> {
     let accounts = open_accounts(&config)?;
     let mut findings = Findings::default();
     let session = campaign(&config, &places, &mut findings).await;
-    let answering = crms(&accounts, &mut findings).await;
+    let asking = crms(&config, &accounts, &mut findings);
+    let answering = Bars::on_stderr().during("asking the CRM", asking).await;
     if let Some(session) = session {
         mappings(&config, &session, &answering, &mut findings).await;
     }
     match check_schema(&places.ledger).await {
         Ok(()) => findings.good(Finding::at("ledger", shown(&places.ledger))),
-        Err(error) => {
-            findings.problem(Finding::at("ledger", told(&error)).sql("truce setup"));
-        }
+        Err(error) => findings.problem(of_ledger(&error)),
     }
     print(&findings, options.json)?;
     if findings.problems() == 0 { Ok(()) } else { Err(Said.into()) }
@@ -70,6 +74,7 @@ async fn campaign(config: &Config, places: &Places, findings: &mut Findings) -> 
 
 /// The accounts that answer.
 async fn crms(
+    config: &Config,
     accounts: &BTreeMap<Label, Arc<Account>>,
     findings: &mut Findings,
 ) -> BTreeMap<Label, Arc<Account>> {
@@ -81,10 +86,22 @@ async fn crms(
                 findings.good(Finding::at(format!("crm.{name}"), what));
                 answering.insert(name.clone(), Arc::clone(account));
             }
-            Err(error) => findings.problem(Finding::at(format!("crm.{name}"), told(&error))),
+            Err(error) => findings.problem(of_account(name, config, &error)),
         }
     }
     answering
+}
+
+/// Why an account does not answer. Nothing is tried again after a check.
+fn of_account(name: &Label, config: &Config, error: &PeerError) -> Finding {
+    let place = format!("crm.{name}");
+    let PeerError::Transient { source, .. } = error else { return Finding::at(place, told(error)) };
+    let url = config.crms[name].url.as_str();
+    let why = told(&**source);
+    let what = format!(
+        "`{url}` does not answer ({why}); correct crm.{name}.url, or let this machine reach it"
+    );
+    Finding::at(place, what)
 }
 
 async fn mappings(
@@ -93,7 +110,7 @@ async fn mappings(
     accounts: &BTreeMap<Label, Arc<Account>>,
     findings: &mut Findings,
 ) {
-    let schemas = match Schemas::read(config, session, accounts).await {
+    let schemas = match Schemas::read(config, session, describe(config, accounts).await).await {
         Ok(schemas) => Some(schemas),
         Err(error) => {
             findings.problem(Finding::at("campaign", told(&error)));
@@ -110,6 +127,44 @@ async fn mappings(
         Ok(inspected) => inspected.into_iter().for_each(|one| take(one, findings)),
         Err(error) => findings.problem(Finding::at("campaign", told(&error))),
     }
+}
+
+/// What stands in the way of the ledger; setup mends what is not there yet, and no server.
+fn of_ledger(error: &LedgerError) -> Finding {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<ConnectError>() {
+            Some(ConnectError::NoDatabase { .. }) | None => cause = error.source(),
+            Some(unreached) => return Finding::at("ledger", told(unreached)),
+        }
+    }
+    Finding::at("ledger", told(error)).sql("truce setup")
+}
+
+/// What of Campaign's database stands against running; what setup could not make is among it.
+pub(super) async fn standing(
+    config: &Config,
+    session: &Session,
+    schemas: Option<&Schemas>,
+) -> Result<Findings, PeerError> {
+    let inspected = inspect(session, &expectations(config, schemas)).await?;
+    // Senders are free again in a moment, and the feed asks again.
+    let lasting = |one: &Inspected| one.health == Health::Fail && one.what != "max_wal_senders";
+    let mut findings = Findings::default();
+    inspected.into_iter().filter(lasting).for_each(|one| take(one, &mut findings));
+    Ok(findings)
+}
+
+/// What of Campaign's server stands against setting it up.
+pub(super) async fn server_standing(
+    config: &Config,
+    session: &Session,
+) -> Result<Findings, PeerError> {
+    let inspected = inspect_server(session, &expectations(config, None)).await?;
+    let mut findings = Findings::default();
+    let failed = inspected.into_iter().filter(|one| one.health == Health::Fail);
+    failed.for_each(|one| take(one, &mut findings));
+    Ok(findings)
 }
 
 fn take(one: Inspected, findings: &mut Findings) {

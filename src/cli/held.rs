@@ -31,13 +31,15 @@ Examples:
     Retry(Choice),
     /// Let go what the brake, a new epoch or a conflict holds
     #[command(after_help = "\
-A deletion that is held is released by leaving the record that remains alone from then on.
+A deletion that is held is released by leaving the record that remains alone from then on; with
+--delete that record is deleted too, with --recreate the deleted one is made again from it.
 
 Examples:
   truce held release --config truce.toml --brake contacts
   truce held release --config truce.toml --epoch
   truce held release --config truce.toml --mapping contacts --reason conflict --take crm
-  truce held release --config truce.toml --reason deleted --key 4711")]
+  truce held release --config truce.toml --reason deleted --key 4711
+  truce held release --config truce.toml --mapping contacts --reason deleted --delete")]
     Release(Release),
 }
 
@@ -85,6 +87,12 @@ pub(super) struct Release {
     /// Let this side's values stand
     #[arg(long, value_enum)]
     take: Option<Taken>,
+    /// Delete the record that remains where the other is gone
+    #[arg(long, conflicts_with_all = ["brake", "epoch", "take"])]
+    delete: bool,
+    /// Make the record that is gone again, from the one that remains
+    #[arg(long, conflicts_with_all = ["brake", "epoch", "take", "delete"])]
+    recreate: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -134,6 +142,8 @@ async fn let_go(release: Release) -> Result<()> {
     }
     let wanted = wanted(&visit, choice)?;
     let way = match release.take {
+        None if release.delete => Way::Delete,
+        None if release.recreate => Way::Recreate,
         None => Way::Release,
         Some(Taken::Campaign) => Way::Take(Side::Campaign),
         Some(Taken::Crm) => Way::Take(Side::Crm),

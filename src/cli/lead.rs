@@ -20,7 +20,6 @@ use crate::campaign::cursor::LogCursor;
 use crate::campaign::identity::{DatabaseIdentity, LogState};
 use crate::campaign::lead::Leader as Lock;
 use crate::campaign::settings;
-use crate::campaign::setup::plan as plan_setup;
 use crate::campaign::table::Tables;
 use crate::config::{Config, Label};
 use crate::crm::salesforce::{Account as Organisation, ObjectFeed, Salesforce};
@@ -28,9 +27,11 @@ use crate::ledger::{Leader, LeaseError, Ledger as _, Life, PostgresLedger};
 use crate::postgres::{ServerUrl, Session, connect};
 use crate::reconcile::Entity;
 
+use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
+use super::check::standing;
 use super::failure::Unusable;
-use super::finding::{Finding, Findings, Level};
+use super::finding::{Findings, Level};
 use super::mapped::{self, Mapped, map_all};
 use super::options;
 use super::peers::{CampaignDoors, SalesforceDoors, tables};
@@ -38,6 +39,7 @@ use super::places::{Places, holder};
 use super::schemas::Schemas;
 use super::setup::wanted;
 use super::signals::Signals;
+use super::visit::open_ledger;
 
 type Agents = Agent<PostgresLedger, CampaignDoors, CampaignFeed, SalesforceDoors, ObjectFeed>;
 
@@ -58,9 +60,7 @@ pub(super) struct Candidate {
 impl Candidate {
     /// From standing by to being told to stop, or to an error.
     pub(super) async fn live(&self, signals: &mut Signals, led: &mut bool) -> Result<()> {
-        let ledger = PostgresLedger::open(&self.places.ledger)
-            .await
-            .context("the ledger cannot be opened; `truce setup` makes it where it is missing")?;
+        let ledger = open_ledger(&self.places.ledger).await?;
         let Some(mut lease) = self.claim(signals).await? else { return Ok(()) };
         let outcome = Box::pin(self.lead(ledger, &mut lease, signals, led)).await;
         if let Err(error) = lease.resign().await {
@@ -117,9 +117,11 @@ impl Candidate {
             error = renew(lease, every) => return Err(error.into()),
         };
         *led = true;
+        let (ready, known) = ready;
         let campaign = Arc::clone(&ready.campaign);
         let attendant = Attendant {
             url: self.places.campaign.clone(),
+            ledger_url: self.places.ledger.clone(),
             wanted: wanted(&self.config),
             tables: campaign.tables.clone(),
             statement_timeout: self.config.campaign.statement_timeout_seconds.get(),
@@ -128,6 +130,9 @@ impl Candidate {
             clock: Arc::clone(&ready.clock),
             ledger,
             accounts: self.accounts.clone(),
+            linger_max: (self.config.crms.iter())
+                .map(|(name, crm)| (name.clone(), crm.linger_max()))
+                .collect(),
             keep: SignedDuration::from_hours(
                 24 * i64::from(self.config.ledger.decision_keep_days.get()),
             ),
@@ -136,6 +141,7 @@ impl Candidate {
             tokio::select! {
                 error = renew(lease, every) => error,
                 error = check(&campaign) => error,
+                error = known.contradicted(&self.config) => error,
                 never = attendant.attend() => match never {},
             }
         };
@@ -143,24 +149,28 @@ impl Candidate {
     }
 
     /// Makes everything ready for the loops.
-    async fn prepare(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<Agents> {
+    async fn prepare(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<(Agents, Accounts)> {
         let schema = self.config.campaign.schema.as_str();
         let url = &self.places.campaign;
         let session = connect(url, &settings(schema)).await.context("campaign.url")?;
-        let crms = self.organisations().await?;
+        let (accounts, objects) = Accounts::meet(&self.config, &self.accounts, ledger).await?;
         let catalog = ledger.catalog(&mapped::names(&self.config)).await?;
-        let schemas = Schemas::read(&self.config, &session, &self.accounts).await?;
+        let schemas = match Schemas::read(&self.config, &session, objects).await {
+            Ok(schemas) => schemas,
+            Err(error) => {
+                // What it takes to be let in is known better than what the server says of it.
+                refuse(&standing(&self.config, &session, None).await?)?;
+                return Err(error.into());
+            }
+        };
         let mut findings = Findings::default();
         let mapped = map_all(&self.config, &catalog, &schemas, &mut findings);
         refuse(&findings)?;
-        for step in plan_setup(&session, &wanted(&self.config)).await? {
-            findings.problem(Finding::at("campaign", step.why).sql(step.sql));
-        }
-        refuse(&findings)?;
+        refuse(&standing(&self.config, &session, Some(&schemas)).await?)?;
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
         let plans: Plans = mapped.iter().map(plan).collect();
-        let epochs = self.epochs(ledger, &session, &plans, crms).await?;
+        let epochs = self.epochs(ledger, &session, &plans, &accounts).await?;
         session.close().await;
         let writer = self.writer(&tables).await?;
         let campaign = Arc::new(CampaignDoors {
@@ -170,7 +180,7 @@ impl Candidate {
             scan: options::scan(&self.config.campaign),
             writer,
         });
-        Ok(Agent {
+        let agent = Agent {
             ledger: Arc::clone(ledger),
             clock: Arc::new(AgentClock::new(term, epochs)),
             health: Arc::clone(&self.health),
@@ -180,20 +190,11 @@ impl Candidate {
                 options::feed(&self.config.campaign, url.clone()),
                 tables,
             ),
-            accounts: self.crm_accounts(&mapped).await?,
+            accounts: self.crm_accounts(&mapped, &schemas, &accounts)?,
+            round: self.config.ledger.claim_links.size(),
             drain: self.config.agent.drain_seconds.get(),
-        })
-    }
-
-    /// Which organisation answers for each account.
-    async fn organisations(&self) -> Result<Vec<(Arc<str>, Identity)>> {
-        let mut crms = Vec::new();
-        for (name, account) in &self.accounts {
-            let id = account.organisation().await.with_context(|| format!("crm.{name}"))?;
-            let identity = Identity::from([("the organisation's id".to_owned(), id)]);
-            crms.push((name.as_str().into(), identity));
-        }
-        Ok(crms)
+        };
+        Ok((agent, accounts))
     }
 
     /// The epochs, after who answers was compared with who did.
@@ -202,21 +203,29 @@ impl Candidate {
         ledger: &PostgresLedger,
         session: &Session,
         plans: &Plans,
-        crms: Vec<(Arc<str>, Identity)>,
+        accounts: &Accounts,
     ) -> Result<Epochs> {
         let campaign = &self.config.campaign;
         let database = DatabaseIdentity::read(session, campaign.schema.as_str()).await?;
-        let life = Life::new(&self.places.ledger).check(None).await?;
         let cursor = LogCursor::read(&ledger.cursor(CAMPAIGN_FEED).await?).ok().flatten();
-        let mut gap = None;
+        let (mut gap, mut behind) = (None, None);
         if let Some(cursor) = cursor {
             let log = LogState::read(session, campaign.slot.as_str()).await?;
             let lost = log.lost(cursor.end, cursor.database.timeline, &database);
             gap = lost.err().map(|error| told(&error));
+            // A position is confirmed only after the ledger is durable: it has forgotten that.
+            behind = log.confirmed.filter(|confirmed| cursor.end < *confirmed).map(|confirmed| {
+                format!("the slot was confirmed to {confirmed}, and it remembers {}", cursor.end)
+            });
         }
+        let life = Life::new(&self.places.ledger).check(behind.as_deref()).await?;
+        let organisation = |(name, answers): (&Label, &Answers)| {
+            let id = ("the organisation's id".to_owned(), answers.organisation.clone());
+            (name.as_str().into(), Identity::from([id]))
+        };
         let answering = Answering {
             campaign: identity(&database),
-            crms,
+            crms: accounts.known.iter().map(organisation).collect(),
             ledger: (life.epoch, life.because),
             gap,
         };
@@ -250,17 +259,22 @@ impl Candidate {
         Ok(CampaignWriter::new(lock, tables.clone(), &functions, options).await?)
     }
 
-    async fn crm_accounts(
+    fn crm_accounts(
         &self,
         mapped: &[Mapped],
+        schemas: &Schemas,
+        known: &Accounts,
     ) -> Result<Vec<Account<SalesforceDoors, ObjectFeed>>> {
         let mut accounts = Vec::new();
-        for (name, organisation) in &self.accounts {
+        for (name, answers) in &known.known {
             let of_account =
                 mapped.iter().filter(|one| self.config.mappings[&one.name].crm == *name);
-            let mappings = of_account.map(|one| one.sides.crm.clone()).collect();
-            let salesforce = Salesforce::with(Arc::clone(organisation), mappings)
-                .await
+            let described = of_account.filter_map(|one| {
+                let object = schemas.objects.get(&one.name)?.as_ref().ok()?;
+                Some((one.sides.crm.clone(), object))
+            });
+            let account = Arc::clone(&self.accounts[name]);
+            let salesforce = Salesforce::with(account, &answers.organisation, described.collect())
                 .with_context(|| format!("crm.{name}"))?;
             let feeds: Vec<(Entity, ObjectFeed)> =
                 salesforce.feeds().into_iter().map(|feed| (feed.entity(), feed)).collect();

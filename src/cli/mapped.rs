@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::agent::Plan;
+use crate::agent::{Linger, Plan};
 use crate::campaign::catalog::Table;
 use crate::config::{self, Config, Crm, Label, Mapping};
 use crate::crm::salesforce::{Object, Rights, Wanted};
@@ -310,7 +309,8 @@ impl Maker<'_> {
             account: account.unwrap_or_default(),
             policy,
             brake: mapping.brake.into(),
-            linger: Duration::ZERO,
+            linger: Linger::default(),
+            tombstone_keep: self.config.ledger.tombstone_keep(),
             field_names: made
                 .iter()
                 .map(|m| (m.sides.campaign.field, Arc::clone(&m.name)))

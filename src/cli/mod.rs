@@ -1,5 +1,6 @@
 //! The `truce` command: arguments in, exit codes out. The only place that names concrete peers.
 
+mod accounts;
 mod attend;
 mod check;
 mod demo;
@@ -11,6 +12,8 @@ mod mapped;
 mod options;
 mod peers;
 mod places;
+mod progress;
+mod readings;
 mod run;
 mod schemas;
 mod setup;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::agent::run::Health;
 use crate::agent::{AgentError, http};
@@ -18,6 +18,8 @@ use crate::telemetry::{Page, logs, metrics};
 use super::failure::Unusable;
 use super::lead::Candidate;
 use super::places::{Places, salesforce};
+use super::progress::Bars;
+use super::readings::{self, Estimates};
 use super::signals::Signals;
 
 /// Between two attempts to lead in one process.
@@ -29,7 +31,8 @@ const FOLD_EVERY: Duration = Duration::from_secs(5);
 /// Runs the agent.
 pub(super) async fn run(path: &Path) -> Result<()> {
     let config = config::load(path)?;
-    install_logs(&config)?;
+    let bars = Bars::on_stderr();
+    install_logs(&config, &bars)?;
     let page = metrics::install()?;
     let places = Places::of(&config)?;
     let accounts = open_accounts(&config)?;
@@ -38,10 +41,21 @@ pub(super) async fn run(path: &Path) -> Result<()> {
     let address = http::serve(config.agent.listen, Arc::clone(&health), page.clone()).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "truce runs");
     tokio::spawn(fold(page));
+    let estimates = Estimates::of(&config, &places.campaign);
     let candidate = Candidate { config, places, accounts, health: Arc::clone(&health) };
+    let outcome = tokio::select! {
+        never = readings::show(&bars, &health, estimates) => match never {},
+        outcome = live(&candidate, &health, &mut signals) => outcome,
+    };
+    bars.clear();
+    outcome
+}
+
+/// From standing by to the end, however often the lead is lost in between.
+async fn live(candidate: &Candidate, health: &Health, signals: &mut Signals) -> Result<()> {
     let mut led = false;
     loop {
-        match Box::pin(candidate.live(&mut signals, &mut led)).await {
+        match Box::pin(candidate.live(signals, &mut led)).await {
             Ok(()) => return Ok(()),
             // What is wrong at the very start is for the person who started it.
             Err(error) if !led && !is_passing(&error) => return Err(error),
@@ -67,7 +81,7 @@ fn is_passing(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<PeerError>().is_some_and(passing)
             || cause.downcast_ref::<AgentError>().is_some_and(|error| match error {
                 AgentError::Peer(error) => passing(error),
-                AgentError::Deposed { .. } => true,
+                AgentError::Deposed { .. } | AgentError::Outdated { .. } => true,
                 AgentError::Ledger(_) | AgentError::Contended { .. } | AgentError::Died { .. } => {
                     false
                 }
@@ -75,7 +89,7 @@ fn is_passing(error: &anyhow::Error) -> bool {
     })
 }
 
-fn install_logs(config: &Config) -> Result<()> {
+fn install_logs(config: &Config, bars: &Bars) -> Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let text = logs::Format::Text { colours: terminal };
     let format = match config.agent.log_format {
@@ -84,7 +98,8 @@ fn install_logs(config: &Config) -> Result<()> {
         config::LogFormat::Auto | config::LogFormat::Json => logs::Format::Json,
     };
     let filter = std::env::var("TRUCE_LOG").unwrap_or_else(|_| config.agent.log.clone());
-    logs::install(format, &filter).map_err(|error| Unusable::caused("agent.log", error).into())
+    logs::install(format, &filter, bars.clone())
+        .map_err(|error| Unusable::caused("agent.log", error).into())
 }
 
 async fn fold(page: Page) {
@@ -100,8 +115,12 @@ pub(super) fn open_accounts(config: &Config) -> Result<BTreeMap<Label, Arc<Accou
     for (name, crm) in &config.crms {
         match crm.kind {
             CrmKind::Salesforce => {
-                let account = Account::open(salesforce(config, name, crm)?)
-                    .with_context(|| format!("crm.{name}"))?;
+                let account = Account::open(salesforce(config, name, crm)?).map_err(|error| {
+                    // An address that is not https was refused before: what is left is the file.
+                    let file = crm.ca_file.as_ref().map(|file| file.display().to_string());
+                    let file = file.unwrap_or_default();
+                    Unusable::caused(format!("crm.{name}.ca_file = \"{file}\""), error)
+                })?;
                 accounts.insert(name.clone(), Arc::new(account));
             }
             CrmKind::Dynamics => {

@@ -16,9 +16,13 @@ use crate::config::{self, Config};
 use crate::ledger::{Batch, Counts, Ledger as _, PostgresLedger, State, migrate};
 use crate::postgres::{ServerUrl, Session, Settings, connect};
 
+use super::check::server_standing;
 use super::failure::Unusable;
-use super::lead::now;
+use super::finding::Finding;
+use super::lead::{now, refuse};
 use super::places::Places;
+use super::progress::Bars;
+use super::visit::open_ledger;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -42,7 +46,7 @@ const RECORD: &str = "setup";
 pub(super) async fn setup(options: Options) -> Result<()> {
     let config = config::load(&options.config)?;
     let places = Places::of(&config)?;
-    let task = Task { config, places };
+    let task = Task { config, places, bars: Bars::on_stderr() };
     if options.undo {
         task.undo(options.yes).await
     } else if options.print {
@@ -55,6 +59,7 @@ pub(super) async fn setup(options: Options) -> Result<()> {
 struct Task {
     config: Config,
     places: Places,
+    bars: Bars,
 }
 
 /// What setup wants in Campaign's database, by the config.
@@ -109,7 +114,12 @@ impl Task {
         let database = plan_database(&server, self.places.ledger.database()).await?;
         let campaign = self.campaign().await?;
         let steps = plan(&campaign, &wanted(&self.config)).await?;
+        let first = server_standing(&self.config, &campaign).await?;
         let mut out = std::io::stdout().lock();
+        for Finding { what, sql, .. } in &first.0 {
+            writeln!(out, "-- first, as what follows fails without it: {what}")?;
+            writeln!(out, "-- {}\n", sql.as_deref().unwrap_or_default())?;
+        }
         for step in database.iter().chain(&steps) {
             writeln!(out, "-- {}\n{};", step.why, step.sql)?;
             if !step.undo.is_empty() {
@@ -124,15 +134,18 @@ impl Task {
     }
 
     async fn carry_out(&self) -> Result<()> {
-        // What cannot be planned is said before anything is made.
+        // What cannot be planned, or not be done to its end, is said before anything is made.
         let campaign = self.campaign().await?;
+        refuse(&server_standing(&self.config, &campaign).await?)?;
         let steps = plan(&campaign, &wanted(&self.config)).await?;
         let server = self.ledger_server().await?;
         let database = plan_database(&server, self.places.ledger.database()).await?;
         if let Some(step) = &database {
-            one(&server, step).await?;
+            self.one(&server, step).await?;
         }
-        let migrated = migrate(&self.places.ledger).await.context("the ledger's schema")?;
+        let migrate = migrate(&self.places.ledger);
+        let migrated = self.bars.during("the ledger's schema", migrate).await;
+        let migrated = migrated.context("the ledger's schema")?;
         if 0 < migrated {
             done(&format!("the ledger's schema in {}", self.places.ledger.database()))?;
         }
@@ -144,7 +157,7 @@ impl Task {
             // Kept before it is done: putting back what did not change changes nothing.
             record.merge(step.found.iter().cloned().collect());
             keep_record(&ledger, &record).await?;
-            one(&campaign, step).await?;
+            self.one(&campaign, step).await?;
         }
         if steps.is_empty() && migrated == 0 {
             done("everything was there already")?;
@@ -154,11 +167,11 @@ impl Task {
 
     async fn undo(&self, yes: bool) -> Result<()> {
         let name = self.places.ledger.database();
-        let ledger = PostgresLedger::open(&self.places.ledger).await.context(
-            "the ledger remembers what was found, and cannot be opened; nothing was taken away",
-        )?;
+        let ledger = open_ledger(&self.places.ledger)
+            .await
+            .context("nothing was taken away: what setup found is remembered by the ledger")?;
         let record = read_record(&ledger).await?;
-        let Counts { links, .. } = ledger.counts().await?;
+        let Counts { links, .. } = ledger.counts(now()).await?;
         let count = |state| -> u64 {
             links.iter().filter(|((_, of), _)| *of == state).map(|(_, count)| count).sum()
         };
@@ -175,10 +188,18 @@ impl Task {
         drop(out);
         let campaign = self.campaign().await?;
         for step in record.undo(&campaign).await? {
-            one(&campaign, &step).await?;
+            self.one(&campaign, &step).await?;
         }
         drop(ledger);
         self.drop_ledger(&record).await
+    }
+
+    /// Carries out one step. It may wait: for a lock, a slot for every transaction under way.
+    async fn one(&self, session: &Session, step: &Step) -> Result<()> {
+        let work = carry_out(session, std::slice::from_ref(step), Patience::default(), |_| ());
+        let what = format!("{}: {}", step.why, step.sql);
+        self.bars.during(&what, work).await?;
+        done(&step.sql)
     }
 
     /// The ledger's database where it was made by us, its schema where it was not.
@@ -204,13 +225,8 @@ impl Task {
             touches: Touches::Nothing,
             found: None,
         };
-        one(&session, &step).await
+        self.one(&session, &step).await
     }
-}
-
-async fn one(session: &Session, step: &Step) -> Result<()> {
-    carry_out(session, std::slice::from_ref(step), Patience::default(), |_| ()).await?;
-    done(&step.sql)
 }
 
 fn done(what: &str) -> Result<()> {

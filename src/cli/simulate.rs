@@ -39,7 +39,8 @@ pub(super) struct SalesforceOptions {
 pub(super) async fn simulate(what: Simulate) -> Result<()> {
     let Simulate::Salesforce(SalesforceOptions { listen, control, ca_file, seed }) = what;
     let mut signals = Signals::install()?;
-    let running = salesforce::start(Options { listen, control, ca_file, seed }).await?;
+    let options = Options { listen, control, ca_file, seed, ..Options::default() };
+    let running = salesforce::start(options).await?;
     writeln!(std::io::stdout(), "{}", running.announcement())?;
     signals.stop().await;
     running.stop().await;

@@ -10,6 +10,7 @@ use crate::agent::run::{CAMPAIGN_FEED, crm_feed};
 use crate::agent::status::{MappingStatus, status as status_of};
 use crate::ledger::Ledger as _;
 
+use super::lead::now;
 use super::visit::Visit;
 
 #[derive(Debug, clap::Args)]
@@ -24,7 +25,7 @@ pub(super) struct Options {
 
 pub(super) async fn status(options: Options) -> Result<()> {
     let visit = Visit::open(&options.config).await?;
-    let mappings = status_of(&visit.ledger, &visit.plans).await?;
+    let mappings = status_of(&visit.ledger, &visit.plans, now()).await?;
     let mut feeds = vec![(CAMPAIGN_FEED.to_owned(), visit.ledger.cursor(CAMPAIGN_FEED).await?)];
     for (name, mapping) in visit.config.in_order() {
         let feed = crm_feed(mapping.crm.as_str(), name.as_str());

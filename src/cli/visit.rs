@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::agent::{Plan, Plans};
+use crate::agent::run::told;
+use crate::agent::{Linger, Plan, Plans};
 use crate::config::{self, Config, Label};
 use crate::ledger::{Catalog, Ledger as _, PostgresLedger};
+use crate::postgres::{ConnectError, ServerUrl};
 use crate::reconcile::decide::Gate;
 use crate::reconcile::{Entity, Field, Policy};
 
@@ -27,9 +29,7 @@ impl Visit {
     pub(super) async fn open(path: &Path) -> Result<Self> {
         let config = config::load(path)?;
         let places = Places::of(&config)?;
-        let ledger = PostgresLedger::open(&places.ledger)
-            .await
-            .context("the ledger cannot be opened; `truce setup` makes it where it is missing")?;
+        let ledger = open_ledger(&places.ledger).await?;
         let catalog = ledger.catalog(&mapped::names(&config)).await?;
         let plans = plans(&config, &catalog);
         Ok(Self { config, ledger, catalog, plans })
@@ -66,6 +66,23 @@ impl Visit {
     }
 }
 
+/// Opens the ledger. Setup makes one that is missing, and helps nobody whose server is down.
+pub(super) async fn open_ledger(url: &ServerUrl) -> Result<PostgresLedger> {
+    let error = match PostgresLedger::open(url).await {
+        Ok(ledger) => return Ok(ledger),
+        Err(error) => anyhow::Error::new(error),
+    };
+    let unreached = error.chain().find_map(|cause| cause.downcast_ref::<ConnectError>());
+    Err(match unreached {
+        Some(ConnectError::NoDatabase { .. }) | None => {
+            error.context("the ledger cannot be opened; `truce setup` makes it where it is missing")
+        }
+        Some(unreached) => {
+            anyhow::anyhow!("{}", told(unreached)).context("the ledger is not there")
+        }
+    })
+}
+
 fn plans(config: &Config, catalog: &Catalog) -> Plans {
     let mut plans = Plans::new();
     for (name, mapping) in config.in_order() {
@@ -93,7 +110,8 @@ fn plans(config: &Config, catalog: &Catalog) -> Plans {
             account,
             policy,
             brake: mapping.brake.into(),
-            linger: std::time::Duration::ZERO,
+            linger: Linger::default(),
+            tombstone_keep: config.ledger.tombstone_keep(),
             field_names: names.collect(),
             creates: Gate::Later,
             deletes: Gate::Later,

@@ -1,6 +1,7 @@
 //! `[ledger]`: where the agent keeps what it has seen.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,6 @@ pub struct Ledger {
     /// The database on Campaign's server, where there is no `url`. Never Campaign's own: decoding
     /// is per database, and the ledger's log would be decoded with Campaign's.
     pub database: SqlName,
-    /// The schema of the ledger's tables.
-    pub schema: SqlName,
     /// How long the leader may go without renewing its lease before a standby takes over.
     pub lease_seconds: Seconds<1_000, 15_000, 600_000>,
     /// How long decisions are kept, in days, so that they can be explained.
@@ -39,8 +38,9 @@ pub struct Ledger {
     /// How much disk the ledger may take before it is an alarm, in megabytes. Ten million links
     /// need about 10,000.
     pub disk_megabytes_max: Whole<64, 20_480, 10_485_760>,
-    /// How many links are claimed and concluded at once.
-    pub claim_links: Whole<1, 2_000, 50_000>,
+    /// How many links one round decides at once: two full calls of writes. A round is one transaction
+    /// of the ledger.
+    pub claim_links: Whole<1, 400, 5_000>,
 }
 
 impl Default for Ledger {
@@ -51,7 +51,6 @@ impl Default for Ledger {
             password_file: None,
             password_env: None,
             database: truce(),
-            schema: truce(),
             lease_seconds: Seconds::default(),
             decision_keep_days: Whole::default(),
             tombstone_keep_days: Whole::default(),
@@ -62,6 +61,11 @@ impl Default for Ledger {
 }
 
 impl Ledger {
+    /// How long a tombstone is kept.
+    pub fn tombstone_keep(&self) -> Duration {
+        Duration::from_hours(24 * u64::from(self.tombstone_keep_days.get()))
+    }
+
     /// Where the password for [`Ledger::url`] is, if one is needed.
     pub fn password(&self) -> Option<SecretSource> {
         SecretSource::of(self.password_file.as_ref(), self.password_env.as_ref())

@@ -168,8 +168,8 @@ impl Ledger for MemoryLedger {
         Ok(named.map(|(name, fact)| (name.clone(), fact.clone())).collect())
     }
 
-    async fn counts(&self) -> Result<Counts, LedgerError> {
-        Ok(self.tables().counts())
+    async fn counts(&self, due_by: Timestamp) -> Result<Counts, LedgerError> {
+        Ok(self.tables().counts(due_by))
     }
 
     async fn held(
@@ -357,7 +357,7 @@ impl Tables {
         self.insert(keep);
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self, due_by: Timestamp) -> Counts {
         let mut counts = Counts::default();
         for keep in self.links.values() {
             let entity = keep.link.entity;
@@ -366,7 +366,7 @@ impl Tables {
                 *counts.held.entry((entity, held.reason.clone())).or_default() += 1;
             }
         }
-        for (entity, due, _) in &self.due {
+        for (entity, due, _) in self.due.iter().filter(|(_, due, _)| due.at <= due_by) {
             *counts.due.entry((*entity, due.lane)).or_default() += 1;
             let oldest = counts.oldest_due.entry(*entity).or_insert(due.at);
             *oldest = due.at.min(*oldest);

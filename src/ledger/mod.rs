@@ -112,8 +112,9 @@ pub trait Ledger: Send + Sync {
         prefix: &str,
     ) -> impl Future<Output = Result<Vec<(String, serde_json::Value)>, LedgerError>> + Send;
 
-    /// How many of everything.
-    fn counts(&self) -> impl Future<Output = Result<Counts, LedgerError>> + Send;
+    /// How many of everything; of the due, those that are to be looked at by then.
+    fn counts(&self, due_by: Timestamp)
+    -> impl Future<Output = Result<Counts, LedgerError>> + Send;
 
     /// What waits for a person, by link and then in the order it was given.
     fn held(

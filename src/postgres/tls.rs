@@ -172,7 +172,8 @@ fn judged(error: io::Error, host: &str) -> TlsError {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             TlsError::NotYetValid
         }
-        CertificateError::UnknownIssuer => TlsError::UnknownIssuer,
+        // An issuer of the same name with another key: one that was made anew.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => TlsError::UnknownIssuer,
         CertificateError::NotValidForName => {
             TlsError::WrongName { host: host.to_owned(), presented: Vec::new() }
         }

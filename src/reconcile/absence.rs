@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::reconcile::decide::{Decision, Gate, HeldReason, Moment, OptOut, Wait};
 use crate::reconcile::fields::deliverable;
+use crate::reconcile::link::Release;
 use crate::reconcile::observe::passed;
 use crate::reconcile::{
     Change, Consent, DeleteConflict, DeletePolicy, Field, Gone, Lane, Link, Policy, Row, Shape,
@@ -32,6 +33,11 @@ pub(super) fn decide_absent(
     moment: &Moment,
     decision: &mut Decision,
 ) {
+    match link.told_of_absence() {
+        Some(Fate::Delete) => return delete(link, side.other(), policy, moment, decision),
+        Some(Fate::Recreate) => return create(link, side, policy, moment, decision),
+        Some(Fate::Sever | Fate::Hold(_)) | None => (),
+    }
     match gone {
         Gone::Missing => return decision.hold(None, HeldReason::Missing(side)),
         Gone::Truncated => return decision.hold(None, HeldReason::Truncated(side)),
@@ -56,11 +62,22 @@ pub(super) fn decide_absent(
     }
 }
 
-enum Fate {
+pub(super) enum Fate {
     Sever,
     Delete,
     Recreate,
     Hold(HeldReason),
+}
+
+impl Link {
+    /// What a person said is to follow from a record's absence.
+    pub(super) fn told_of_absence(&self) -> Option<Fate> {
+        match self.released()? {
+            Release::Go => None,
+            Release::Delete => Some(Fate::Delete),
+            Release::Recreate => Some(Fate::Recreate),
+        }
+    }
 }
 
 /// Whether a side has moved away from what both agreed on, in any field.
@@ -79,7 +96,7 @@ fn left_the_base(link: &Link, side: Side, policy: &Policy) -> bool {
 
 fn delete(link: &Link, side: Side, policy: &Policy, moment: &Moment, decision: &mut Decision) {
     let Some(record) = link.record(side).cloned() else { return };
-    if moment.deletes != Gate::Open && !link.released() {
+    if moment.deletes != Gate::Open && link.released().is_none() {
         return decision.hold(None, HeldReason::Epoch);
     }
     if let Some(held) = link.blocked_whole(side, &Change::Delete) {
@@ -103,7 +120,7 @@ fn create(link: &Link, missing: Side, policy: &Policy, moment: &Moment, decision
     let Some(across) = link.record(present).cloned() else { return };
     match moment.creates {
         Gate::Later => return,
-        Gate::Held if !link.released() => return decision.hold(None, HeldReason::Epoch),
+        Gate::Held if link.released().is_none() => return decision.hold(None, HeldReason::Epoch),
         Gate::Held | Gate::Open => (),
     }
     // What is under way on the present side, an opt-out perhaps, is not in what was seen of it.

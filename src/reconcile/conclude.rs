@@ -182,6 +182,8 @@ impl Link {
                     self.seen[side].bond = Bond::Here;
                     self.seen[side].fields.clear();
                     self.seen[side].modified = None;
+                    // It is of the side's present life: the first read of it begins no other.
+                    self.seen[side].at = self.seen[side].at.max(sent.tick);
                     self.waiting_since = None;
                 }
                 self.hold_written(side, row);

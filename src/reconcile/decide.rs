@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::reconcile::absence::{decide_absent, decide_create};
 use crate::reconcile::consent::decide_consent;
 use crate::reconcile::fields::decide_fields;
-use crate::reconcile::link::BlockReason;
+use crate::reconcile::link::{BlockReason, Release};
 use crate::reconcile::observe::passed;
 use crate::reconcile::{
     Answer, Bond, Change, Clocks, Expected, Field, Gone, Lane, Link, LinkId, LinkState, Policy,
@@ -101,6 +101,8 @@ pub enum HeldReason {
     Missing(Side),
     /// The table was truncated.
     Truncated(Side),
+    /// The CRM merged the record into one that never showed.
+    Merged,
     /// Many fields turned null at once there, as when a column is secured.
     Blanked(Side),
     /// A side's value has no form that both can hold.
@@ -190,7 +192,7 @@ impl Link {
             (Bond::Never, Bond::Here) => {
                 decide_create(self, Side::Campaign, policy, moment, &mut decision);
             }
-            (_, Bond::Gone(Gone::Merged(into))) => {
+            (_, Bond::Gone(Gone::Merged(into))) if self.told_of_absence().is_none() => {
                 decision.waits.push((Side::Crm, Wait::Survivor(into.clone())));
             }
             (Bond::Here, Bond::Gone(gone)) => {
@@ -297,7 +299,7 @@ impl Link {
             | BlockReason::Stale(_)
             | BlockReason::Braked
             | BlockReason::Swapping
-            | BlockReason::Released => None,
+            | BlockReason::Released(_) => None,
         })
     }
 
@@ -323,13 +325,21 @@ impl Link {
             BlockReason::Stale(_)
             | BlockReason::Flapping
             | BlockReason::Swapping
-            | BlockReason::Released => None,
+            | BlockReason::Released(_) => None,
         })
     }
 
-    /// Whether a person released this link from what the brake or a new epoch held.
-    pub fn released(&self) -> bool {
-        self.blocks.iter().any(|block| block.reason == BlockReason::Released)
+    /// What a person said of this link, if it was let go of what the brake, a new epoch or a
+    /// deletion held.
+    pub fn released(&self) -> Option<Release> {
+        self.blocks.iter().find_map(|block| match block.reason {
+            BlockReason::Released(how) => Some(how),
+            BlockReason::Refused { .. }
+            | BlockReason::Stale(_)
+            | BlockReason::Flapping
+            | BlockReason::Braked
+            | BlockReason::Swapping => None,
+        })
     }
 }
 
@@ -359,6 +369,7 @@ impl HeldReason {
             Self::DeletedAndChanged(_) => "deleted_and_changed",
             Self::Missing(_) => "missing",
             Self::Truncated(_) => "truncated",
+            Self::Merged => "merged",
             Self::Blanked(_) => "blanked",
             Self::Unfit(..) => "unfit",
             Self::Required(_) => "required",
@@ -388,6 +399,7 @@ impl HeldReason {
             | Self::Stale(side)
             | Self::WiderOptOut(side)
             | Self::OptIn(side) => Some(*side),
+            Self::Merged => Some(Side::Crm),
             Self::Conflict
             | Self::Pairing
             | Self::Flapping
@@ -409,6 +421,7 @@ impl HeldReason {
             | Self::DeletedAndChanged(_)
             | Self::Missing(_)
             | Self::Truncated(_)
+            | Self::Merged
             | Self::Blanked(_)
             | Self::Required(_)
             | Self::Stale(_)

@@ -176,7 +176,7 @@ fn emit(
     let blanked = |(field, value): &(&Field, &Value)| {
         value.is_null() && link.seen[side].value(**field).is_some_and(|seen| !seen.is_null())
     };
-    if row.iter().filter(blanked).count() >= policy.blank_fields && !link.released() {
+    if row.iter().filter(blanked).count() >= policy.blank_fields && link.released().is_none() {
         decision.ruled.clear();
         return decision.hold(None, HeldReason::Blanked(side.other()));
     }

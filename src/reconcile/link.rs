@@ -43,6 +43,8 @@ pub struct Link {
     pub held_since: Option<Timestamp>,
     /// Since when the link waits for another record (a parent, a key that is under way).
     pub waiting_since: Option<Timestamp>,
+    /// Since when both records are gone.
+    pub ended: Option<Timestamp>,
 }
 
 /// What a link stands for.
@@ -157,8 +159,19 @@ pub enum BlockReason {
     Braked,
     /// A unique value waits until its owner has let it go; a temporary value stands meanwhile.
     Swapping,
-    /// A person said to leave it.
-    Released,
+    /// A person let it go.
+    Released(Release),
+}
+
+/// What a person said of a link that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// What was decided may go, whatever the brake and the epoch say.
+    Go,
+    /// The record that is left goes too.
+    Delete,
+    /// The record that is gone is made again from the one that is left.
+    Recreate,
 }
 
 impl Link {
@@ -180,6 +193,7 @@ impl Link {
             claims: None,
             held_since: None,
             waiting_since: None,
+            ended: None,
         }
     }
 

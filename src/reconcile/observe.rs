@@ -136,7 +136,7 @@ impl Link {
             }
         }
         // A person's release was for this write, and for no later one.
-        self.blocks.retain(|block| block.reason != BlockReason::Released);
+        self.blocks.retain(|block| !matches!(block.reason, BlockReason::Released(_)));
         let side = sent.write.side;
         self.seen[side].stamp = self.seen[side].stamp.max(Some(sent.write.stamp));
     }
@@ -229,6 +229,11 @@ impl Link {
         if self.seen.campaign.bond != Bond::Here || self.seen.crm.bond != Bond::Here {
             return;
         }
+        // What a person said of one that was gone is no answer to the next deletion.
+        self.blocks.retain(|block| {
+            use super::link::Release::{Delete, Recreate};
+            !matches!(block.reason, BlockReason::Released(Delete | Recreate))
+        });
         let agreed: Row = (policy.fields.keys())
             .filter_map(|field| {
                 let ours = self.seen.campaign.fields.get(field)?;

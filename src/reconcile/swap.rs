@@ -68,7 +68,7 @@ pub fn owner_of(link: &Link, side: Side, field: Field) -> Option<&RecordId> {
         | BlockReason::Flapping
         | BlockReason::Braked
         | BlockReason::Swapping
-        | BlockReason::Released => None,
+        | BlockReason::Released(_) => None,
     })
 }
 

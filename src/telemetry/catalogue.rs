@@ -72,7 +72,7 @@ pub(super) const ALL: [Metric; 24] = [
     counter(WRITES, "Writes that were tried, by what came of it."),
     gauge(HELD, "Fields and records that wait for a person."),
     gauge(LINKS, "Pairs of records that are kept in agreement."),
-    gauge(LINKS_DUE, "Links with a write to this side that is not done."),
+    gauge(LINKS_DUE, "Links that are to be looked at, now or later, by their more urgent lane."),
     gauge(BRAKE, "1 while the brake holds the mapping."),
     histogram(
         SETTLE,

@@ -1,7 +1,7 @@
 //! The words that the core's types have on the metrics page.
 
 use crate::reconcile::decide::HeldReason;
-use crate::reconcile::{Outcome, Side};
+use crate::reconcile::{Lane, Outcome, Side};
 
 /// What a call to a CRM is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,13 @@ pub(super) const fn side(side: Side) -> &'static str {
     }
 }
 
+pub(super) const fn lane(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Consent => "consent",
+        Lane::Ordinary => "ordinary",
+    }
+}
+
 pub(super) const fn outcome(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done { .. } => "done",
@@ -92,6 +99,7 @@ pub(super) const fn reason(reason: &HeldReason) -> &'static str {
         HeldReason::Epoch => "epoch",
         HeldReason::Braked => "braked",
         HeldReason::Ambiguous => "ambiguous",
+        HeldReason::Merged => "merged",
     }
 }
 

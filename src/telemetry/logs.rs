@@ -1,12 +1,10 @@
-//! Log lines: text for people, JSON for machines, to standard error.
+//! Log lines: text for people, JSON for machines.
 //!
 //! Rules of the house, which no code can keep: a line never holds a value of a record, a token, a
 //! password or the body of a call. A record is named by its mapping and link, a field by its name
 //! in the config; the words of a refusal may quote values, so they stay in the ledger, where
 //! `truce held` shows them to a person. Each thing is logged once, where it is handled: `error`
 //! where somebody must act, `warn` where the service is degraded, `info` a handful an hour.
-
-use std::io;
 
 use tracing::Subscriber;
 use tracing::subscriber::SetGlobalDefaultError;
@@ -43,9 +41,12 @@ pub enum LogsError {
     Twice(#[from] SetGlobalDefaultError),
 }
 
-/// Sets up the process's logs.
-pub fn install(format: Format, filter: &str) -> Result<(), LogsError> {
-    let subscriber = subscriber(format, filter, io::stderr)?;
+/// Sets up the process's logs; lines go to this writer, which knows what else is on the screen.
+pub fn install<W>(format: Format, filter: &str, writer: W) -> Result<(), LogsError>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let subscriber = subscriber(format, filter, writer)?;
     Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
@@ -68,7 +69,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
     use super::*;

@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use super::catalogue::{self as names, Kind, Metric};
 use super::labels::{self, ApiCall, Scan, real};
 use crate::reconcile::decide::HeldReason;
-use crate::reconcile::{Outcome, Side};
+use crate::reconcile::{Lane, Outcome, Side};
 
 /// Why there are no metrics.
 #[derive(Debug, thiserror::Error)]
@@ -139,10 +139,10 @@ pub fn links(mapping: &str, count: u64) {
     gauge!(names::LINKS, "mapping" => mapping.to_owned()).set(real(count));
 }
 
-/// How many links have a write to this side that is not done.
-pub fn due(mapping: &str, side: Side, count: u64) {
-    let side = labels::side(side);
-    gauge!(names::LINKS_DUE, "mapping" => mapping.to_owned(), "side" => side).set(real(count));
+/// How many links are to be looked at, now or later, for a write of this lane.
+pub fn due(mapping: &str, lane: Lane, count: u64) {
+    let lane = labels::lane(lane);
+    gauge!(names::LINKS_DUE, "mapping" => mapping.to_owned(), "lane" => lane).set(real(count));
 }
 
 /// Whether the brake holds a mapping.
@@ -237,7 +237,7 @@ mod tests {
         wrote(mapping, side, &Outcome::Lost);
         held(mapping, &HeldReason::Ambiguous, 3);
         links(mapping, 10);
-        due(mapping, side, 1);
+        due(mapping, Lane::Ordinary, 1);
         brake(mapping, false);
         settled(mapping, side, second);
         opted_out(mapping, side, second);

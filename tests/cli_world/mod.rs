@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use truce::postgres::{Session, Settings, connect};
 use truce::simulator::database::{Database, DatabaseOptions};
 use truce::simulator::database_campaign::CampaignDatabase;
-use truce::simulator::salesforce::{self, Options, Running};
+use truce::simulator::salesforce::{self, Options, Running, Validity};
 
 /// Longer than anything here takes on a slow and busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(2);
@@ -50,17 +50,23 @@ impl World {
     }
 
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        drop(rustls::crypto::ring::default_provider().install_default());
         let settings = settings.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let options =
             DatabaseOptions { settings: settings.collect(), ..DatabaseOptions::default() };
+        Self::start_of(options, Validity::Current).await
+    }
+
+    /// With such a server, and with such a certificate of the CRM.
+    pub async fn start_of(options: DatabaseOptions, certificate: Validity) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
         let database = Database::start(options).await.unwrap();
         let campaign = database.create_campaign("campaign").await.unwrap();
         database.grant_setup(&campaign).await.unwrap();
         let owner = connect(&campaign.owner, &Settings::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let ca_file = Some(folder.path().join("ca.pem"));
-        let org = salesforce::start(Options { ca_file, ..Options::default() }).await.unwrap();
+        let org = salesforce::start(Options { ca_file, certificate, ..Options::default() });
+        let org = org.await.unwrap();
         let world = Self { database, campaign, owner, org, folder, http: reqwest::Client::new() };
         std::fs::write(world.file("password"), world.database.password()).unwrap();
         std::fs::write(world.file("secret"), &world.org.client_secret).unwrap();
@@ -139,6 +145,15 @@ opted_out = {{ campaign = ["iblacklistemail", "iblacklist"], crm = "HasOptedOutO
     pub async fn truce(&self, arguments: &[&str]) -> Output {
         let output = self.command(arguments).stdin(Stdio::null()).output();
         tokio::time::timeout(PATIENCE, output).await.expect("a command that ends").unwrap()
+    }
+
+    /// What a command tells that must come to this exit code, on both outputs together.
+    pub async fn ends(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.truce(arguments).await;
+        let mut told = String::from_utf8(output.stdout).unwrap();
+        told.push_str(&String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        told
     }
 
     /// The output of a command that must succeed.

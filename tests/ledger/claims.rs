@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::json;
 use truce::ledger::{
     Awaited, Batch, Counts, Decision, Due, Held, HeldFilter, HeldPage, Keep, Ledger, Mark, State,
@@ -172,7 +173,7 @@ pub(crate) async fn consent_is_due_first_and_then_the_oldest(ledger: &impl Ledge
     assert_eq!(first.iter().map(|k| k.link.id).collect::<Vec<_>>(), [ids[3], ids[2]]);
     assert!(ledger.due(&[ACCOUNTS], at(100), 9).await.unwrap().is_empty());
     assert_eq!(first[0].mark.due(), Some(Due { lane: Lane::Consent, at: at(20) }));
-    let counts = ledger.counts().await.unwrap();
+    let counts = ledger.counts(Timestamp::MAX).await.unwrap();
     assert_eq!(counts.due[&(PEOPLE, Lane::Consent)], 3);
     assert_eq!(counts.due[&(PEOPLE, Lane::Ordinary)], 3);
     assert_eq!(counts.oldest_due[&PEOPLE], at(10));
@@ -184,7 +185,7 @@ pub(crate) async fn consent_is_due_first_and_then_the_oldest(ledger: &impl Ledge
     let gone = gone.iter().map(|kept| (kept.link.id, kept.mark)).collect();
     ledger.store(Batch { removed: gone, ..Batch::new(at(0)) }).await.unwrap();
     assert!(due_now(ledger, 1000).await.is_empty());
-    assert_eq!(ledger.counts().await.unwrap(), Counts::default());
+    assert_eq!(ledger.counts(Timestamp::MAX).await.unwrap(), Counts::default());
 }
 
 pub(crate) async fn match_keys_are_replaced_whole(ledger: &impl Ledger) {
@@ -258,7 +259,7 @@ pub(crate) async fn who_waits_is_woken(ledger: &impl Ledger) {
     ledger.store(Batch { now: at(8), ..batch(vec![end]) }).await.unwrap();
     let woken = load(ledger, child).await;
     assert_eq!(woken.mark.due(), Some(Due { lane: Lane::Consent, at: at(8) }));
-    assert_eq!(ledger.counts().await.unwrap().due[&(PEOPLE, Lane::Consent)], 1);
+    assert_eq!(ledger.counts(Timestamp::MAX).await.unwrap().due[&(PEOPLE, Lane::Consent)], 1);
     // No longer waiting, no longer woken.
     ledger.store(batch(vec![woken.keep()])).await.unwrap();
     assert!(ledger.waiting(&[bearer]).await.unwrap().is_empty());
@@ -304,7 +305,7 @@ pub(crate) async fn what_is_held_is_listed_by_page(ledger: &impl Ledger) {
     let field = HeldFilter { field: Some(Field(1)), link: Some(ids[4]), ..HeldFilter::default() };
     let found = ledger.held(&field, page(None, 9)).await.unwrap();
     assert_eq!((found.len(), found[0].link, &found[0].held[..]), (1, ids[4], &both[..1]));
-    let counts = ledger.counts().await.unwrap();
+    let counts = ledger.counts(Timestamp::MAX).await.unwrap();
     assert_eq!(counts.held[&(PEOPLE, "conflict".to_owned())], 5);
     let freed = ledger.links(&ids).await.unwrap().into_iter().map(truce::ledger::Kept::keep);
     ledger.store(batch(freed.collect())).await.unwrap();
@@ -329,11 +330,11 @@ pub(crate) async fn decisions_are_kept_in_order_and_pruned_by_age(ledger: &impl 
 }
 
 pub(crate) async fn links_are_counted_as_they_end(ledger: &impl Ledger) {
-    let before = ledger.counts().await.unwrap().links;
+    let before = ledger.counts(Timestamp::MAX).await.unwrap().links;
     let kept = stored(ledger, &[(Some("c1"), None), (Some("c2"), None)]).await;
     let end = ended(kept[0].clone().keep(), LinkState::Severed);
     ledger.store(batch(vec![end])).await.unwrap();
-    let now = ledger.counts().await.unwrap().links;
+    let now = ledger.counts(Timestamp::MAX).await.unwrap().links;
     let grew = |state| {
         now.get(&(PEOPLE, state)).unwrap_or(&0) - before.get(&(PEOPLE, state)).unwrap_or(&0)
     };

@@ -87,11 +87,11 @@ async fn an_object_that_cannot_be_seen_is_told_and_so_is_a_hidden_field() {
     let account = stage.crm.account();
     says(&account.describe("Contract__c").await.unwrap_err(), &["no object `Contract__c`"]);
     stage.order("fields", json!({ "object": "Contact", "hide": ["Truce_Stamp__c"] })).await;
-    let contact = account.describe("Contact").await.unwrap();
+    let contact = account.describe("Contact").await.unwrap().object();
     let rights = Rights { query: true, create: true, update: true, delete: true };
     let wanted = Wanted { external_id: Some("Truce_Id__c"), stamp: Some("Truce_Stamp__c"), rights };
     let problems = contact.problems(&wanted);
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains("no field `Truce_Stamp__c`"), "{problems:?}");
-    assert!(!account.describe("User").await.unwrap().problems(&wanted).is_empty());
+    assert!(!account.describe("User").await.unwrap().object().problems(&wanted).is_empty());
 }

@@ -102,13 +102,14 @@ impl Stage {
         let mut settings = settings(&running);
         adjust(&mut settings);
         let account = Arc::new(Account::open(settings).unwrap());
-        let contact = account.describe("Contact").await.unwrap();
-        let firm = account.describe("account").await.unwrap();
+        let contact = account.describe("Contact").await.unwrap().object();
+        let firm = account.describe("account").await.unwrap().object();
         let mappings = vec![
-            mapping(CONTACTS, &contact, &CONTACT_FIELDS),
-            mapping(ACCOUNTS, &firm, &[(NAME, &["Name"])]),
+            (mapping(CONTACTS, &contact, &CONTACT_FIELDS), &contact),
+            (mapping(ACCOUNTS, &firm, &[(NAME, &["Name"])]), &firm),
         ];
-        let crm = Salesforce::with(account, mappings).await.unwrap();
+        let org = account.organisation().await.unwrap();
+        let crm = Salesforce::with(account, &org, mappings).unwrap();
         let writer = crm.writer();
         let ticks = Ticks { next: 0, clock: NOON.parse().unwrap() };
         Self { running, control, crm, writer, ticks, sequence: 0 }

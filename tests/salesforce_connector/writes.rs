@@ -344,3 +344,13 @@ async fn a_full_batch_of_creates_asks_in_few_calls_and_writes_in_one() {
     assert_eq!(calls.made(Call::Write), 1);
     assert!(calls.made(Call::Read) <= 3, "{} questions", calls.made(Call::Read));
 }
+
+#[tokio::test]
+async fn a_write_holds_no_more_records_than_it_may() {
+    let mut stage = Stage::with(|settings| settings.batch = 2).await;
+    let writes = (0..5).map(|n: u32| stage.create(&n.to_string(), &[(LAST_NAME, text("X"))]));
+    let writes: Vec<Write> = writes.collect();
+    let outcomes = stage.write(writes).await.unwrap();
+    assert_eq!(outcomes.len(), 5);
+    assert_eq!(stage.crm.account().calls().made(Call::Write), 3);
+}

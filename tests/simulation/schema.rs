@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use truce::agent::{Plan, Plans};
+use truce::agent::{Linger, Plan, Plans};
 use truce::reconcile::brake::BrakeRule;
 use truce::reconcile::decide::Gate;
 use truce::reconcile::policy::{Fallback, Flap};
@@ -121,7 +121,8 @@ fn plan(name: &str, policy: Policy) -> Plan {
         account: 0,
         policy,
         brake: BrakeRule { records: 50, share: 1.0, window: Duration::from_mins(10) },
-        linger: Duration::ZERO,
+        linger: Linger::default(),
+        tombstone_keep: Duration::from_hours(24 * 365),
         field_names,
         creates: Gate::Later,
         deletes: Gate::Open,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::reconcile::Side;
+
 /// The state of the process, shared by its loops and its endpoints.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -19,6 +21,36 @@ struct State {
     leads: bool,
     standing_by_for: Option<String>,
     loops: BTreeMap<Arc<str>, Loop>,
+    reads: BTreeMap<Reads, Come>,
+}
+
+/// What is read whole: one side of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reads {
+    /// The mapping.
+    pub mapping: Arc<str>,
+    /// Of which side.
+    pub side: Side,
+    /// In which way.
+    pub pass: Pass,
+}
+
+/// A way to read a side whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pass {
+    /// From its first record to its last.
+    Scan,
+    /// By the keys that links name.
+    Sweep,
+}
+
+/// How far such a reading has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Come {
+    /// Records that were read.
+    pub done: u64,
+    /// Records that there are, where that is known.
+    pub total: Option<u64>,
 }
 
 /// A loop, by its own word.
@@ -43,6 +75,7 @@ impl Health {
         let mut state = self.state();
         state.leads = false;
         state.loops.clear();
+        state.reads.clear();
         state.standing_by_for = Some(for_what.to_owned());
         crate::telemetry::metrics::leader(false);
     }
@@ -101,6 +134,21 @@ impl Health {
             }
             next.await;
         }
+    }
+
+    /// One side of a mapping is being read whole, and has come so far.
+    pub fn reads(&self, what: &Reads, come: Come) {
+        self.state().reads.insert(what.clone(), come);
+    }
+
+    /// One side of a mapping was read to its end.
+    pub fn has_read(&self, what: &Reads) {
+        self.state().reads.remove(what);
+    }
+
+    /// What is being read whole.
+    pub fn under_way(&self) -> BTreeMap<Reads, Come> {
+        self.state().reads.clone()
     }
 
     /// How long ago a feed last saw the end of what there is.

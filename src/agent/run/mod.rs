@@ -34,7 +34,7 @@ use super::clock::AgentClock;
 use super::plan::Plans;
 
 pub use doors::{Doors, Watch};
-pub use health::Health;
+pub use health::{Come, Health, Pass, Reads};
 pub use shared::{After, Gates, Shared, after, stumble, told};
 pub use tend::refresh;
 pub use watch::{CAMPAIGN_FEED, crm_feed};
@@ -70,6 +70,8 @@ pub struct Agent<L, C, CF, A, F> {
     pub campaign_feed: CF,
     /// The accounts, in the order of their numbers.
     pub accounts: Vec<Account<A, F>>,
+    /// The most links that are decided at once.
+    pub round: usize,
     /// How long work that is under way may take to end.
     pub drain: Duration,
 }
@@ -133,6 +135,7 @@ where
             compares: (0..count).map(|_| Notify::new()).collect(),
             gates: channel::Sender::new(BTreeMap::new()),
             totals: channel::Sender::new(BTreeMap::new()),
+            round: self.round,
             stop,
         });
         refresh(&shared).await?;

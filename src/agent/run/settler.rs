@@ -55,9 +55,6 @@ enum Ended<C, A> {
     Asked(Result<(), AgentError>),
 }
 
-/// The most links of a round: two full calls of writes. A round is one transaction of the ledger.
-const ROUND: usize = 400;
-
 /// How many deliveries of one side and lane are under way at once. Four calls of 200 hide each
 /// other's waiting; more would only queue at the account's own limits.
 const DELIVERIES: usize = 4;
@@ -118,7 +115,7 @@ where
                     0
                 }
             };
-            self.gather(looked_at == ROUND).await?;
+            self.gather(looked_at == self.shared.round).await?;
         }
         while let Some(ended) = self.under_way.join_next().await {
             self.end(ended.map_err(died)?)?;
@@ -137,7 +134,7 @@ where
         let plans = Arc::clone(&self.plans);
         let desk = shared.desk(&plans, self.account);
         let totals = shared.totals.borrow().clone();
-        let settled = settle(&desk, self.campaign.writer(), &totals, ROUND).await?;
+        let settled = settle(&desk, self.campaign.writer(), &totals, shared.round).await?;
         for entity in &settled.braked {
             if let Some(plan) = plans.get(entity) {
                 tracing::error!(mapping = %plan.name, "the brake went on; see truce held");

@@ -37,6 +37,8 @@ pub struct Shared<L> {
     pub gates: watch::Sender<BTreeMap<Entity, Gates>>,
     /// How many links each mapping has, as of a few seconds ago.
     pub totals: watch::Sender<BTreeMap<Entity, u64>>,
+    /// The most links of a round.
+    pub round: usize,
     /// Whether to stop.
     pub stop: watch::Receiver<bool>,
 }
@@ -119,7 +121,9 @@ pub fn after(error: &AgentError, failures: u32) -> After {
             | LedgerError::OtherSchema { .. }
             | LedgerError::OlderSchema { .. } => After::Stop,
         },
-        AgentError::Deposed { .. } | AgentError::Died { .. } => After::Stop,
+        AgentError::Deposed { .. } | AgentError::Died { .. } | AgentError::Outdated { .. } => {
+            After::Stop
+        }
         AgentError::Contended { .. } => After::Wait(delay),
     }
 }

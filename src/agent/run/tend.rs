@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::agent::AgentError;
 use crate::agent::backfill::is_open;
 use crate::agent::epochs::gate_fact;
 use crate::agent::held::retry_held;
 use crate::agent::kept::{brake_fact, read_brake};
-use crate::agent::time::Clock as _;
+use crate::agent::time::{Clock as _, soon};
 use crate::ledger::{Counts, Ledger, State};
 use crate::reconcile::decide::Gate;
-use crate::reconcile::{Entity, Side};
+use crate::reconcile::{Entity, Lane};
 use crate::telemetry::metrics;
 
 use super::shared::{Gates, Shared, stumble};
@@ -20,21 +22,30 @@ use super::shared::{Gates, Shared, stumble};
 /// How often: a release by a person is seen within this.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Counting every link takes a while in a large ledger: one round of so many counts.
-const COUNT_EVERY: u32 = 5;
+/// Counting takes a while in a large ledger: this many times what it took passes between two
+/// counts, so that a small one is counted in every round.
+const COUNT_SHARE: u32 = 20;
+
+/// But no longer than this.
+const COUNT_EVERY_MAX: Duration = Duration::from_mins(1);
 
 /// Tends until the loops stop.
 pub(super) async fn tend<L: Ledger>(shared: Arc<Shared<L>>) -> Result<(), AgentError> {
     let name: Arc<str> = "tend".into();
     shared.health.begins(&name, None);
-    let (mut rounds, mut failures) = (0_u32, 0);
+    let (mut next_count, mut failures) = (Instant::now(), 0);
     let mut told = BTreeSet::new();
     while !shared.is_stopping() {
         let done = match refresh(&shared).await {
-            Ok(()) if rounds.is_multiple_of(COUNT_EVERY) => count(&shared, &mut told).await,
+            Ok(()) if next_count <= Instant::now() => {
+                let begun = Instant::now();
+                let counted = count(&shared, &mut told).await;
+                let pause = begun.elapsed().saturating_mul(COUNT_SHARE).min(COUNT_EVERY_MAX);
+                next_count = Instant::now() + pause;
+                counted
+            }
             other => other,
         };
-        rounds = rounds.wrapping_add(1);
         match done {
             Ok(()) => {
                 failures = 0;
@@ -93,15 +104,14 @@ async fn count<L: Ledger>(
     shared: &Shared<L>,
     told: &mut BTreeSet<(Entity, String)>,
 ) -> Result<(), AgentError> {
-    let Counts { links, due, held, .. } = shared.ledger.counts().await?;
+    let Counts { links, due, held, .. } = shared.ledger.counts(soon(shared.clock.now())).await?;
     let mut totals = BTreeMap::new();
     for (entity, plan) in &*shared.plans {
         let live = links.get(&(*entity, State::Live)).copied().unwrap_or(0);
         totals.insert(*entity, live);
         metrics::links(&plan.name, live);
-        let due: u64 = due.iter().filter(|((of, _), _)| of == entity).map(|(_, n)| n).sum();
-        for side in Side::BOTH {
-            metrics::due(&plan.name, side, due);
+        for lane in Lane::ALL {
+            metrics::due(&plan.name, lane, due.get(&(*entity, lane)).copied().unwrap_or(0));
         }
     }
     shared.totals.send_replace(totals);

@@ -111,7 +111,7 @@ impl Facts {
             "" => Finding::warn(
                 what,
                 "this version cannot bound what a slot keeps: a dead agent can fill the disk",
-                "watch truce_slot_retained_bytes, or upgrade to PostgreSQL 13",
+                "watch truce_campaign_slot_retained_bytes, or upgrade to PostgreSQL 13",
             ),
             "-1" => Finding::warn(
                 what,

@@ -15,9 +15,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep};
 
-use crate::simulator::people::{Agent, Both, Difference, Draw, Mappings, Stage, StageOptions};
+use crate::simulator::people::{
+    Agent, Both, Difference, Draw, Mappings, PeopleError, Stage, StageOptions,
+};
 
 use super::failure::Said;
+use super::progress::Way;
 use super::signals::Signals;
 use play::Play;
 use view::View;
@@ -67,17 +70,23 @@ async fn show(options: Options) -> Result<()> {
         refuse_what_is_there(directory)?;
     }
     let truce = std::env::current_exe().context("where this program is")?;
-    view.say("starting a private PostgreSQL with a Campaign database, and a simulated Salesforce");
     let stage_options = StageOptions {
         directory: options.keep.clone(),
         mappings: Mappings::default(),
         settings: Vec::new(),
     };
-    let stage = Stage::set(&truce, stage_options).await?;
+    let what = "starting a private PostgreSQL with a Campaign database, and a simulated Salesforce";
+    let stage = view.during(what, Stage::set(&truce, stage_options)).await?;
     let mut draw = Draw::new(7);
     let records = usize::try_from(options.records)?;
-    let cast = stage.fill(records, &mut draw).await?;
-    let before = Both::read(&stage.desk, &stage.screen).await?;
+    let what = format!("filling both sides with {records} records each");
+    let (cast, before) = view
+        .during(&what, async {
+            let cast = stage.fill(records, &mut draw).await?;
+            let before = Both::read(&stage.desk, &stage.screen).await?;
+            Ok::<_, PeopleError>((cast, before))
+        })
+        .await?;
     view.say(&format!(
         "{} recipients and {} contacts; {} people are on both sides, in {} things they differ",
         before.recipients.len(),
@@ -85,12 +94,10 @@ async fn show(options: Options) -> Result<()> {
         cast.both.len(),
         before.differences().len()
     ));
-    view.say("truce setup");
-    stage.truce(&["setup"]).await?;
-    view.say("truce run");
+    view.during("truce setup", stage.truce(&["setup"])).await?;
     let begun = Instant::now();
     let mut agent = stage.agent()?;
-    agent.leads().await?;
+    view.during("truce run", agent.leads()).await?;
     agree(&stage, &mut agent, &view, &[], PAIRING_MAX).await?;
     view.say(&format!("paired and in agreement after {:.1} s", begun.elapsed().as_secs_f64()));
 
@@ -125,8 +132,9 @@ async fn agree(
     held: &[String],
     within: Duration,
 ) -> Result<()> {
-    let deadline = Instant::now() + within;
-    let mut quiet = 0;
+    let begun = Instant::now();
+    let deadline = begun + within;
+    let (mut quiet, mut most) = (0, 0);
     while quiet < 2 {
         agent.must_live()?;
         let both = Both::read(&stage.desk, &stage.screen).await?;
@@ -140,7 +148,11 @@ async fn agree(
                 differences.first()
             );
         }
-        view.show(&format!("{} differences", differences.len()), agent).await;
+        let left = u64::try_from(differences.len())?;
+        most = most.max(left);
+        let elapsed = begun.elapsed();
+        let way = Way { before: 0, done: most - left, total: Some(most), elapsed };
+        view.show(&format!("settled {way}"), agent).await;
         sleep(LOOK_EVERY).await;
     }
     Ok(())

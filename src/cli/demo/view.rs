@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
+use crate::cli::progress::Span;
 use crate::simulator::people::Agent;
 
 /// Where it is shown.
@@ -23,6 +24,8 @@ impl View {
     pub(super) fn new() -> Self {
         let bar = std::io::stdout().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
+            // The steps go there, and standard error may be elsewhere.
+            bar.set_draw_target(ProgressDrawTarget::stdout());
             bar.set_style(ProgressStyle::default_spinner());
             bar.enable_steady_tick(TURN);
             bar
@@ -37,6 +40,24 @@ impl View {
             Some(bar) => bar.println(line),
             // A closed standard output ends nothing: the exit code is what counts.
             None => drop(writeln!(std::io::stdout(), "{line}")),
+        }
+    }
+
+    /// Carries out a step that says nothing of itself, and tells how long it takes so far.
+    pub(super) async fn during<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        self.say(what);
+        let begun = Instant::now();
+        tokio::pin!(work);
+        loop {
+            let every = if self.bar.is_some() { TURN } else { PLAIN_EVERY };
+            if let Ok(done) = tokio::time::timeout(every, &mut work).await {
+                return done;
+            }
+            let so_far = Span(begun.elapsed());
+            match &self.bar {
+                Some(bar) => bar.set_message(format!("{what}, {so_far} so far")),
+                None => self.say(&format!("still {what}, {so_far} so far")),
+            }
         }
     }
 

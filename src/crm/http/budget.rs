@@ -35,6 +35,17 @@ pub struct Usage {
     pub ours: u64,
     /// Calls that ordinary work may still make, where there is a limit.
     pub left: Option<u64>,
+    /// Calls that it might make in a day of which nothing is used.
+    pub most: Option<u64>,
+}
+
+impl Usage {
+    /// The share of the day's calls that is left for ordinary work, from 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a day's calls are exact in a float")]
+    pub fn share_left(&self) -> Option<f64> {
+        let (left, most) = (self.left?, self.most?);
+        (0 < most).then(|| left as f64 / most as f64)
+    }
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -67,7 +78,7 @@ impl Budget {
     /// is the only way to learn that the count has fallen.
     pub(super) fn take(&mut self, urgency: Urgency, now: Instant, probe: Duration) -> bool {
         self.turn(now);
-        if self.left(urgency) == Some(0) {
+        if self.left(urgency).is_some_and(|(left, _)| left == 0) {
             let own = self.per_day.is_some_and(|most| self.ours() >= most);
             match &mut self.reported {
                 Some((_, asked)) if !own && now.duration_since(*asked) >= probe => *asked = now,
@@ -85,22 +96,24 @@ impl Budget {
         Usage {
             reported: self.reported.map(|(reported, _)| reported),
             ours: self.ours(),
-            left: self.left(Urgency::Ordinary),
+            left: self.left(Urgency::Ordinary).map(|(left, _)| left),
+            most: self.left(Urgency::Ordinary).map(|(_, most)| most),
         }
     }
 
-    fn left(&self, urgency: Urgency) -> Option<u64> {
+    /// The calls that are left, and of how many: by our own count or the CRM's, whichever is less.
+    fn left(&self, urgency: Urgency) -> Option<(u64, u64)> {
         let reserve = |most: u64| match urgency {
             Urgency::Ordinary => most * u64::from(self.reserve_percent) / 100,
             Urgency::Urgent => 0,
         };
-        let left = |most: u64, used: u64| (most - reserve(most)).saturating_sub(used);
+        let left = |allowed: u64, used: u64| {
+            let most = allowed - reserve(allowed);
+            (most.saturating_sub(used), most)
+        };
         let own = self.per_day.map(|most| left(most, self.ours()));
         let theirs = self.reported.map(|(reported, _)| left(reported.allowed, reported.used));
-        match (own, theirs) {
-            (Some(own), Some(theirs)) => Some(own.min(theirs)),
-            (one, other) => one.or(other),
-        }
+        own.into_iter().chain(theirs).min()
     }
 
     fn ours(&self) -> u64 {

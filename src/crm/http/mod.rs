@@ -228,6 +228,11 @@ impl Client {
         Ok(self.tokens.current(None, Instant::now(), || self.ask_for_token()).await?.0)
     }
 
+    /// Names the only organisation that may answer from now on; `None` takes the one that does.
+    pub async fn expect(&self, organisation: Option<String>) {
+        self.tokens.expect(organisation).await;
+    }
+
     /// Sends a request until it is answered, or may not be sent again.
     ///
     /// `about` is called just before each time that it is sent.
@@ -328,12 +333,7 @@ impl Client {
 
     fn distrusted(&self, why: &str) -> PeerError {
         let url = &self.connection.url;
-        PeerError::Denied {
-            why: format!(
-                "the certificate of `{url}` is not trusted ({why}); where its authority is a \
-                 private one, name its PEM file as ca_file"
-            ),
-        }
+        PeerError::Denied { why: format!("the certificate of `{url}` {why}") }
     }
 }
 

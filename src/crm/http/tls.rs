@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use crate::peer::PeerError;
 
@@ -40,12 +40,15 @@ pub(super) fn config(ca_pem: Option<&[u8]>) -> Result<ClientConfig, PeerError> {
     Ok(config)
 }
 
-/// What rustls said, where an error came of the server's certificate.
+/// What is wrong with the server's certificate and what would mend it, where an error came of that.
 pub(super) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return matches!(tls, rustls::Error::InvalidCertificate(_)).then(|| tls.to_string());
+            return match tls {
+                rustls::Error::InvalidCertificate(flaw) => Some(judged(flaw)),
+                _ => None,
+            };
         }
         // An I/O error tells the source of what it wraps, and not what it wraps.
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -55,4 +58,28 @@ pub(super) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
         };
     }
     None
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "not our enum, and it may grow")]
+fn judged(flaw: &CertificateError) -> String {
+    match flaw {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "has expired; who runs that server, or the proxy in between, has to renew it, unless \
+             the clock of this machine is wrong"
+                .to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "is not valid yet; see the clock of this machine".to_owned()
+        }
+        // An authority of the same name with another key: one that was made anew.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "comes from an authority that is not known here; where it is a private one, name its \
+             PEM file as ca_file"
+                .to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("is for another host ({flaw}); correct the address")
+        }
+        other => format!("is refused: {other}"),
+    }
 }

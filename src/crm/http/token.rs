@@ -48,9 +48,22 @@ struct State {
     token: Option<Arc<Token>>,
     renewals: u64,
     refused: Option<(Instant, String)>,
+    /// The organisation that all tokens are of; another must not be written to unawares.
+    organisation: Option<String>,
 }
 
 impl Tokens {
+    /// Takes whichever organisation answers next for the account's; `known` is one that is
+    /// remembered, and the only one that may answer.
+    pub(super) async fn expect(&self, known: Option<String>) {
+        let mut state = self.state.lock().await;
+        let other = |token: &Arc<Token>| known.as_ref().is_some_and(|id| *id != token.organisation);
+        if state.token.as_ref().is_some_and(other) {
+            state.token = None;
+        }
+        state.organisation = known.or_else(|| Some(state.token.as_ref()?.organisation.clone()));
+    }
+
     /// The token to use; `dead` is one that the other side no longer takes.
     pub(super) async fn current<F>(
         &self,
@@ -75,6 +88,12 @@ impl Tokens {
         }
         match ask().await {
             Ok(token) => {
+                let known = state.organisation.get_or_insert_with(|| token.organisation.clone());
+                if *known != token.organisation {
+                    let (what, was, is) =
+                        ("the organisation's id", known.clone(), token.organisation);
+                    return Err(PeerError::NewEpoch { what, was, is });
+                }
                 let token = Arc::new(token);
                 state.renewals += 1;
                 state.refused = None;
@@ -115,6 +134,19 @@ mod tests {
         let renewed = futures_util::future::join_all(renewals).await;
         assert_eq!(asked.load(Ordering::Relaxed), 2);
         assert!(renewed.into_iter().all(|renewed| renewed.unwrap().1 != first));
+    }
+
+    #[tokio::test]
+    async fn a_token_of_another_organisation_is_not_used() {
+        let tokens = Tokens::default();
+        let (now, ask) = (Instant::now(), || async { Ok(token()) });
+        tokens.expect(Some("another".to_owned())).await;
+        let other = tokens.current(None, now, ask).await;
+        assert!(matches!(other, Err(PeerError::NewEpoch { .. })), "{other:?}");
+        tokens.expect(None).await;
+        assert!(tokens.current(None, now, ask).await.is_ok());
+        tokens.expect(Some("another".to_owned())).await;
+        assert!(tokens.current(None, now, ask).await.is_err());
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::crm::http::{Call, Calls, Urgency, Usage};
 use crate::crm::salesforce::Settings;
 use crate::crm::salesforce::api::{Api, Query, Rows};
-use crate::crm::salesforce::describe::{Described, Object};
+use crate::crm::salesforce::describe::Described;
 use crate::peer::PeerError;
 use crate::telemetry::metrics;
 
@@ -105,21 +105,24 @@ impl Account {
     }
 
     /// What an object looks like to the integration user.
-    pub async fn describe(&self, object: &str) -> Result<Object, PeerError> {
-        match self.api.describe::<Described>(object).await? {
-            Some(described) => Ok(described.object()),
-            None => Err(PeerError::Unfit {
-                why: format!(
-                    "there is no object `{object}` that the integration user can see; correct the \
-                     API name, or grant Read on the object in a permission set"
-                ),
-            }),
-        }
+    pub async fn describe(&self, object: &str) -> Result<Described, PeerError> {
+        self.api.describe(object).await?.ok_or_else(|| PeerError::Unfit {
+            why: format!(
+                "there is no object `{object}` that the integration user can see; correct the \
+                 API name, or grant Read on the object in a permission set"
+            ),
+        })
     }
 
-    /// The organisation's id, as the token names it.
+    /// Which organisation answers, by its id; from now on no other may.
     pub async fn organisation(&self) -> Result<String, PeerError> {
+        self.api.client.expect(None).await;
         Ok(self.api.client.token().await?.organisation.clone())
+    }
+
+    /// Goes on without asking who answers: it is the organisation of this id, or an error.
+    pub async fn assume(&self, organisation: &str) {
+        self.api.client.expect(Some(organisation.to_owned())).await;
     }
 
     /// The server's clock; ours is never asked.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::reconcile::mapping::{Column, Kind};
 use crate::reconcile::shape::Case;
@@ -149,11 +149,11 @@ fn unwritable(object: &str, name: &str) -> String {
     )
 }
 
-/// A describe as it comes.
-#[derive(Deserialize)]
+/// A describe as it comes, as far as it is looked at; may be kept and read again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "as Salesforce describes objects")]
-pub(super) struct Described {
+pub struct Described {
     name: String,
     #[serde(default)]
     createable: bool,
@@ -168,7 +168,7 @@ pub(super) struct Described {
     fields: Vec<DescribedField>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "as Salesforce describes fields")]
 struct DescribedField {
@@ -207,7 +207,7 @@ struct DescribedField {
     reference_to: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 struct Choice {
     value: Option<String>,
     #[serde(default)]
@@ -215,7 +215,8 @@ struct Choice {
 }
 
 impl Described {
-    pub(super) fn object(self) -> Object {
+    /// What is described.
+    pub fn object(&self) -> Object {
         let keys = self.fields.iter().map(|field| {
             (field.name.as_str().into(), Key { external: field.external_id, length: field.length })
         });

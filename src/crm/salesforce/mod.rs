@@ -36,7 +36,7 @@ use crate::reconcile::mapping::SideMapping;
 use plan::Plan;
 
 pub use account::{Account, Org, Windows};
-pub use describe::{Object, Rights, Wanted};
+pub use describe::{Described, Object, Rights, Wanted};
 pub use feed::ObjectFeed;
 pub use scan::ObjectScan;
 pub use settings::{Polling, Secret, Settings};
@@ -54,27 +54,18 @@ pub struct Salesforce {
 pub(crate) struct Plans(BTreeMap<Entity, Arc<Plan>>);
 
 impl Salesforce {
-    /// Opens the account and makes the mappings ready.
-    pub async fn connect(
-        settings: Settings,
-        mappings: Vec<SideMapping>,
-    ) -> Result<Self, PeerError> {
-        Self::with(Arc::new(Account::open(settings)?), mappings).await
-    }
-
-    /// Makes the mappings ready on an account that is open already.
-    pub async fn with(
+    /// Makes the mappings ready by how their objects are described, on this organisation.
+    pub fn with(
         account: Arc<Account>,
-        mappings: Vec<SideMapping>,
+        org: &str,
+        mappings: Vec<(SideMapping, &Object)>,
     ) -> Result<Self, PeerError> {
         let mut plans = BTreeMap::new();
-        for mapping in mappings {
-            let object = account.describe(&mapping.table).await?;
-            let plan = Plan::new(mapping, &object, &account.settings)?;
+        for (mapping, object) in mappings {
+            let plan = Plan::new(mapping, object, &account.settings)?;
             plans.insert(plan.mapping.entity, Arc::new(plan));
         }
-        let org = account.organisation().await?;
-        Ok(Self { account, plans: Plans(plans), org })
+        Ok(Self { account, plans: Plans(plans), org: org.to_owned() })
     }
 
     /// The account: its counters, its usage, its windows.

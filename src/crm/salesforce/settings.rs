@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
+use crate::crm::salesforce::api::WRITES_MAX;
 
 /// An account, as the config describes it.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long an answer may take.
     pub answer_timeout: Duration,
+    /// The most records of a write; Salesforce takes 200.
+    pub batch: usize,
     /// How changes are asked for.
     pub polling: Polling,
 }
@@ -80,6 +83,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(10),
             // A query begins to answer within two minutes or not at all.
             answer_timeout: Duration::from_secs(150),
+            batch: WRITES_MAX,
             polling: Polling::default(),
         }
     }

@@ -53,10 +53,10 @@ impl Kind {
     }
 
     /// How many go together: an opt-in has a precondition of its own.
-    fn batch(self) -> usize {
+    fn batch(self, most: usize) -> usize {
         match self {
             Self::OptIn => 1,
-            Self::OptOut | Self::Update | Self::Create | Self::Delete => WRITES_MAX,
+            Self::OptOut | Self::Update | Self::Create | Self::Delete => most.clamp(1, WRITES_MAX),
         }
     }
 }
@@ -281,7 +281,7 @@ impl Writer for RecordWriter {
         let mut outcomes = vec![Outcome::Lost; writes.len()];
         let mut begun = false;
         for (((kind, _), places), plan) in jobs.into_iter().zip(plans) {
-            for places in places.chunks(kind.batch()) {
+            for places in places.chunks(kind.batch(self.account.settings.batch)) {
                 let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
                     Ok(done) => done,

@@ -83,10 +83,11 @@ pub(super) async fn facts(from: &Line, prefix: &str) -> Result<Vec<(String, Json
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-pub(super) async fn counts(from: &Line) -> Result<Counts, LedgerError> {
+pub(super) async fn counts(from: &Line, due_by: Timestamp) -> Result<Counts, LedgerError> {
     const DOING: &str = "count";
     const LINKS: &str = "select entity, state, links from truce.tally where links <> 0";
-    const DUE: &str = "select entity, lane, count(*), min(at) from truce.due group by entity, lane";
+    const DUE: &str = "
+        select entity, lane, count(*), min(at) from truce.due where at <= $1 group by entity, lane";
     const HELD: &str = "select entity, reason, count(*) from truce.held group by entity, reason";
     let mut counts = Counts::default();
     for row in from.ask(DOING, LINKS, &[]).await? {
@@ -94,7 +95,7 @@ pub(super) async fn counts(from: &Line) -> Result<Counts, LedgerError> {
         let state = State::ALL.into_iter().find(|state| state.name() == name);
         counts.links.extend(state.map(|state| ((entity(&row), state), count(&row, 2))));
     }
-    for row in from.ask(DOING, DUE, &[]).await? {
+    for row in from.ask(DOING, DUE, &[&moment(due_by)]).await? {
         counts.due.insert((entity(&row), number_lane(row.get(1))), count(&row, 2));
         let oldest = timestamp(row.get::<_, SystemTime>(3));
         let known = counts.oldest_due.entry(entity(&row)).or_insert(oldest);

@@ -1,10 +1,10 @@
 //! Whether the ledger is the one it was: restored from a backup or cloned, it is another.
 //!
 //! After a restore the ledger has forgotten writes that were made, and would repeat their stamps.
-//! Four things give it away: the system identifier (a new cluster, a dump), the timeline (a
-//! recovery to a point in time, a promotion), a log position behind the one that was noted, and a
-//! *seal*: a word that changes with each note and of which the agent keeps a copy elsewhere.
-//! The last alone shows that the database was restored within the same cluster.
+//! Three things here give it away: the system identifier (a new cluster, a dump), the timeline (a
+//! recovery to a point in time, a promotion), and a log position behind the one that was noted. A
+//! database that was restored within the same cluster shows elsewhere: Campaign's slot was confirmed
+//! further than this ledger remembers, which is only ever done after the ledger is durable.
 
 use super::line::Line;
 use crate::ledger::LedgerError;
@@ -22,8 +22,6 @@ pub struct Life {
 pub struct Lived {
     /// The ledger's epoch, from 1.
     pub epoch: u32,
-    /// What is to be remembered elsewhere and brought along next time.
-    pub seal: String,
     /// Why a new epoch began just now, in words; `None` where the old one goes on.
     pub because: Option<String>,
 }
@@ -52,7 +50,6 @@ struct Signs {
     system: String,
     timeline: i32,
     position: Lsn,
-    seal: String,
 }
 
 impl Life {
@@ -63,35 +60,28 @@ impl Life {
 
     /// Compares, raises the epoch where the ledger is another, and notes how it is now.
     ///
-    /// `remembered` is the seal that the last call returned, kept outside of the ledger; `None`
-    /// where nothing is kept. To be called by the leader, at its start and every now and then: what
-    /// is noted seldom is seen late.
-    pub async fn check(&self, remembered: Option<&str>) -> Result<Lived, LedgerError> {
+    /// `behind` says what shows elsewhere that this ledger has forgotten something. To be called by
+    /// the leader at its start.
+    pub async fn check(&self, behind: Option<&str>) -> Result<Lived, LedgerError> {
         let rows = self.line.ask(DOING, LOOK, &[]).await?;
         let row = rows.first().ok_or_else(|| gone("its row is missing"))?;
         let position = |column: usize| row.get::<_, &str>(column).parse().unwrap_or_default();
-        let noted = Signs {
-            system: row.get(1),
-            timeline: row.get(2),
-            position: position(3),
-            seal: row.get(4),
-        };
-        let found = Signs {
-            system: row.get(5),
-            timeline: row.get(6),
-            position: position(7),
-            seal: remembered.unwrap_or(&noted.seal).to_owned(),
-        };
-        let because = differs(&noted, &found);
+        let noted = Signs { system: row.get(1), timeline: row.get(2), position: position(3) };
+        // Changes with each note, so that of two who note at once one is told.
+        let seal: String = row.get(4);
+        let found = Signs { system: row.get(5), timeline: row.get(6), position: position(7) };
+        let because = differs(&noted, &found).or_else(|| behind.map(str::to_owned));
         let first = noted.system.is_empty();
         let raised = i32::from(first || because.is_some());
         let epoch = row.get::<_, i32>(0) + raised;
         let position = found.position.to_string();
         let given: super::line::Given<'_> =
-            &[&epoch, &found.system, &found.timeline, &position, &noted.seal];
+            &[&epoch, &found.system, &found.timeline, &position, &seal];
         let rows = self.line.ask(DOING, NOTE, given).await?;
-        let row = rows.first().ok_or_else(|| gone("another has noted its life meanwhile"))?;
-        Ok(Lived { epoch: epoch.cast_unsigned(), seal: row.get(0), because })
+        if rows.is_empty() {
+            return Err(gone("another has noted its life meanwhile"));
+        }
+        Ok(Lived { epoch: epoch.cast_unsigned(), because })
     }
 }
 
@@ -101,9 +91,7 @@ fn gone(why: &'static str) -> LedgerError {
 
 fn differs(noted: &Signs, found: &Signs) -> Option<String> {
     if noted.system.is_empty() {
-        return (noted.seal != found.seal).then(|| {
-            "the ledger is new, and another is remembered: it was lost or replaced".to_owned()
-        });
+        return None;
     }
     if noted.system != found.system {
         let (was, is) = (&noted.system, &found.system);
@@ -113,12 +101,10 @@ fn differs(noted: &Signs, found: &Signs) -> Option<String> {
         let (was, is) = (noted.timeline, found.timeline);
         return Some(format!("its server's timeline was {was} and is {is}"));
     }
-    if found.position < noted.position {
+    (found.position < noted.position).then(|| {
         let (was, is) = (noted.position, found.position);
-        return Some(format!("its server's log was at {was} and is at {is}"));
-    }
-    (noted.seal != found.seal)
-        .then(|| "it does not bear the seal that is remembered: it was restored".to_owned())
+        format!("its server's log was at {was} and is at {is}")
+    })
 }
 
 #[cfg(test)]
@@ -127,8 +113,7 @@ mod tests {
 
     #[test]
     fn each_sign_alone_shows_a_restore() {
-        let noted =
-            Signs { system: "7".to_owned(), timeline: 1, position: Lsn(9), seal: "a".to_owned() };
+        let noted = Signs { system: "7".to_owned(), timeline: 1, position: Lsn(9) };
         let check = |change: fn(&mut Signs), shows: bool| {
             let mut found = noted.clone();
             change(&mut found);
@@ -139,6 +124,5 @@ mod tests {
         check(|found| found.position = Lsn(8), true);
         check(|found| found.system = "8".to_owned(), true);
         check(|found| found.timeline = 2, true);
-        check(|found| found.seal = "b".to_owned(), true);
     }
 }

@@ -170,8 +170,8 @@ impl Ledger for PostgresLedger {
         answers::facts(&self.loads, prefix).await
     }
 
-    async fn counts(&self) -> Result<Counts, LedgerError> {
-        answers::counts(&self.answers).await
+    async fn counts(&self, due_by: Timestamp) -> Result<Counts, LedgerError> {
+        answers::counts(&self.answers, due_by).await
     }
 
     async fn held(

@@ -73,6 +73,8 @@ struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting_since: Option<Place>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     held_since: Option<Place>,
 }
 
@@ -122,6 +124,7 @@ impl Body {
             inherited: inherited.collect(),
             claims: link.claims.as_ref().map(|claims| Arc::clone(&claims.0)),
             waiting_since: link.waiting_since.map(|time| times.place(time)),
+            ended: link.ended.map(|time| times.place(time)),
             held_since: link.held_since.map(|time| times.place(time)),
             times: times.store(),
         }
@@ -158,6 +161,7 @@ impl Body {
             inherited: inherited.map(|(field, consent)| (Field(field), consent.into())).collect(),
             claims: self.claims.map(RecordId),
             waiting_since: self.waiting_since.map(|place| times.at(place)).transpose()?,
+            ended: self.ended.map(|place| times.at(place)).transpose()?,
             held_since: self.held_since.map(|place| times.at(place)).transpose()?,
         })
     }

@@ -9,7 +9,7 @@ use super::body::NotBody;
 use super::seen::{StoredPosition, StoredRaw, load_position, load_stamp, store_position};
 use super::times::{Place, Times};
 use super::value::{StoredRow, StoredValue, load_row, store_row};
-use crate::reconcile::link::BlockReason;
+use crate::reconcile::link::{BlockReason, Release};
 use crate::reconcile::{
     Answer, Block, Change, Entity, Expected, Field, Lane, Link, LinkId, RecordId, Refusal,
     RefusalKind, Sent, Side, Target, Write,
@@ -114,6 +114,8 @@ enum StoredReason {
     Braked,
     Swapping,
     Released,
+    Deletes,
+    Recreates,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -264,7 +266,9 @@ impl StoredReason {
             BlockReason::Flapping => Self::Flapping,
             BlockReason::Braked => Self::Braked,
             BlockReason::Swapping => Self::Swapping,
-            BlockReason::Released => Self::Released,
+            BlockReason::Released(Release::Go) => Self::Released,
+            BlockReason::Released(Release::Delete) => Self::Deletes,
+            BlockReason::Released(Release::Recreate) => Self::Recreates,
         }
     }
 
@@ -285,7 +289,9 @@ impl StoredReason {
             Self::Flapping => BlockReason::Flapping,
             Self::Braked => BlockReason::Braked,
             Self::Swapping => BlockReason::Swapping,
-            Self::Released => BlockReason::Released,
+            Self::Released => BlockReason::Released(Release::Go),
+            Self::Deletes => BlockReason::Released(Release::Delete),
+            Self::Recreates => BlockReason::Released(Release::Recreate),
         }
     }
 }

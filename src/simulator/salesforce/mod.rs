@@ -61,12 +61,30 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// From which tokens and credentials are drawn: the same seed gives the same ones.
     pub seed: u64,
+    /// What its clients are to find of its certificate.
+    pub certificate: Validity,
+}
+
+/// Whether a certificate is valid today.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Validity {
+    /// It is.
+    #[default]
+    Current,
+    /// It expired at the end of 2024: for those who test what a client says of it.
+    Over,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Options { listen: any, control: any, ca_file: None, seed: 1 }
+        Options {
+            listen: any,
+            control: any,
+            ca_file: None,
+            seed: 1,
+            certificate: Validity::Current,
+        }
     }
 }
 
@@ -123,7 +141,7 @@ pub struct Running {
 
 /// Starts a simulator; it serves when this returns.
 pub async fn start(options: Options) -> Result<Running, SimulatorError> {
-    let identity = tls::identity()?;
+    let identity = tls::identity(options.certificate)?;
     if let Some(path) = &options.ca_file {
         tokio::fs::write(path, &identity.ca_pem)
             .await

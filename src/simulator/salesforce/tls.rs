@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, SanType, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::SimulatorError;
+use super::{SimulatorError, Validity};
 
 /// What a server needs, and what its clients must trust.
 pub(super) struct Identity {
@@ -19,7 +19,7 @@ pub(super) struct Identity {
 }
 
 /// Makes a new authority and a certificate for `localhost` and `127.0.0.1`.
-pub(super) fn identity() -> Result<Identity, SimulatorError> {
+pub(super) fn identity(validity: Validity) -> Result<Identity, SimulatorError> {
     let mut authority = CertificateParams::new(Vec::<String>::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -34,6 +34,13 @@ pub(super) fn identity() -> Result<Identity, SimulatorError> {
     leaf.use_authority_key_identifier_extension = true;
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    match validity {
+        Validity::Current => (),
+        Validity::Over => {
+            leaf.not_before = date_time_ymd(2024, 1, 1);
+            leaf.not_after = date_time_ymd(2025, 1, 1);
+        }
+    }
     let key = KeyPair::generate()?;
     let certificate = leaf.signed_by(&key, &issuer)?;
 

@@ -1,0 +1,65 @@
+//! Long work shows how far it has come: by bars on a terminal, which log lines do not tear.
+
+mod cli_world;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::process::Stdio;
+
+use cli_world::{PATIENCE, World};
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// What a terminal was sent, whole after the process has ended.
+fn shown(mut terminal: File) -> watch::Receiver<String> {
+    let (sender, receiver) = watch::channel(String::new());
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        // A terminal that nobody writes to any more answers with an error on Linux.
+        while let Ok(read @ 1..) = terminal.read(&mut piece) {
+            let text = String::from_utf8_lossy(&piece[..read]).into_owned();
+            sender.send_modify(|all| all.push_str(&text));
+        }
+    });
+    receiver
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_scan_is_a_bar_on_a_terminal_and_each_log_line_stays_whole() {
+    let world = World::start().await;
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, slastname)
+             select n, 'p' || n || '@x.org', 'Roe' from generate_series(1, 10000) n;
+             analyze nmsrecipient",
+        )
+        .await;
+    world.done(&["setup"]).await;
+
+    let size = Winsize { ws_row: 40, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };
+    let terminal = openpty(&size, None).unwrap();
+    let mut command = world.command(&["run"]);
+    let mut child = command.stderr(Stdio::from(terminal.slave)).spawn().unwrap();
+    drop(command);
+    let mut screen = shown(File::from(terminal.master));
+    let scanned = screen.wait_for(|text| text.contains("both sides are scanned"));
+    drop(tokio::time::timeout(PATIENCE, scanned).await.unwrap().unwrap());
+    kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+    assert!(tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success());
+    // The sender goes when the terminal does.
+    while screen.changed().await.is_ok() {}
+
+    let text = screen.borrow().clone();
+    assert!(text.contains("contacts: reading campaign ["), "{text}");
+    assert!(text.contains(" of 10,001, ") && text.contains(" a second, "), "{text}");
+    let lines: Vec<&str> = text.split(['\r', '\n']).filter(|l| l.contains("\"level\"")).collect();
+    assert!(5 < lines.len(), "{text}");
+    for line in lines {
+        let from = line.find('{').unwrap();
+        let parsed: Result<Value, _> = serde_json::from_str(&line[from..]);
+        assert!(parsed.is_ok(), "{line:?}");
+    }
+}
