@@ -1,6 +1,8 @@
 //! Two accounts of a CRM in one agent: each is kept in agreement, by way of Campaign also with the
 //! other, and neither waits for the other.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod cli_world;
 
 use cli_world::{Agent, PATIENCE, World};

@@ -1,5 +1,7 @@
 //! A deletion that is held has three ways out, and a merge without a survivor the same.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod cli_world;
 
 use cli_world::{Agent, PATIENCE, World};

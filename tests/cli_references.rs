@@ -1,6 +1,8 @@
 //! References through the real loops: a recipient's account and a contact's are one, whichever
 //! side it was set on, changed, or taken away.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod cli_world;
 
 use cli_world::{Agent, PATIENCE, World};
