@@ -48,6 +48,30 @@ fn a_lost_opt_in_that_is_no_longer_wanted_is_never_sent_again() {
 }
 
 #[test]
+fn a_lost_opt_in_does_not_stand_in_an_opt_outs_way() {
+    let mut link = lost_opt_in();
+    crm(&mut link, 950, Consent::In);
+    campaign(&mut link, 1_000, Consent::Out);
+    let decision = decide(&link, 1_001);
+    let write = decision.writes.first().unwrap();
+    assert!(!write.opt_in && write.side == Side::Crm, "{decision:?}");
+}
+
+#[test]
+fn an_opt_in_does_not_count_where_the_other_side_may_have_moved_since() {
+    let mut link = agreed();
+    campaign(&mut link, 100, Consent::Out);
+    conclude(&mut link, 101);
+    crm(&mut link, 102, Consent::Out);
+    campaign(&mut link, 900, Consent::In);
+    // Somebody has changed the CRM's record: in and out again, for all that a read can tell.
+    crm(&mut link, 950, Consent::Out);
+    let decision = decide(&link, 951);
+    let write = decision.writes.first().unwrap();
+    assert!(!write.opt_in && write.side == Side::Campaign, "{decision:?}");
+}
+
+#[test]
 fn an_opt_in_that_is_told_late_does_not_lift_the_opt_out_after_it() {
     let mut link = agreed();
     campaign(&mut link, 100, Consent::Out);

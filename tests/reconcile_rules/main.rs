@@ -5,15 +5,18 @@
 
 mod consent;
 mod epochs;
+mod matching;
 mod order;
 mod pair;
+mod unique;
 
 use truce::reconcile::decide::{Gate, HeldReason, Moment};
 use truce::reconcile::join;
 use truce::reconcile::link::BlockReason;
+use truce::reconcile::policy::Fallback;
 use truce::reconcile::{
-    Bond, Change, Consent, DeletePolicy, Field, Gone, Lane, LinkId, Outcome, Policy, Position,
-    RecordId, Side, Sides, Stamp, Value,
+    Bond, Change, Consent, DeleteConflict, DeletePolicy, Field, Gone, Lane, LinkId, Outcome,
+    Policy, Position, RecordId, Rule, Side, Sides, Stamp, Value,
 };
 
 use pair::{
@@ -210,6 +213,49 @@ fn an_edit_of_another_field_does_not_make_this_one_newer() {
     link.observe(Side::Crm, &sighting(90, ["eva", "Rome"], None), &policy());
     let until = |field: Field| link.seen.crm.fields[&field].changed.unwrap().until;
     assert_eq!((until(NAME), until(CITY)), (at(50), at(90)));
+}
+
+#[test]
+fn a_crm_edit_is_not_taken_for_later_than_it_may_have_been() {
+    let mut policy = policy();
+    policy.fields.get_mut(&NAME).unwrap().conflict = Rule::Newest(Fallback::Hold);
+    let mut link = paired();
+    link.observe(Side::Crm, &sighting(50, ["ann", "Oslo"], None), &policy);
+    link.observe(Side::Crm, &sighting(90, ["eva", "Oslo"], None), &policy);
+    let changed = link.seen.crm.fields[&NAME].changed;
+    assert_eq!(changed, Some(interval(50, 90)), "from the stamp before to the stamp");
+    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
+    link.seen.campaign.fields.get_mut(&NAME).unwrap().changed = Some(interval(59, 60));
+    assert_eq!(reasons(&link, &policy, &moment()), [HeldReason::Conflict]);
+}
+
+#[test]
+fn a_record_is_not_made_again_while_an_opt_out_of_the_other_is_under_way() {
+    let policy = Policy { delete_conflict: DeleteConflict::UpdateWins, ..policy() };
+    let mut link = paired();
+    set(&mut link, Side::Campaign, OUT, Value::Consent(Consent::Out));
+    let write = link.decide(&policy, &moment()).writes.remove(0);
+    let write = link.send(write, at(100), Position::default());
+    link.seen.campaign.bond = Bond::Gone(Gone::Deleted);
+    set(&mut link, Side::Crm, CITY, Value::text("Rome"));
+    assert!(link.decide(&policy, &moment()).writes.is_empty(), "it would be made opted in");
+    let done = Outcome::Done { created: None, xid: None };
+    link.conclude(write.stamp, done, &policy, (at(101), Position::default()));
+    let write = link.decide(&policy, &moment()).writes.remove(0);
+    let Change::Set(row) = write.change else { panic!("{write:?}") };
+    assert_eq!(row.get(&OUT), Some(&Value::Consent(Consent::Out)));
+}
+
+#[test]
+fn where_two_records_meet_an_opt_out_of_either_reaches_both() {
+    for out in Side::BOTH {
+        let mut link = paired();
+        set(&mut link, out, OUT, Value::Consent(Consent::Out));
+        link.base.remove(&OUT);
+        let write = link.decide(&policy(), &moment()).writes.remove(0);
+        assert_eq!((write.side, write.opt_in), (out.other(), false));
+        assert_eq!(write.change, Change::Set([(OUT, Value::Consent(Consent::Out))].into()));
+    }
 }
 
 #[test]

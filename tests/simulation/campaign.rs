@@ -399,6 +399,7 @@ impl Writer for CampaignPeer {
 impl World {
     fn campaign_write(&mut self, write: &Write, xid: u64) -> Outcome {
         self.writes += 1;
+        self.check_stamp(write);
         let lost = self.troubles.lost;
         self.campaign.active.remove(&xid);
         if self.trouble(lost, 10) {

@@ -250,6 +250,7 @@ impl World {
 
     fn crm_write(&mut self, write: &Write, at: (Position, Timestamp)) -> Outcome {
         self.writes += 1;
+        self.check_stamp(write);
         if let Some(outcome) = self.guard(write, at) {
             self.tell(|| format!("crm: {:?} {} -> {outcome:?}", write.target, write.stamp));
             return outcome;

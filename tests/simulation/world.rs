@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 use truce::agent::Clock;
-use truce::reconcile::{Clocks, Entity, Field, RecordId, Side, Sides, Skew, Value};
+use truce::reconcile::{Clocks, Entity, Field, RecordId, Side, Sides, Skew, Stamp, Value};
 
 use crate::campaign::Campaign;
 use crate::crm::Crm;
@@ -115,6 +115,8 @@ pub(crate) struct World {
     pub overwritten: Vec<(Side, Entity, RecordId, Field, Value)>,
     /// Overwrites that the window between read and write excuses.
     pub excused: BTreeSet<(RecordId, Field)>,
+    /// Every stamp that a write of ours bore.
+    pub stamps: BTreeSet<Stamp>,
     pub telling: bool,
     pub edits: u64,
     pub writes: u64,
@@ -152,6 +154,7 @@ impl World {
             consents: Vec::new(),
             overwritten: Vec::new(),
             excused: BTreeSet::new(),
+            stamps: BTreeSet::new(),
             telling: std::env::var("TRUCE_SEED").is_ok(),
             edits: 0,
             writes: 0,
