@@ -2,10 +2,10 @@
 
 use truce::reconcile::decide::{HeldReason, Moment};
 use truce::reconcile::observe::News;
-use truce::reconcile::{Observation, Outcome, Position, Side, Sides, Value};
+use truce::reconcile::{Gone, Observation, Outcome, Position, Presence, Side, Sides, Value};
 
 use crate::pair::{
-    NAME, at, logged, moment, paired, policy, reasons, selected, set, sighting, unanswered,
+    NAME, alone, at, logged, moment, paired, policy, reasons, selected, set, sighting, unanswered,
 };
 
 /// Campaign's second life.
@@ -40,6 +40,28 @@ fn what_an_earlier_epoch_told_says_nothing() {
     let late = logged(5_000, 40, "eve");
     assert_eq!(link.observe(Side::Campaign, &late, &policy()), News::Older);
     assert_eq!(link.seen.campaign.value(NAME), Some(&Value::text("amy")));
+}
+
+#[test]
+fn what_was_sent_to_an_earlier_life_is_void() {
+    let gone = Presence::Gone(Gone::Missing);
+    let restored = Observation { presence: gone, ..in_epoch(1, selected("9:9:", "")) };
+    // The record that a restored side never had, and one that it has in an older form.
+    let mut made = alone(Side::Crm, &[(NAME, Value::text("ann"))]);
+    let mut edited = paired();
+    set(&mut edited, Side::Crm, NAME, Value::text("eve"));
+    for (link, restored) in
+        [(&mut made, restored), (&mut edited, in_epoch(1, selected("9:9:", "amy")))]
+    {
+        let write = link.decide(&policy(), &moment()).writes.remove(0);
+        let write = link.send(write, at(100), Position::default());
+        link.note(write.stamp, 40);
+        let done = Outcome::Done { created: None, xid: Some(40) };
+        link.conclude(write.stamp, done, &policy(), (at(101), Position::default()));
+        assert_eq!(link.sent.campaign.len(), 1, "the log has not brought it");
+        link.observe(Side::Campaign, &restored, &policy());
+        assert!(link.sent.campaign.is_empty(), "transaction 40 is another one now: {link:#?}");
+    }
 }
 
 #[test]

@@ -159,6 +159,20 @@ fn a_field_that_flaps_is_held() {
 }
 
 #[test]
+fn an_edit_of_another_field_while_a_write_is_under_way_goes_over_after_it() {
+    let mut link = paired();
+    set(&mut link, Side::Campaign, CITY, Value::text("Rome"));
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    let write = link.send(write, at(100), Position::default());
+    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
+    let done = Outcome::Done { created: None, xid: None };
+    link.conclude(write.stamp, done, &policy(), (at(101), Position::default()));
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    assert_eq!(write.side, Side::Crm);
+    assert_eq!(write.change, Change::Set([(NAME, Value::text("eve"))].into()));
+}
+
+#[test]
 fn where_both_were_seen_to_agree_the_next_edit_is_no_conflict() {
     let mut link = paired();
     for side in Side::BOTH {
