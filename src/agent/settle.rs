@@ -16,17 +16,14 @@ use crate::reconcile::join::{self, Merging};
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::swap::{Untangle, untangle};
-use crate::reconcile::{
-    Answer, Change, Entity, Field, Lane, LinkId, RecordId, Sent, Side, Target, Write,
-};
+use crate::reconcile::{Answer, Entity, Lane, LinkId, RecordId, Sent, Side, Target, Write};
 use crate::telemetry::metrics;
 
-use super::absorb::merged_into;
 use super::deliver::translated;
 use super::error::unless_conflict;
-use super::kept::{brake_fact, kept, read_brake, row, since, takes_away, write_brake};
+use super::kept::{brake_fact, kept, read_brake, row, sets, since, takes_away, write_brake};
 use super::plan::Plan;
-use super::prepare::{Prepared, owners};
+use super::prepare::{Prepared, Survivor, owners};
 use super::time::{Clock, Ticks};
 use super::working::{awaited, later};
 use super::{AgentError, Desk};
@@ -174,18 +171,21 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
     /// Takes a CRM's merge in; true where the link is done with for now.
     fn merge(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan) -> bool {
         let Some(piece) = prepared.bench.pieces.get(&id) else { return true };
-        let Some(into) = merged_into(&piece.link).cloned() else { return false };
-        let bearer = (piece.link.entity, Side::Crm, into.clone());
-        let Some(survivor) = prepared.bench.live(&bearer).map(|piece| piece.link.id) else {
-            self.settled.reads.insert(bearer);
-            self.look_again(prepared, id, READ_AGAIN);
-            return true;
+        let survivor = match prepared.survivor(&piece.link) {
+            Some(Survivor::Live(survivor)) if survivor != id => survivor,
+            Some(Survivor::Live(_)) | None => return false,
+            Some(Survivor::Ended) => {
+                self.carry_out(prepared, id, plan, Decision { sever: true, ..Decision::default() });
+                return true;
+            }
+            Some(Survivor::Unknown(bearer)) => {
+                self.settled.reads.insert(bearer);
+                self.look_again(prepared, id, READ_AGAIN);
+                return true;
+            }
         };
         let Some(mut other) = prepared.bench.pieces.remove(&survivor) else { return true };
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
-        if other.link.id == id {
-            return false;
-        }
         match join::merge(&mut piece.link, &mut other.link, &plan.policy, self.now) {
             Merging::TookOver => {
                 prepared.bench.pieces.insert(survivor, other);
@@ -491,10 +491,3 @@ impl Settled {
 
 /// So often a round is stored with fewer links; then its writes are dropped altogether.
 const TRIES_MAX: u32 = 20;
-
-fn sets(write: &Write, field: Field) -> bool {
-    match &write.change {
-        Change::Set(row) => row.contains_key(&field),
-        Change::Delete => false,
-    }
-}
