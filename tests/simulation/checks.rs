@@ -10,7 +10,7 @@ use truce::reconcile::{
 };
 
 use crate::people::owner;
-use crate::schema::OUT;
+use crate::schema::{OUT, brake_records};
 use crate::world::World;
 
 /// Checks the world; how many breaches the window of rule 14 excuses, or what is broken.
@@ -205,16 +205,12 @@ fn no_doubles(world: &World, links: &[Link]) -> Result<(), String> {
 fn nothing_is_left(links: &[Link], held: &BTreeMap<LinkId, Vec<Held>>) -> Result<(), String> {
     for link in links.iter().filter(|link| is_live(link)) {
         let open = Side::BOTH.iter().any(|side| !link.sent[*side].is_empty());
-        let alone = Side::BOTH.iter().any(|side| stands_alone(link, *side));
-        if open || (alone && held[&link.id].is_empty()) {
+        let apart = Side::BOTH.iter().any(|side| link.seen[*side].bond != Bond::Here);
+        if open || (apart && held[&link.id].is_empty()) {
             return Err(format!("link {} was left as it is: {link:#?}", link.id));
         }
     }
     Ok(())
-}
-
-fn stands_alone(link: &Link, side: Side) -> bool {
-    link.seen[side].bond == Bond::Here && link.seen[side.other()].bond == Bond::Never
 }
 
 /// Every discarded value has a decision, or had reached the other side, or fell in the window.
@@ -279,6 +275,16 @@ impl World {
     pub(crate) fn check_stamp(&mut self, write: &Write) {
         if !self.stamps.insert(write.stamp) {
             self.broken = Some(format!("the stamp {} was used twice", write.stamp));
+        }
+    }
+
+    /// No more is deleted than the brake lets through (rule 10). A restored ledger has forgotten
+    /// what it let through.
+    pub(crate) fn check_brake(&mut self, entity: Entity) {
+        let deleted = self.deleted.entry(entity).or_default();
+        *deleted += 1;
+        if *deleted > brake_records(self.troubles) && !self.troubles.restores {
+            self.broken = Some(format!("{deleted} records of {entity:?} were deleted"));
         }
     }
 

@@ -189,7 +189,10 @@ impl World {
             }
         };
         match &write.change {
-            Change::Delete => record.gone = Some(Gone::Deleted),
+            Change::Delete => {
+                self.check_brake(entity);
+                record.gone = Some(Gone::Deleted);
+            }
             Change::Set(fields) => {
                 if let Some(refusal) = self.refusal(entity, &id, fields) {
                     return Outcome::Refused(refusal);
