@@ -37,6 +37,8 @@ async fn a_first_scan_is_a_bar_on_a_terminal_and_each_log_line_stays_whole() {
              analyze nmsrecipient",
         )
         .await;
+    // A rate is known from the second page on.
+    world.configure(&world.config().replace("[campaign]", "[campaign]\nscan_rows = 500"));
     world.done(&["setup"]).await;
 
     let size = Winsize { ws_row: 40, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };

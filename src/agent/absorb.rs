@@ -6,7 +6,8 @@ use crate::ledger::{Bearer, Ledger};
 use crate::peer::Cursor;
 use crate::reconcile::observe::News;
 use crate::reconcile::{
-    Bond, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, RecordId, Side, Value,
+    Bond, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, RecordId, Sent, Side, Target,
+    Value,
 };
 
 use super::error::unless_conflict;
@@ -113,8 +114,9 @@ impl Page<'_> {
     fn targets(&mut self, seen: &Observation, plan: &Plan, absorbed: &mut Absorbed) -> Vec<LinkId> {
         let bearer: Bearer = (seen.entity, self.side, seen.record.clone());
         let known = self.bench.of(&bearer);
-        let alive: Vec<LinkId> = known.iter().copied().filter(|id| self.is_alive(*id)).collect();
-        if !alive.is_empty() {
+        let mut alive: Vec<LinkId> =
+            known.iter().copied().filter(|id| self.is_alive(*id)).collect();
+        if !alive.is_empty() && !self.left_its_survivor(&alive, seen) {
             return alive;
         }
         if let Some(renamed) = self.renamed(seen) {
@@ -144,7 +146,17 @@ impl Page<'_> {
         absorbed.new += 1;
         let tombstone = link.state == LinkState::Tombstone;
         let id = self.bench.create(link);
-        if tombstone { Vec::new() } else { vec![id] }
+        alive.extend((!tombstone).then_some(id));
+        alive
+    }
+
+    /// Whether aliases alone bear a CRM record that is there: a refreshed CRM has undone the merge
+    /// by which their survivor went on to another.
+    fn left_its_survivor(&self, alive: &[LinkId], seen: &Observation) -> bool {
+        let mut links = alive.iter().filter_map(|id| self.bench.pieces.get(id)).map(|p| &p.link);
+        let left =
+            |link: &Link| link.state != LinkState::Live && link.order(self.side, seen).is_none();
+        self.side == Side::Crm && seen.row().is_some() && links.all(left)
     }
 
     fn is_alive(&self, id: LinkId) -> bool {
@@ -165,12 +177,15 @@ impl Page<'_> {
         self.bench.live(&was).map(|piece| piece.link.id)
     }
 
-    /// The link whose Campaign record this CRM record names, where that has no CRM record yet.
+    /// The link whose Campaign record this CRM record names, where that has no CRM record yet, or
+    /// is being given one in the place of one that is gone.
     fn claimed(&self, seen: &Observation) -> Option<LinkId> {
         seen.row()?;
         let claimed = (seen.entity, Side::Campaign, seen.claims.clone()?);
-        let piece = self.bench.live(&claimed)?;
-        (piece.link.seen.crm.bond == Bond::Never).then_some(piece.link.id)
+        let link = &self.bench.live(&claimed)?.link;
+        let creates = |sent: &Sent| matches!(sent.write.target, Target::New { .. });
+        let made = link.seen.crm.bond == Bond::Never || link.sent.crm.iter().any(creates);
+        made.then_some(link.id)
     }
 
     fn observe<C: Clock>(

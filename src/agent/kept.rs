@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::ledger::{Decision as Kept, Held as HeldRow};
 use crate::reconcile::brake::Brake;
 use crate::reconcile::decide::{Held, Ruled};
-use crate::reconcile::{Change, Link, LinkId, Side, Skew, Target, Value, Write};
+use crate::reconcile::{Change, Field, Link, LinkId, Side, Skew, Target, Value, Write};
 
 use super::plan::Plan;
 
@@ -30,6 +30,14 @@ pub(super) fn row(held: &Held, since: Timestamp, plan: &Plan) -> HeldRow {
         "words": held.reason.words(),
     });
     HeldRow { field: held.field, reason: held.reason.word().to_owned(), since, detail }
+}
+
+/// Whether a write gives a field a value.
+pub(super) fn sets(write: &Write, field: Field) -> bool {
+    match &write.change {
+        Change::Set(row) => row.contains_key(&field),
+        Change::Delete => false,
+    }
 }
 
 /// A value as a person reads it.

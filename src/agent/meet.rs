@@ -3,16 +3,15 @@
 
 use std::time::Duration;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Bearer, Ledger};
 use crate::reconcile::decide::{Held, HeldReason};
 use crate::reconcile::join::{self, Merging};
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::swap::{Untangle, untangle};
-use crate::reconcile::{Entity, Lane, LinkId, RecordId, Side};
+use crate::reconcile::{Lane, LinkId, Side};
 
-use super::absorb::merged_into;
 use super::plan::Plan;
-use super::prepare::{Prepared, owners};
+use super::prepare::{Prepared, Survivor, owners};
 use super::settle::{AMBIGUOUS_LOOK, READ_AGAIN, Round};
 use super::time::Clock;
 use super::working::{awaited, later};
@@ -21,16 +20,16 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
     /// Takes a CRM's merge in; true where the link is done with for now.
     pub(super) fn merge(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan) -> bool {
         let Some(piece) = prepared.bench.pieces.get(&id) else { return true };
-        let Some(into) = merged_into(&piece.link).cloned() else { return false };
-        let bearer = (piece.link.entity, Side::Crm, into.clone());
-        let Some(survivor) = prepared.bench.live(&bearer).map(|piece| piece.link.id) else {
-            return self.await_survivor(prepared, id, plan, bearer);
+        let survivor = match prepared.survivor(&piece.link) {
+            Some(Survivor::Live(survivor)) if survivor != id => survivor,
+            Some(Survivor::Live(_)) | None => return false,
+            Some(Survivor::Ended) => return self.await_survivor(prepared, id, plan, None),
+            Some(Survivor::Unknown(bearer)) => {
+                return self.await_survivor(prepared, id, plan, Some(bearer));
+            }
         };
         let Some(mut other) = prepared.bench.pieces.remove(&survivor) else { return true };
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
-        if other.link.id == id {
-            return false;
-        }
         match join::merge(&mut piece.link, &mut other.link, &plan.policy, self.now) {
             Merging::TookOver => {
                 prepared.bench.pieces.insert(survivor, other);
@@ -109,21 +108,24 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         }
     }
 
-    /// The record that another was merged into is read until it shows, within bounds: then a
-    /// person says what becomes of the one that is left. True where the link is done with for now.
+    /// The record that another was merged into is read until it shows, within bounds: then, or at
+    /// once where it is known to be gone itself, a person says what becomes of the one that is
+    /// left. True where the link is done with for now.
     fn await_survivor(
         &mut self,
         prepared: &mut Prepared,
         id: LinkId,
         plan: &Plan,
-        survivor: (Entity, Side, RecordId),
+        survivor: Option<Bearer>,
     ) -> bool {
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
         if piece.link.released().is_some() {
             return false;
         }
         let since = *piece.link.waiting_since.get_or_insert(self.now);
-        if self.now < later(since, plan.policy.wait_limit) {
+        if let Some(survivor) = survivor
+            && self.now < later(since, plan.policy.wait_limit)
+        {
             self.settled.reads.insert(survivor);
             self.look_again(prepared, id, READ_AGAIN);
             return true;

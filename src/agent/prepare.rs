@@ -18,6 +18,16 @@ use super::working::{Bench, keys};
 /// A longer chain of records that wait for each other's unique values is left to a person.
 const CHAIN_MAX: usize = 16;
 
+/// What became of the record that another was merged into.
+pub(super) enum Survivor {
+    /// This link stands for it.
+    Live(LinkId),
+    /// It is gone itself.
+    Ended,
+    /// Nothing is known of this one, which must be read first.
+    Unknown(Bearer),
+}
+
 /// Due links with all that deciding them takes.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
@@ -72,15 +82,18 @@ impl Prepared {
             self.bench.add(ledger.links_of(&bearers).await?);
         }
         self.resolve_references(plans, now);
-        self.load_owners(ledger).await
+        self.load_chains(ledger).await
     }
 
-    /// Loads the owners of the values that the owners of refused values were refused, and so on.
-    async fn load_owners<L: Ledger>(&mut self, ledger: &L) -> Result<(), LedgerError> {
+    /// Loads the owners of the values that the owners of refused values were refused, and so on;
+    /// and what the survivors of merges were merged into.
+    async fn load_chains<L: Ledger>(&mut self, ledger: &L) -> Result<(), LedgerError> {
         for _ in 0..CHAIN_MAX {
             let missing: BTreeSet<Bearer> = (self.bench.pieces.values())
                 .flat_map(|piece| {
-                    owners(&piece.link).map(|(s, _, r)| (piece.link.entity, s, r.clone()))
+                    let owners = owners(&piece.link).map(|(side, _, owner)| (side, owner));
+                    let next = owners.chain(merged_into(&piece.link).map(|into| (Side::Crm, into)));
+                    next.map(|(side, record)| (piece.link.entity, side, record.clone()))
                 })
                 .filter(|bearer| self.bench.of(bearer).is_empty())
                 .collect();
@@ -113,6 +126,27 @@ impl Prepared {
             }
         }
         chain
+    }
+
+    /// Where a merged record went, through all that was merged since; `None` where it was not.
+    pub(super) fn survivor(&self, link: &Link) -> Option<Survivor> {
+        match link.state {
+            LinkState::Live | LinkState::Alias(_) => (),
+            LinkState::Severed | LinkState::Tombstone => return None,
+        }
+        let mut bearer = (link.entity, Side::Crm, merged_into(link)?.clone());
+        for _ in 0..CHAIN_MAX {
+            let alive = self.bench.live(&bearer).map(|piece| piece.link.id);
+            let Some(id) = alive.or_else(|| self.bench.of(&bearer).first().copied()) else { break };
+            let link = &self.bench.pieces.get(&id)?.link;
+            match (&link.state, merged_into(link)) {
+                (_, Some(into)) => bearer.2 = into.clone(),
+                (LinkState::Live, None) => return Some(Survivor::Live(id)),
+                (LinkState::Severed | LinkState::Tombstone, None) => return Some(Survivor::Ended),
+                (LinkState::Alias(_), None) => break,
+            }
+        }
+        Some(Survivor::Unknown(bearer))
     }
 
     /// Puts parents' links where fields name their records.

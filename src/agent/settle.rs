@@ -14,13 +14,13 @@ use crate::reconcile::brake::Brake;
 use crate::reconcile::decide::{Decision, ECHO_WAIT, Held, HeldReason, Moment, Wait};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::{
-    Answer, Change, Entity, Field, Lane, LinkId, LinkState, RecordId, Sent, Side, Target, Write,
+    Answer, Entity, Lane, LinkId, LinkState, RecordId, Sent, Side, Target, Write,
 };
 use crate::telemetry::metrics;
 
 use super::deliver::translated;
 use super::error::unless_conflict;
-use super::kept::{brake_fact, kept, read_brake, row, since, takes_away, write_brake};
+use super::kept::{brake_fact, kept, read_brake, row, sets, since, takes_away, write_brake};
 use super::plan::Plan;
 use super::prepare::Prepared;
 use super::time::{Clock, Ticks};
@@ -418,10 +418,3 @@ impl Settled {
 
 /// So often a round is stored with fewer links; then its writes are dropped altogether.
 const TRIES_MAX: u32 = 20;
-
-fn sets(write: &Write, field: Field) -> bool {
-    match &write.change {
-        Change::Set(row) => row.contains_key(&field),
-        Change::Delete => false,
-    }
-}

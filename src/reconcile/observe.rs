@@ -32,7 +32,7 @@ impl Link {
             return nothing;
         }
         if self.seen[side].at.epoch < seen.at.epoch {
-            self.enter_epoch(side);
+            self.enter_epoch(side, seen.at.epoch);
         }
         let before = self.seen[side].clone();
         let had_writes = self.sent[side].len();
@@ -83,14 +83,15 @@ impl Link {
         }
     }
 
-    /// A new life of a side voids what both are known to have agreed on (rule 4).
-    fn enter_epoch(&mut self, side: Side) {
+    /// A new life of a side voids what both are known to have agreed on, and what was sent to the
+    /// life before (rule 4). A record that is seen for the first time may be one that we made.
+    fn enter_epoch(&mut self, side: Side, epoch: u32) {
+        self.sent[side].retain(|sent| epoch <= sent.tick.epoch);
         if self.seen[side].bond == Bond::Never {
             return;
         }
         self.base.clear();
         self.trail.clear();
-        self.sent[side].clear();
         self.seen[side].snapshot = None;
         self.seen[side].xid = 0;
         self.seen[side].stamp = None;

@@ -224,6 +224,7 @@ impl World {
             return Err(Outcome::Stale(Some(Box::new(self.select(entity, &key)))));
         }
         let Change::Set(fields) = &write.change else {
+            self.check_brake(entity);
             return Ok(vec![(entity, key, None)]);
         };
         if let Some(code) = fields.get(&CODE).filter(|code| !code.is_null()) {
@@ -293,7 +294,12 @@ impl Feed for CampaignPeer {
         let mut world = lock(&self.0);
         let epoch = world.epochs.campaign;
         let same_life = after.0["epoch"].as_u64() == Some(u64::from(epoch));
-        let from = if same_life { after.0["lsn"].as_u64().unwrap_or(0) } else { 0 };
+        let mut from = if same_life { after.0["lsn"].as_u64().unwrap_or(0) } else { 0 };
+        // The stream begins anew where it was last confirmed.
+        let again = world.troubles.again;
+        if world.trouble(again, 4) {
+            from = from.saturating_sub(8 * u64::try_from(world.rng.below(6)).unwrap());
+        }
         let size = 1 + world.rng.below(5);
         let entries: Vec<Entry> =
             world.campaign.log.iter().filter(|entry| entry.lsn > from).cloned().collect();
@@ -399,6 +405,7 @@ impl Writer for CampaignPeer {
 impl World {
     fn campaign_write(&mut self, write: &Write, xid: u64) -> Outcome {
         self.writes += 1;
+        self.check_stamp(write);
         let lost = self.troubles.lost;
         self.campaign.active.remove(&xid);
         if self.trouble(lost, 10) {

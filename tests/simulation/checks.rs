@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truce::agent::Plans;
-use truce::ledger::MemoryLedger;
+use truce::ledger::{Held, MemoryLedger};
 use truce::reconcile::{
     Bond, Consent, Entity, Field, Link, LinkId, LinkState, RecordId, Row, Shape, Side, Target,
     Value, Write,
 };
 
 use crate::people::owner;
-use crate::schema::OUT;
+use crate::schema::{OUT, brake_records};
 use crate::world::World;
 
 /// Checks the world; how many breaches the window of rule 14 excuses, or what is broken.
@@ -19,6 +19,7 @@ pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Resu
     let held = ledger.every_held();
     let mut excused = 0;
     no_doubles(world, &links)?;
+    nothing_is_left(&links, &held)?;
     for link in links.iter().filter(|link| link.state == LinkState::Live) {
         let both_here = Side::BOTH.iter().all(|side| link.seen[*side].bond == Bond::Here);
         if !both_here {
@@ -200,6 +201,18 @@ fn no_doubles(world: &World, links: &[Link]) -> Result<(), String> {
     Ok(())
 }
 
+/// Every write was answered or given up, and no record stands alone without a word to a person.
+fn nothing_is_left(links: &[Link], held: &BTreeMap<LinkId, Vec<Held>>) -> Result<(), String> {
+    for link in links.iter().filter(|link| is_live(link)) {
+        let open = Side::BOTH.iter().any(|side| !link.sent[*side].is_empty());
+        let apart = Side::BOTH.iter().any(|side| link.seen[*side].bond != Bond::Here);
+        if open || (apart && held[&link.id].is_empty()) {
+            return Err(format!("link {} was left as it is: {link:#?}", link.id));
+        }
+    }
+    Ok(())
+}
+
 /// Every discarded value has a decision, or had reached the other side, or fell in the window.
 fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), String> {
     // A record that was made again has another counterpart than the one that held its value.
@@ -255,6 +268,23 @@ impl World {
                 Side::Campaign => self.crm_held(link.entity, other, field, value),
                 Side::Crm => self.campaign_held(link.entity, other, field, value),
             },
+        }
+    }
+
+    /// No two writes bear the same stamp, whatever was restored between them (rule 1).
+    pub(crate) fn check_stamp(&mut self, write: &Write) {
+        if !self.stamps.insert(write.stamp) {
+            self.broken = Some(format!("the stamp {} was used twice", write.stamp));
+        }
+    }
+
+    /// No more is deleted than the brake lets through (rule 10). A restored ledger has forgotten
+    /// what it let through.
+    pub(crate) fn check_brake(&mut self, entity: Entity) {
+        let deleted = self.deleted.entry(entity).or_default();
+        *deleted += 1;
+        if *deleted > brake_records(self.troubles) && !self.troubles.restores {
+            self.broken = Some(format!("{deleted} records of {entity:?} were deleted"));
         }
     }
 

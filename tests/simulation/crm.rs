@@ -189,7 +189,10 @@ impl World {
             }
         };
         match &write.change {
-            Change::Delete => record.gone = Some(Gone::Deleted),
+            Change::Delete => {
+                self.check_brake(entity);
+                record.gone = Some(Gone::Deleted);
+            }
             Change::Set(fields) => {
                 if let Some(refusal) = self.refusal(entity, &id, fields) {
                     return Outcome::Refused(refusal);
@@ -250,6 +253,7 @@ impl World {
 
     fn crm_write(&mut self, write: &Write, at: (Position, Timestamp)) -> Outcome {
         self.writes += 1;
+        self.check_stamp(write);
         if let Some(outcome) = self.guard(write, at) {
             self.tell(|| format!("crm: {:?} {} -> {outcome:?}", write.target, write.stamp));
             return outcome;

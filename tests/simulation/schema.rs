@@ -14,7 +14,7 @@ use truce::reconcile::{
     Sides,
 };
 
-use crate::world::{Kind, Rng};
+use crate::world::{Kind, Rng, Troubles};
 
 pub(crate) const ACCOUNT: Entity = Entity(1);
 pub(crate) const CONTACT: Entity = Entity(2);
@@ -69,7 +69,12 @@ pub(crate) fn rules(rng: &mut Rng) -> Rules {
     }
 }
 
-pub(crate) fn plans(kind: Kind, rules: Rules) -> Plans {
+/// How many records the brake lets through while a world lasts.
+pub(crate) fn brake_records(troubles: Troubles) -> u64 {
+    if troubles.brake { 2 } else { 50 }
+}
+
+pub(crate) fn plans(kind: Kind, rules: Rules, troubles: Troubles) -> Plans {
     let text =
         || Shape::Text(Text { max: 40, case: Case::Kept, too_long: TooLong::Reject, only: None });
     let rule = |shape: Shape, conflict: Rule| FieldRule {
@@ -109,18 +114,18 @@ pub(crate) fn plans(kind: Kind, rules: Rules) -> Plans {
                 flap: Flap { returns: 6, window: Duration::from_secs(30) },
                 blank_fields: 4,
             };
-            (entity, plan(name, policy))
+            (entity, plan(name, policy, brake_records(troubles)))
         })
         .collect()
 }
 
-fn plan(name: &str, policy: Policy) -> Plan {
+fn plan(name: &str, policy: Policy, records: u64) -> Plan {
     let field_names = policy.fields.keys().map(|f| (*f, format!("f{}", f.0).into())).collect();
     Plan {
         name: Arc::from(name),
         account: 0,
         policy,
-        brake: BrakeRule { records: 50, share: 1.0, window: Duration::from_mins(10) },
+        brake: BrakeRule { records, share: 1.0, window: Duration::from_mins(10) },
         linger: Linger::default(),
         tombstone_keep: Duration::from_hours(24 * 365),
         field_names,

@@ -15,7 +15,7 @@ use truce::agent::{AgentError, Desk, Plans};
 use truce::ledger::{Ledger as _, MemoryLedger};
 use truce::peer::{Cursor, Feed as _, Page, Scan as _};
 use truce::reconcile::decide::Gate;
-use truce::reconcile::{Bond, Entity, RecordId, Side, Sides};
+use truce::reconcile::{Bond, Entity, Observation, RecordId, Side, Sides};
 
 use crate::campaign::{Campaign, CampaignPeer};
 use crate::checks;
@@ -40,12 +40,18 @@ impl Future for Pause {
 
 /// Drives a step to its end, or kills it after so many pauses.
 fn drive<F: Future>(step: F, pauses: usize) -> Option<F::Output> {
+    drive_beside(step, pauses, || ())
+}
+
+/// The same, while something else happens at each pause.
+fn drive_beside<F: Future>(step: F, pauses: usize, mut beside: impl FnMut()) -> Option<F::Output> {
     let mut step = pin!(step);
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..=pauses {
         if let Poll::Ready(output) = step.as_mut().poll(&mut context) {
             return Some(output);
         }
+        beside();
     }
     None
 }
@@ -83,7 +89,7 @@ pub(crate) fn run(seed: u64, kind: Kind) -> Result<[u64; 6], String> {
         clock: SimClock(Arc::clone(&world)),
         world,
         ledger: MemoryLedger::new(),
-        plans: plans(kind, rules),
+        plans: plans(kind, rules, troubles),
         in_flight: Sides::default(),
         deaf: BTreeSet::new(),
         backups: Vec::new(),
@@ -157,20 +163,7 @@ impl Run {
         if side == Side::Crm {
             self.read_deaf();
         }
-        let cursor = drive(self.ledger.cursor(side.name()), usize::MAX - 1).unwrap().unwrap();
-        let mut ticks = Ticks::new(&self.clock, 0, side);
-        let patience = Duration::ZERO;
-        let page = match side {
-            Side::Campaign => {
-                let mut feed = CampaignPeer(Arc::clone(&self.world));
-                drive(feed.page(&cursor, patience, &mut ticks), usize::MAX - 1)
-            }
-            Side::Crm => {
-                let mut feed = CrmPeer(Arc::clone(&self.world));
-                drive(feed.page(&cursor, patience, &mut ticks), usize::MAX - 1)
-            }
-        };
-        self.in_flight[side] = Some(page.unwrap().unwrap());
+        self.in_flight[side] = Some(page(&self.desk(), &self.world, side));
     }
 
     fn take_in(&mut self, side: Side) {
@@ -182,28 +175,26 @@ impl Run {
         }
     }
 
-    fn absorb(
-        &mut self,
-        side: Side,
-        seen: &[truce::reconcile::Observation],
-        cursors: &BTreeMap<String, Cursor>,
-    ) {
-        let desk =
-            Desk { ledger: &self.ledger, clock: &self.clock, plans: &self.plans, account: 0 };
-        let absorbed = drive(absorb(&desk, side, seen, cursors), usize::MAX - 1).unwrap().unwrap();
-        for record in absorbed.deaf {
-            let of = seen.iter().filter(|seen| seen.record == record);
-            self.deaf.extend(of.map(|seen| (seen.entity, record.clone())));
-        }
+    fn absorb(&mut self, side: Side, seen: &[Observation], cursors: &BTreeMap<String, Cursor>) {
+        let deaf = take(&self.desk(), side, seen, cursors);
+        self.deaf.extend(deaf);
+    }
+
+    fn desk(&self) -> Desk<'_, MemoryLedger, SimClock> {
+        Desk { ledger: &self.ledger, clock: &self.clock, plans: &self.plans, account: 0 }
     }
 
     /// One round of settling, delivering and reading; false where nothing was due.
     fn settle(&mut self) -> bool {
         let lifetime = self.lifetime();
-        let desk =
-            Desk { ledger: &self.ledger, clock: &self.clock, plans: &self.plans, account: 0 };
         let peers = (CampaignPeer(Arc::clone(&self.world)), CrmPeer(Arc::clone(&self.world)));
-        let Some(done) = drive(round(&desk, peers), lifetime) else {
+        let mut deaf = BTreeSet::new();
+        let desk = self.desk();
+        let done = drive_beside(round(&desk, peers), lifetime, || {
+            deaf.extend(beside(&desk, &self.world));
+        });
+        self.deaf.extend(deaf);
+        let Some(done) = done else {
             self.crash();
             return true;
         };
@@ -338,6 +329,48 @@ impl Run {
         }
         lock(&self.world).broken = Some("still writing after everyone stopped".to_owned());
     }
+}
+
+/// A page of one side's feed, from where the ledger stands.
+fn page(desk: &Desk<'_, MemoryLedger, SimClock>, world: &Shared, side: Side) -> Page {
+    let cursor = drive(desk.ledger.cursor(side.name()), usize::MAX - 1).unwrap().unwrap();
+    let mut ticks = Ticks::new(desk.clock, 0, side);
+    let (world, patience) = (Arc::clone(world), Duration::ZERO);
+    let page = match side {
+        Side::Campaign => drive(CampaignPeer(world).page(&cursor, patience, &mut ticks), 9),
+        Side::Crm => drive(CrmPeer(world).page(&cursor, patience, &mut ticks), 9),
+    };
+    page.unwrap().unwrap()
+}
+
+/// Takes in what was seen; which records must be read again.
+fn take(
+    desk: &Desk<'_, MemoryLedger, SimClock>,
+    side: Side,
+    seen: &[Observation],
+    cursors: &BTreeMap<String, Cursor>,
+) -> BTreeSet<(Entity, RecordId)> {
+    let absorbed = drive(absorb(desk, side, seen, cursors), usize::MAX - 1).unwrap().unwrap();
+    let deaf = seen.iter().filter(|seen| absorbed.deaf.contains(&seen.record));
+    deaf.map(|seen| (seen.entity, seen.record.clone())).collect()
+}
+
+/// What happens while a round of settling waits: people act, the other loop takes a page in.
+fn beside(desk: &Desk<'_, MemoryLedger, SimClock>, world: &Shared) -> BTreeSet<(Entity, RecordId)> {
+    let side = {
+        let mut world = lock(world);
+        let on = world.troubles.beside;
+        if world.trouble(on, 3) {
+            world.person_acts();
+        }
+        if !world.trouble(on, 3) {
+            return BTreeSet::new();
+        }
+        Side::BOTH[world.rng.below(2)]
+    };
+    let page = page(desk, world, side);
+    let cursors = [(side.name().to_owned(), page.cursor)].into();
+    take(desk, side, &page.observations, &cursors)
 }
 
 async fn round(

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 use truce::agent::Clock;
-use truce::reconcile::{Clocks, Entity, Field, RecordId, Side, Sides, Skew, Value};
+use truce::reconcile::{Clocks, Entity, Field, RecordId, Side, Sides, Skew, Stamp, Value};
 
 use crate::campaign::Campaign;
 use crate::crm::Crm;
@@ -63,10 +63,17 @@ pub(crate) struct Troubles {
     pub late_commits: bool,
     pub clones: bool,
     pub locks: bool,
+    /// Pages are taken in and people act while a round of settling is under way.
+    pub beside: bool,
+    /// The log is told again from an earlier position.
+    pub again: bool,
+    /// The brake lets two records through.
+    pub brake: bool,
 }
 
 impl Troubles {
-    pub(crate) fn draw(rng: &mut Rng) -> Self {
+    pub(crate) fn draw(rng: &mut Rng, own: &mut Rng) -> Self {
+        let rare = own.below(8);
         let mut on = |n| rng.one_in(n);
         Self {
             crashes: on(2),
@@ -82,6 +89,9 @@ impl Troubles {
             late_commits: on(3),
             clones: on(5),
             locks: on(3),
+            beside: rare == 0,
+            again: rare == 1,
+            brake: rare == 2,
         }
     }
 }
@@ -115,6 +125,10 @@ pub(crate) struct World {
     pub overwritten: Vec<(Side, Entity, RecordId, Field, Value)>,
     /// Overwrites that the window between read and write excuses.
     pub excused: BTreeSet<(RecordId, Field)>,
+    /// Every stamp that a write of ours bore.
+    pub stamps: BTreeSet<Stamp>,
+    /// How many records writes of ours deleted.
+    pub deleted: BTreeMap<Entity, u64>,
     pub telling: bool,
     pub edits: u64,
     pub writes: u64,
@@ -133,7 +147,8 @@ pub(crate) fn lock(world: &Shared) -> MutexGuard<'_, World> {
 impl World {
     pub(crate) fn new(seed: u64, kind: Kind) -> Self {
         let mut rng = Rng(seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x5DEE_CE66);
-        let troubles = Troubles::draw(&mut rng);
+        let mut own = Rng(seed ^ 0x7E57_AB1E);
+        let troubles = Troubles::draw(&mut rng, &mut own);
         let skew = i64::try_from(rng.below(7)).unwrap() - 3;
         Self {
             rng,
@@ -152,6 +167,8 @@ impl World {
             consents: Vec::new(),
             overwritten: Vec::new(),
             excused: BTreeSet::new(),
+            stamps: BTreeSet::new(),
+            deleted: BTreeMap::new(),
             telling: std::env::var("TRUCE_SEED").is_ok(),
             edits: 0,
             writes: 0,

@@ -3,26 +3,26 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod consent;
+mod epochs;
+mod matching;
+mod order;
+mod pair;
+mod unique;
 
-use jiff::Timestamp;
 use truce::reconcile::decide::{Gate, HeldReason, Moment};
 use truce::reconcile::join;
 use truce::reconcile::link::BlockReason;
-use truce::reconcile::policy::Flap;
-use truce::reconcile::shape::{Case, Text, TooLong};
+use truce::reconcile::policy::Fallback;
 use truce::reconcile::{
-    Bond, Change, Clocks, Consent, DeleteConflict, DeletePolicy, Direction, Entity, Field,
-    FieldRule, Gone, Interval, Lane, Link, LinkId, Observation, Outcome, Policy, Position,
-    Presence, Read, RecordId, Rule, SeenField, Shape, Side, Sides, Stamp, Value,
+    Bond, Change, Consent, DeleteConflict, DeletePolicy, Field, Gone, Lane, LinkId, Outcome,
+    Policy, Position, RecordId, Rule, Side, Sides, Stamp, Value,
 };
 
-const ENTITY: Entity = Entity(1);
-const NAME: Field = Field(1);
-const CITY: Field = Field(2);
-const OUT: Field = Field(3);
-const PARENT: Field = Field(4);
+use pair::{
+    CITY, NAME, OUT, PARENT, alone, at, interval, moment, paired, policy, reasons, set, sighting,
+    unanswered,
+};
 
 #[test]
 fn a_new_epoch_holds_creates_and_deletes() {
@@ -159,6 +159,20 @@ fn a_field_that_flaps_is_held() {
 }
 
 #[test]
+fn an_edit_of_another_field_while_a_write_is_under_way_goes_over_after_it() {
+    let mut link = paired();
+    set(&mut link, Side::Campaign, CITY, Value::text("Rome"));
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    let write = link.send(write, at(100), Position::default());
+    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
+    let done = Outcome::Done { created: None, xid: None };
+    link.conclude(write.stamp, done, &policy(), (at(101), Position::default()));
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    assert_eq!(write.side, Side::Crm);
+    assert_eq!(write.change, Change::Set([(NAME, Value::text("eve"))].into()));
+}
+
+#[test]
 fn where_both_were_seen_to_agree_the_next_edit_is_no_conflict() {
     let mut link = paired();
     for side in Side::BOTH {
@@ -216,6 +230,49 @@ fn an_edit_of_another_field_does_not_make_this_one_newer() {
 }
 
 #[test]
+fn a_crm_edit_is_not_taken_for_later_than_it_may_have_been() {
+    let mut policy = policy();
+    policy.fields.get_mut(&NAME).unwrap().conflict = Rule::Newest(Fallback::Hold);
+    let mut link = paired();
+    link.observe(Side::Crm, &sighting(50, ["ann", "Oslo"], None), &policy);
+    link.observe(Side::Crm, &sighting(90, ["eva", "Oslo"], None), &policy);
+    let changed = link.seen.crm.fields[&NAME].changed;
+    assert_eq!(changed, Some(interval(50, 90)), "from the stamp before to the stamp");
+    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
+    link.seen.campaign.fields.get_mut(&NAME).unwrap().changed = Some(interval(59, 60));
+    assert_eq!(reasons(&link, &policy, &moment()), [HeldReason::Conflict]);
+}
+
+#[test]
+fn a_record_is_not_made_again_while_an_opt_out_of_the_other_is_under_way() {
+    let policy = Policy { delete_conflict: DeleteConflict::UpdateWins, ..policy() };
+    let mut link = paired();
+    set(&mut link, Side::Campaign, OUT, Value::Consent(Consent::Out));
+    let write = link.decide(&policy, &moment()).writes.remove(0);
+    let write = link.send(write, at(100), Position::default());
+    link.seen.campaign.bond = Bond::Gone(Gone::Deleted);
+    set(&mut link, Side::Crm, CITY, Value::text("Rome"));
+    assert!(link.decide(&policy, &moment()).writes.is_empty(), "it would be made opted in");
+    let done = Outcome::Done { created: None, xid: None };
+    link.conclude(write.stamp, done, &policy, (at(101), Position::default()));
+    let write = link.decide(&policy, &moment()).writes.remove(0);
+    let Change::Set(row) = write.change else { panic!("{write:?}") };
+    assert_eq!(row.get(&OUT), Some(&Value::Consent(Consent::Out)));
+}
+
+#[test]
+fn where_two_records_meet_an_opt_out_of_either_reaches_both() {
+    for out in Side::BOTH {
+        let mut link = paired();
+        set(&mut link, out, OUT, Value::Consent(Consent::Out));
+        link.base.remove(&OUT);
+        let write = link.decide(&policy(), &moment()).writes.remove(0);
+        assert_eq!((write.side, write.opt_in), (out.other(), false));
+        assert_eq!(write.change, Change::Set([(OUT, Value::Consent(Consent::Out))].into()));
+    }
+}
+
+#[test]
 fn a_stamp_proves_that_a_write_landed_whatever_the_record_holds_since() {
     let (mut link, stamp) = unanswered();
     link.observe(Side::Crm, &sighting(102, ["eva", "Oslo"], Some(stamp)), &policy());
@@ -243,7 +300,6 @@ fn a_stamp_that_names_another_link_proves_nothing() {
     assert_eq!(link.seen.crm.stamp, None);
 }
 
-/// A link whose CRM record was to be renamed from ann to eve; no answer came.
 #[test]
 fn the_first_read_of_a_record_that_was_made_begins_no_new_life_of_its_side() {
     let fields = [(NAME, Value::text("ann")), (CITY, Value::text("Oslo"))];
@@ -261,116 +317,4 @@ fn the_first_read_of_a_record_that_was_made_begins_no_new_life_of_its_side() {
     let decision = link.decide(&policy(), &moment());
     assert!(decision.ruled.is_empty(), "{:?}", decision.ruled);
     assert_eq!(decision.writes[0].side, Side::Crm, "what both agreed on still stands");
-}
-
-fn unanswered() -> (Link, Stamp) {
-    let mut link = paired();
-    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
-    let write = link.decide(&policy(), &moment()).writes.remove(0);
-    let write = link.send(write, at(100), Position::default());
-    let when = (at(101), Position { major: 101, ..Position::default() });
-    link.conclude(write.stamp, Outcome::Lost, &policy(), when);
-    (link, write.stamp)
-}
-
-/// The CRM's record, asked for and changed at that second.
-fn sighting(second: i64, [name, city]: [&str; 2], stamp: Option<Stamp>) -> Observation {
-    Observation {
-        entity: ENTITY,
-        record: RecordId::from("c1"),
-        was: None,
-        at: Position { epoch: 0, major: u64::try_from(second).unwrap(), minor: 0 },
-        read: Read::Asked(at(second)),
-        presence: Presence::Here {
-            row: [(NAME, Value::text(name)), (CITY, Value::text(city))].into(),
-            raw: BTreeMap::new(),
-            unfit: BTreeMap::new(),
-        },
-        modified: Some(interval(second - 1, second)),
-        stamp,
-        claims: None,
-    }
-}
-
-/// What is held of a link, and why.
-fn reasons(link: &Link, policy: &Policy, moment: &Moment) -> Vec<HeldReason> {
-    link.decide(policy, moment).held.into_iter().map(|held| held.reason).collect()
-}
-
-/// A link whose two records hold the same.
-fn paired() -> Link {
-    let fields = [(NAME, Value::text("ann")), (CITY, Value::text("Oslo"))];
-    let mut link = alone(Side::Campaign, &fields);
-    link.seen.crm = link.seen.campaign.clone();
-    link.seen.crm.record = Some(RecordId::from("c1"));
-    link.agree(&policy(), at(90));
-    link
-}
-
-/// A link that stands on one side only.
-fn alone(side: Side, fields: &[(Field, Value)]) -> Link {
-    let mut link = Link::new(LinkId(1), ENTITY);
-    link.seen[side].record = Some(RecordId::from("k1"));
-    link.seen[side].bond = Bond::Here;
-    let rest = [(OUT, Value::Consent(Consent::In)), (PARENT, Value::Null), (CITY, Value::Null)];
-    for (field, value) in rest.into_iter().chain(fields.iter().cloned()) {
-        set(&mut link, side, field, value);
-    }
-    link
-}
-
-fn set(link: &mut Link, side: Side, field: Field, value: Value) {
-    let seen = SeenField { value, raw: None, unfit: None, changed: None, touched: false };
-    link.seen[side].fields.insert(field, seen);
-}
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
-}
-
-fn interval(after: i64, until: i64) -> Interval {
-    Interval { after: at(after), until: at(until) }
-}
-
-fn moment() -> Moment {
-    Moment {
-        now: at(100),
-        clocks: Clocks::default(),
-        epochs: Sides::default(),
-        ledger_epoch: 1,
-        creates: Gate::Open,
-        deletes: Gate::Open,
-        parents: BTreeMap::new(),
-    }
-}
-
-fn policy() -> Policy {
-    let rule = |shape: Shape| FieldRule {
-        shape,
-        direction: Direction::Both,
-        conflict: Rule::Hold,
-        pairing: Rule::Hold,
-        required: Sides::default(),
-        unique: Sides::default(),
-    };
-    let text = Text { max: 40, case: Case::Kept, too_long: TooLong::Reject, only: None };
-    Policy {
-        entity: ENTITY,
-        fields: BTreeMap::from([
-            (NAME, rule(Shape::Text(text.clone()))),
-            (CITY, rule(Shape::Text(text))),
-            (OUT, FieldRule { conflict: Rule::MostRestrictive, ..rule(Shape::Consent) }),
-            (PARENT, rule(Shape::Reference(Entity(2)))),
-        ]),
-        create: [Side::Campaign, Side::Crm].into(),
-        delete: DeletePolicy::Hold,
-        delete_conflict: DeleteConflict::Hold,
-        match_on: vec![NAME],
-        stamped: true,
-        write_limit: Duration::from_secs(20),
-        late_commit: Duration::from_secs(5),
-        wait_limit: Duration::from_mins(1),
-        flap: Flap { returns: 3, window: Duration::from_secs(30) },
-        blank_fields: 2,
-    }
 }
