@@ -251,6 +251,7 @@ impl World {
     ) {
         let word = self.words.get(&(side, entity, record.clone(), field));
         if let (Some(word), Some(old)) = (word, old)
+            && word.edited
             && word.value == *old
             && old != new
         {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 use truce::agent::Clock;
-use truce::reconcile::{Clocks, Entity, Field, RecordId, Side, Sides, Skew, Stamp, Value};
+use truce::reconcile::{Clocks, Entity, Field, RecordId, Row, Side, Sides, Skew, Stamp, Value};
 
 use crate::campaign::Campaign;
 use crate::crm::Crm;
@@ -100,6 +100,8 @@ impl Troubles {
 #[derive(Clone, Debug)]
 pub(crate) struct Word {
     pub value: Value,
+    /// Whether it changed the field: who saves a field as it was has not edited it.
+    pub edited: bool,
 }
 
 pub(crate) struct World {
@@ -210,16 +212,23 @@ impl World {
         {
             self.consents.push((side, record.clone(), consent.is_out(), at));
         }
-        self.words.insert((side, entity, record.clone(), field), Word { value });
+        let edited = self.row(side, entity, record).and_then(|row| row.get(&field)) != Some(&value);
+        let key = (side, entity, record.clone(), field);
+        let again = self.words.get(&key).is_some_and(|word| word.edited && word.value == value);
+        self.words.insert(key, Word { value, edited: edited || again });
+    }
+
+    fn row(&self, side: Side, entity: Entity, record: &RecordId) -> Option<&Row> {
+        let key = (entity, record.clone());
+        match side {
+            Side::Campaign => self.campaign.rows.get(&key),
+            Side::Crm => self.crm.records.get(&key).map(|record| &record.row),
+        }
     }
 
     /// Whether a record says out just now.
     pub(crate) fn says_out(&self, side: Side, entity: Entity, record: &RecordId) -> Option<bool> {
-        let key = (entity, record.clone());
-        let row = match side {
-            Side::Campaign => self.campaign.rows.get(&key),
-            Side::Crm => self.crm.records.get(&key).map(|record| &record.row),
-        };
+        let row = self.row(side, entity, record);
         if let Value::Consent(consent) = row?.get(&crate::schema::OUT)? {
             Some(consent.is_out())
         } else {
