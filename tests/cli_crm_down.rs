@@ -61,6 +61,18 @@ async fn a_ledger_that_was_restored_in_its_cluster_begins_a_new_life() {
 
     let agent = world.run().await;
     world.agree_on(&agent, &["a@x.org|Anna|Rowe|0"]).await;
+    // What the ledger forgot may have been made already: nothing is, until a person says so.
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
+             values (7, 'b@x.org', 'Bo', 'Low')",
+        )
+        .await;
+    let held = async { while !world.done(&["held", "list"]).await.contains("epoch") {} };
+    tokio::time::timeout(PATIENCE, held).await.unwrap();
+    assert_eq!(world.contacts().await.len(), 1);
+    world.done(&["held", "release", "--epoch"]).await;
+    world.agree_on(&agent, &["a@x.org|Anna|Rowe|0", "b@x.org|Bo|Low|0"]).await;
     let (code, log) = agent.end().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("the slot was confirmed to"), "{log}");

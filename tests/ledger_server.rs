@@ -206,23 +206,23 @@ async fn a_restored_ledger_begins_a_new_epoch() {
     let (_ledger, url, server) = server::ledger("restored").await;
     let life = Life::new(&url);
     let born = life.check(None).await.unwrap();
-    assert_eq!((born.epoch, born.because), (1, None));
+    assert_eq!(born.because, None);
     let grown = life.check(None).await.unwrap();
-    assert_eq!((grown.epoch, &grown.because), (1, &None));
+    assert_eq!((grown.epoch, &grown.because), (born.epoch, &None));
     drop(life);
     // A backup of the database, taken now and put back later.
     let session = server.session("postgres").await.unwrap();
     session.batch_execute("create database backup template restored").await.unwrap();
     let backup = Life::new(&url.clone().with_database("backup"));
     let restored = backup.check(Some("the slot goes on after it")).await.unwrap();
-    assert_eq!(restored.epoch, 2);
+    assert!(born.epoch < restored.epoch, "{restored:?}");
     assert_eq!(restored.because.as_deref(), Some("the slot goes on after it"));
-    assert_eq!(backup.check(None).await.unwrap().epoch, 2);
+    assert_eq!(backup.check(None).await.unwrap().epoch, restored.epoch);
     // Another cluster.
     let session = server.session("backup").await.unwrap();
     session.batch_execute("update truce.life set system_identifier = '1'").await.unwrap();
     let cloned = backup.check(None).await.unwrap();
-    assert_eq!(cloned.epoch, 3);
+    assert!(restored.epoch < cloned.epoch, "{cloned:?}");
     assert!(cloned.because.unwrap().starts_with("its server's system identifier was 1 and is "));
 }
 

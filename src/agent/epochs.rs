@@ -38,6 +38,9 @@ pub struct Epochs {
 pub struct Answering {
     /// Campaign's database.
     pub campaign: Identity,
+    /// What of Campaign has gone back, what that was and what it is, where something has: the same
+    /// database, at an earlier time.
+    pub rewound: Option<(String, String, String)>,
     /// The organisation of each account, by the account's name in the config.
     pub crms: Vec<(Arc<str>, Identity)>,
     /// The ledger's epoch, and why it has just begun, where it has.
@@ -60,7 +63,9 @@ pub enum Turn {
         /// What it is.
         is: String,
     },
-    /// Campaign's log has a gap for us, or the ledger is an older one: everything is compared.
+    /// The ledger has forgotten something, and with it how both sides stand: a new epoch of each.
+    Restored(String),
+    /// Campaign's log has a gap for us: everything is compared.
     Gap(String),
 }
 
@@ -72,38 +77,44 @@ pub async fn compare<L: Ledger>(
     now: Timestamp,
 ) -> Result<(Epochs, Vec<Turn>), AgentError> {
     let mut batch = Batch::new(now);
-    let mut turns = Vec::new();
     let mut anew: BTreeSet<Entity> = BTreeSet::new();
-    let (campaign, turn) = enter(ledger, "campaign", &answering.campaign, &mut batch).await?;
-    if turn.is_some() || answering.gap.is_some() {
+    let ledger_epoch = answering.ledger.0;
+    let restored = forgotten(ledger, answering, &mut batch).await?;
+    let mut turns: Vec<Turn> = restored.iter().cloned().map(Turn::Restored).collect();
+    let (identity, rewound) = (&answering.campaign, answering.rewound.clone());
+    let side =
+        Side { name: "campaign".to_owned(), identity, rewound, forgotten: restored.is_some() };
+    let (campaign, is_new, turn) = side.enter(ledger, &mut batch).await?;
+    turns.extend(turn);
+    if is_new || answering.gap.is_some() {
         batch.cursors.insert(CAMPAIGN_FEED.to_owned(), Cursor::start());
     }
-    if turn.is_some() {
+    if is_new {
         anew.extend(plans.keys());
     }
-    turns.extend(turn);
     let mut crms = Vec::new();
     for (account, (name, identity)) in answering.crms.iter().enumerate() {
-        let (epoch, turn) = enter(ledger, &format!("crm/{name}"), identity, &mut batch).await?;
+        let side = Side {
+            name: format!("crm/{name}"),
+            identity,
+            rewound: None,
+            forgotten: restored.is_some(),
+        };
+        let (epoch, is_new, turn) = side.enter(ledger, &mut batch).await?;
         crms.push(epoch);
-        if turn.is_some() {
-            for plan in plans.values().filter(|plan| plan.account == account) {
-                batch.cursors.insert(crm_feed(name, &plan.name), Cursor::start());
-                anew.insert(plan.policy.entity);
-            }
-        }
         turns.extend(turn);
+        for plan in plans.values().filter(|plan| is_new && plan.account == account) {
+            batch.cursors.insert(crm_feed(name, &plan.name), Cursor::start());
+            anew.insert(plan.policy.entity);
+        }
     }
-    let (epoch, because) = &answering.ledger;
-    let gaps = answering.gap.iter().chain(because).cloned().map(Turn::Gap);
-    turns.extend(gaps);
-    let everything = answering.gap.is_some() || because.is_some();
+    turns.extend(answering.gap.iter().cloned().map(Turn::Gap));
     for (entity, plan) in plans {
         let new_epoch = anew.contains(entity);
         if new_epoch {
             batch.facts.insert(gate_fact(plan), json!({ "since": now.to_string() }));
         }
-        if new_epoch || everything {
+        if new_epoch || answering.gap.is_some() {
             let wanted = wanted_generation(ledger, plan).await? + 1;
             batch.facts.insert(compare_fact(plan), json!({ "generation": wanted }));
         }
@@ -113,31 +124,66 @@ pub async fn compare<L: Ledger>(
     {
         unless_conflict(error)?;
     }
-    Ok((Epochs { ledger: *epoch, campaign, crms }, turns))
+    Ok((Epochs { ledger: ledger_epoch, campaign, crms }, turns))
 }
 
-/// A side's epoch, begun anew where another answers.
-async fn enter<L: Ledger>(
+/// Why the ledger has forgotten something, where it has. A start that was cut off after the ledger's
+/// epoch rose, and before anything followed from it, is made good by the next.
+async fn forgotten<L: Ledger>(
     ledger: &L,
-    side: &str,
-    identity: &Identity,
+    answering: &Answering,
     batch: &mut Batch,
-) -> Result<(u32, Option<Turn>), AgentError> {
-    let name = format!("epoch/{side}");
-    let known = ledger.fact(&name).await?;
-    let epoch = known.as_ref().map_or(1, epoch_of);
-    let before = |what: &str| known.as_ref().and_then(|known| known["identity"][what].as_str());
-    let turn = identity.iter().find_map(|(what, is)| {
-        let was = before(what).filter(|was| was != is)?;
-        let (side, what, was) = (side.to_owned(), what.clone(), was.to_owned());
-        Some(Turn::NewEpoch { side, what, was, is: is.clone() })
-    });
-    let epoch = epoch + u32::from(turn.is_some());
-    let fact = json!({ "epoch": epoch, "identity": identity });
-    if known.as_ref() != Some(&fact) {
-        batch.facts.insert(name, fact);
+) -> Result<Option<String>, AgentError> {
+    let (epoch, because) = &answering.ledger;
+    let known = ledger.fact(LEDGER_EPOCH).await?;
+    let fact = json!({ "epoch": epoch });
+    if known.as_ref() == Some(&fact) && because.is_none() {
+        return Ok(None);
     }
-    Ok((epoch, turn))
+    batch.facts.insert(LEDGER_EPOCH.to_owned(), fact);
+    let risen = known.map(|was| format!("its epoch was {} and is {epoch}", was["epoch"]));
+    Ok(because.clone().or(risen))
+}
+
+/// The fact that keeps of which life of the ledger both sides' epochs are.
+const LEDGER_EPOCH: &str = "epoch/ledger";
+
+/// A side, as it answers now.
+struct Side<'a> {
+    name: String,
+    identity: &'a Identity,
+    rewound: Option<(String, String, String)>,
+    /// Whether the ledger has forgotten how it stood.
+    forgotten: bool,
+}
+
+impl Side<'_> {
+    /// The side's epoch, begun anew where another answers; whether it is new, and why where that
+    /// is for the side's own sake.
+    async fn enter<L: Ledger>(
+        self,
+        ledger: &L,
+        batch: &mut Batch,
+    ) -> Result<(u32, bool, Option<Turn>), AgentError> {
+        let name = format!("epoch/{}", self.name);
+        let known = ledger.fact(&name).await?;
+        let epoch = known.as_ref().map_or(1, epoch_of);
+        let before = |what: &str| known.as_ref().and_then(|known| known["identity"][what].as_str());
+        let other = self.identity.iter().find_map(|(what, is)| {
+            let was = before(what).filter(|was| was != is)?;
+            Some((what.clone(), was.to_owned(), is.clone()))
+        });
+        let side = self.name;
+        let turn = other.or(self.rewound);
+        let turn = turn.map(|(what, was, is)| Turn::NewEpoch { side, what, was, is });
+        let is_new = turn.is_some() || self.forgotten;
+        let epoch = epoch + u32::from(is_new);
+        let fact = json!({ "epoch": epoch, "identity": self.identity });
+        if known.as_ref() != Some(&fact) {
+            batch.facts.insert(name, fact);
+        }
+        Ok((epoch, is_new, turn))
+    }
 }
 
 fn epoch_of(fact: &Json) -> u32 {
@@ -187,7 +233,8 @@ mod tests {
     fn answering(campaign: &str, org: &str, gap: Option<&str>) -> Answering {
         let crms = vec![("sales".into(), identity(org))];
         let ledger = (1, None);
-        Answering { campaign: identity(campaign), crms, ledger, gap: gap.map(str::to_owned) }
+        let gap = gap.map(str::to_owned);
+        Answering { campaign: identity(campaign), crms, ledger, gap, rewound: None }
     }
 
     async fn start(ledger: &MemoryLedger, answering: &Answering) -> (Epochs, usize) {
@@ -206,5 +253,27 @@ mod tests {
         assert_eq!(start(&ledger, &answering("2", "a", None)).await, (epochs(1, 2, 1), 1));
         assert_eq!(start(&ledger, &answering("2", "b", None)).await, (epochs(1, 2, 2), 1));
         assert_eq!(start(&ledger, &answering("2", "b", Some("slot"))).await, (epochs(1, 2, 2), 1));
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_forgot_and_a_log_that_went_back_begin_new_epochs() {
+        let ledger = MemoryLedger::default();
+        start(&ledger, &answering("1", "a", None)).await;
+        let forgot = Answering {
+            ledger: (9, Some("the slot is ahead".to_owned())),
+            ..answering("1", "a", None)
+        };
+        let epochs = Epochs { ledger: 9, campaign: 2, crms: vec![2] };
+        assert_eq!(start(&ledger, &forgot).await, (epochs, 1));
+        let back = ("the end of the log".to_owned(), "0/9".to_owned(), "0/8".to_owned());
+        let life = (9, None);
+        let rewound = Answering { rewound: Some(back), ledger: life, ..answering("1", "a", None) };
+        let epochs = Epochs { ledger: 9, campaign: 3, crms: vec![2] };
+        assert_eq!(start(&ledger, &rewound).await, (epochs, 1));
+        // The epoch rose at a start that was cut off before it came here.
+        let cut_off = Answering { ledger: (10, None), ..answering("1", "a", None) };
+        let epochs = Epochs { ledger: 10, campaign: 4, crms: vec![3] };
+        assert_eq!(start(&ledger, &cut_off).await, (epochs.clone(), 1));
+        assert_eq!(start(&ledger, &cut_off).await, (epochs, 0));
     }
 }

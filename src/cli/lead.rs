@@ -24,6 +24,7 @@ use crate::campaign::table::Tables;
 use crate::config::{Config, Label};
 use crate::crm::salesforce::{Account as Organisation, ObjectFeed, Salesforce};
 use crate::ledger::{Leader, LeaseError, Ledger as _, Life, PostgresLedger};
+use crate::peer::PeerError;
 use crate::postgres::{ServerUrl, Session, connect};
 use crate::reconcile::Entity;
 
@@ -208,11 +209,15 @@ impl Candidate {
         let campaign = &self.config.campaign;
         let database = DatabaseIdentity::read(session, campaign.schema.as_str()).await?;
         let cursor = LogCursor::read(&ledger.cursor(CAMPAIGN_FEED).await?).ok().flatten();
-        let (mut gap, mut behind) = (None, None);
+        let (mut gap, mut behind, mut rewound) = (None, None, None);
         if let Some(cursor) = cursor {
             let log = LogState::read(session, campaign.slot.as_str()).await?;
-            let lost = log.lost(cursor.end, cursor.database.timeline, &database);
-            gap = lost.err().map(|error| told(&error));
+            match log.lost(cursor.end, cursor.database.timeline, &database) {
+                Err(PeerError::NewEpoch { what, was, is }) => {
+                    rewound = Some((what.to_owned(), was, is));
+                }
+                lost => gap = lost.err().map(|error| told(&error)),
+            }
             // A position is confirmed only after the ledger is durable: it has forgotten that.
             behind = log.confirmed.filter(|confirmed| cursor.end < *confirmed).map(|confirmed| {
                 format!("the slot was confirmed to {confirmed}, and it remembers {}", cursor.end)
@@ -225,6 +230,7 @@ impl Candidate {
         };
         let answering = Answering {
             campaign: identity(&database),
+            rewound,
             crms: accounts.known.iter().map(organisation).collect(),
             ledger: (life.epoch, life.because),
             gap,
@@ -349,6 +355,11 @@ fn say(turn: &Turn) {
             was,
             is,
             "another system answers than before: creates and deletes wait for \
+             `truce held release --epoch`, everything is compared"
+        ),
+        Turn::Restored(why) => tracing::error!(
+            why,
+            "the ledger is an older one: creates and deletes wait for \
              `truce held release --epoch`, everything is compared"
         ),
         Turn::Gap(why) => tracing::error!(why, "there is a gap: everything is compared"),

@@ -24,7 +24,8 @@ pub struct Page {
     pub observations: Vec<Observation>,
     /// Where the next page begins; to be kept in the same transaction as what the page carried.
     pub cursor: Cursor,
-    /// Whether more is known to wait behind this page.
+    /// Whether more may wait behind this page: where this is not so, the side was asked just now, and
+    /// told all that there was.
     pub more: bool,
     /// The side's clock against ours, where this page measured it.
     pub skew: Option<Skew>,

@@ -56,6 +56,8 @@ pub struct Come {
 /// A loop, by its own word.
 #[derive(Clone, Debug)]
 struct Loop {
+    /// When it began.
+    begun: Instant,
     /// When it last came round.
     beat: Instant,
     /// Feeds: when it last saw the end of what there is, and the tick drawn before it asked.
@@ -90,7 +92,8 @@ impl Health {
 
     /// A loop begins; a feed says how old its last pass may be.
     pub fn begins(&self, name: &Arc<str>, fresh_within: Option<Duration>) {
-        let begun = Loop { beat: Instant::now(), passed: None, trouble: None, fresh_within };
+        let now = Instant::now();
+        let begun = Loop { begun: now, beat: now, passed: None, trouble: None, fresh_within };
         self.state().loops.insert(Arc::clone(name), begun);
     }
 
@@ -151,9 +154,12 @@ impl Health {
         self.state().reads.clone()
     }
 
-    /// How long ago a feed last saw the end of what there is.
-    pub fn age(&self, name: &str) -> Option<Duration> {
-        self.state().loops.get(name)?.passed.map(|(at, _)| at.elapsed())
+    /// How long ago each feed last saw the end of what there is, or began where it has not yet.
+    pub fn ages(&self) -> Vec<(Arc<str>, Duration)> {
+        let state = self.state();
+        let feeds = state.loops.iter().filter(|(_, known)| known.fresh_within.is_some());
+        let since = |known: &Loop| known.passed.map_or(known.begun, |(at, _)| at).elapsed();
+        feeds.map(|(name, known)| (Arc::clone(name), since(known))).collect()
     }
 
     /// Which loops are stuck; none is what `/livez` wants.

@@ -18,6 +18,7 @@ use crate::reconcile::{Entity, Lane};
 use crate::telemetry::metrics;
 
 use super::shared::{Gates, Shared, stumble};
+use super::watch::tell_ages;
 
 /// How often: a release by a person is seen within this.
 const EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ pub(super) async fn tend<L: Ledger>(shared: Arc<Shared<L>>) -> Result<(), AgentE
     let (mut next_count, mut failures) = (Instant::now(), 0);
     let mut told = BTreeSet::new();
     while !shared.is_stopping() {
+        tell_ages(&shared);
         let done = match refresh(&shared).await {
             Ok(()) if next_count <= Instant::now() => {
                 let begun = Instant::now();

@@ -85,7 +85,7 @@ async fn step<L: Ledger, F: Watch>(
     feed: &mut F,
     cursor: &mut Option<Cursor>,
 ) -> Result<(), AgentError> {
-    let Followed { name, side, account, plans, .. } = followed;
+    let Followed { name, side, account, .. } = followed;
     let known = match cursor.take() {
         Some(known) => known,
         None => shared.ledger.cursor(name).await?,
@@ -110,10 +110,6 @@ async fn step<L: Ledger, F: Watch>(
     }
     if !more {
         shared.health.passes(name, begun);
-    }
-    if *side == Side::Crm {
-        let mapping = plans.values().next().map_or("", |plan| &*plan.name);
-        metrics::poll_age(account_name(name), mapping, shared.health.age(name).unwrap_or_default());
     }
     *cursor = Some(durable);
     Ok(())
@@ -189,4 +185,15 @@ pub fn crm_feed(account: &str, mapping: &str) -> String {
 
 fn account_name(feed: &str) -> &str {
     feed.split('/').nth(1).unwrap_or(feed)
+}
+
+/// Says how old the CRM feeds' last passes are: also of those that hang in a call, or fail.
+pub(super) fn tell_ages<L>(shared: &Shared<L>) {
+    for (name, age) in shared.health.ages() {
+        if let Some((account, mapping)) =
+            name.strip_prefix("feed/").and_then(|rest| rest.split_once('/'))
+        {
+            metrics::poll_age(account, mapping, age);
+        }
+    }
 }

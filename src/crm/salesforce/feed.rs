@@ -180,7 +180,8 @@ impl Feed for ObjectFeed {
             return Ok(Page {
                 observations: Vec::new(),
                 cursor: after.clone(),
-                more: false,
+                // Nothing was asked, so what there is now was not seen to its end.
+                more: true,
                 skew: None,
                 compare: Vec::new(),
             });

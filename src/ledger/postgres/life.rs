@@ -20,7 +20,7 @@ pub struct Life {
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lived {
-    /// The ledger's epoch, from 1.
+    /// The ledger's epoch, above all before it unless the server's clock went back.
     pub epoch: u32,
     /// Why a new epoch began just now, in words; `None` where the old one goes on.
     pub because: Option<String>,
@@ -32,7 +32,8 @@ const LOOK: &str = "
     select l.epoch, l.system_identifier, l.timeline, l.position, l.seal,
            (select system_identifier::text from pg_control_system()),
            ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::integer,
-           pg_current_wal_flush_lsn()::text
+           pg_current_wal_flush_lsn()::text,
+           extract(epoch from now())::bigint - 1577836800
       from truce.life as l";
 
 const NOTE: &str = "
@@ -72,8 +73,8 @@ impl Life {
         let found = Signs { system: row.get(5), timeline: row.get(6), position: position(7) };
         let because = differs(&noted, &found).or_else(|| behind.map(str::to_owned));
         let first = noted.system.is_empty();
-        let raised = i32::from(first || because.is_some());
-        let epoch = row.get::<_, i32>(0) + raised;
+        let epoch = row.get::<_, i32>(0);
+        let epoch = if first || because.is_some() { raised(epoch, row.get(8)) } else { epoch };
         let position = found.position.to_string();
         let given: super::line::Given<'_> =
             &[&epoch, &found.system, &found.timeline, &position, &seal];
@@ -83,6 +84,13 @@ impl Life {
         }
         Ok(Lived { epoch: epoch.cast_unsigned(), because })
     }
+}
+
+/// The epoch after this one. It is taken from the server's clock, in seconds from 2020 on: the same
+/// backup may be put back twice, or the ledger be made anew, and neither remembers which epochs
+/// there were, while the CRM's records bear their stamps.
+fn raised(epoch: i32, seconds: i64) -> i32 {
+    i32::try_from(seconds).unwrap_or(0).max(epoch + 1)
 }
 
 fn gone(why: &'static str) -> LedgerError {
