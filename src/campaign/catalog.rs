@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Row};
 
 use crate::campaign::peer_error;
@@ -13,7 +14,7 @@ use crate::reconcile::mapping::{Column, Kind};
 use crate::reconcile::shape::Case;
 
 /// A table as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its schema.
     pub schema: Arc<str>,
@@ -40,7 +41,7 @@ pub struct Table {
 }
 
 /// Whether changes of a table are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Persistence {
     /// They are.
     Logged,
@@ -51,7 +52,7 @@ pub enum Persistence {
 }
 
 /// What bears the table's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Form {
     /// A table.
     Table,
@@ -62,7 +63,7 @@ pub enum Form {
 }
 
 /// How changes of a table name the row they were made to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Identity {
     /// By its primary key: what every table starts with, and Campaign's tables have none.
     Default {
@@ -80,7 +81,8 @@ pub enum Identity {
 }
 
 /// A column, and what only this side needs to know of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Catalogued", into = "Catalogued")]
 pub struct TableColumn {
     /// In the words of both sides.
     pub column: Column,
@@ -90,11 +92,28 @@ pub struct TableColumn {
     pub default: Option<String>,
     /// Which column it is.
     pub mark: Mark,
+    catalogued: Catalogued,
+}
+
+/// A column in the catalog's own words, which is how it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Catalogued {
+    name: Arc<str>,
+    type_name: Arc<str>,
+    cast: Arc<str>,
+    base: String,
+    modifier: i32,
+    labels: Option<Vec<String>>,
+    not_null: bool,
+    default: Option<String>,
+    generated: bool,
+    unique: bool,
+    mark: Mark,
 }
 
 /// Which column it is, and of which type: another column may bear the same name later, and what a
 /// column holds is rewritten without a word in the log when its type changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     place: i16,
     type_id: u32,
@@ -118,7 +137,7 @@ const VARCHAR: u32 = 1043;
 
 /// An index.
 #[expect(clippy::struct_excessive_bools, reason = "each is a plain fact of the catalog")]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
     /// Its name.
     pub name: Arc<str>,
@@ -292,26 +311,49 @@ fn index(row: &Row) -> Index {
 
 fn column(row: &Row, indexes: &[Index]) -> TableColumn {
     let name: Arc<str> = row.get::<_, &str>("name").into();
-    let default: Option<String> = row.get("default");
-    let generated: bool = row.get("generated");
-    let not_null: bool = row.get("not_null");
     let alone = |index: &Index| {
         index.unique && index.columns.len() == 1 && index.columns[0].as_ref() == Some(&name)
     };
-    TableColumn {
-        column: Column {
-            type_name: row.get::<_, &str>("type_name").into(),
-            kind: kind(row.get("base"), row.get("typmod"), row.get("labels")),
-            nullable: !not_null,
-            required: not_null && default.is_none() && !generated,
-            unique: indexes.iter().any(alone),
-            creatable: !generated,
-            updatable: !generated,
-            name,
-        },
+    TableColumn::from(Catalogued {
+        type_name: row.get::<_, &str>("type_name").into(),
         cast: row.get::<_, &str>("cast").into(),
-        default,
+        base: row.get("base"),
+        modifier: row.get("typmod"),
+        labels: row.get("labels"),
+        not_null: row.get("not_null"),
+        default: row.get("default"),
+        generated: row.get("generated"),
+        unique: indexes.iter().any(alone),
         mark: Mark::new(row.get("attnum"), row.get("atttypid"), row.get("atttypmod")),
+        name,
+    })
+}
+
+impl From<Catalogued> for TableColumn {
+    fn from(told: Catalogued) -> Self {
+        let Catalogued { not_null, generated, .. } = told;
+        Self {
+            column: Column {
+                name: Arc::clone(&told.name),
+                type_name: Arc::clone(&told.type_name),
+                kind: kind(&told.base, told.modifier, told.labels.clone()),
+                nullable: !not_null,
+                required: not_null && told.default.is_none() && !generated,
+                unique: told.unique,
+                creatable: !generated,
+                updatable: !generated,
+            },
+            cast: Arc::clone(&told.cast),
+            default: told.default.clone(),
+            mark: told.mark,
+            catalogued: told,
+        }
+    }
+}
+
+impl From<TableColumn> for Catalogued {
+    fn from(column: TableColumn) -> Self {
+        column.catalogued
     }
 }
 

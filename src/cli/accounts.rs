@@ -26,8 +26,12 @@ use super::schemas::Objects;
 /// How long an account may take to answer where its last answers are remembered.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often an account that did not answer at the start is asked again what it looks like.
-const AGAIN_EVERY: Duration = Duration::from_secs(5);
+/// How soon an account that works by what it said before is asked again what it looks like; each
+/// further time takes twice as long, as it costs calls.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// But no longer than this.
+const AGAIN_AFTER_MAX: Duration = Duration::from_mins(5);
 
 /// What an account said of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +45,25 @@ pub(super) struct Answers {
 /// The accounts, each with what is known of it.
 pub(super) struct Accounts {
     pub(super) known: BTreeMap<Label, Answers>,
-    /// Those that did not answer, by what they said before.
-    remembered: BTreeMap<Label, Arc<Account>>,
+    /// What each said when everything fitted.
+    fitted: BTreeMap<Label, Answers>,
+    /// Those whose mappings work by something else than what they say now.
+    doubtful: BTreeMap<Label, Doubtful>,
+}
+
+/// An account whose mappings work by what it said before.
+struct Doubtful {
+    account: Arc<Account>,
+    /// What it looked like at the start; where it did not answer, what it looked like before.
+    looked: BTreeMap<String, Described>,
+    /// The objects that were not there to be described.
+    unfit: BTreeSet<String>,
+    /// Whether it answered at the start.
+    answered: bool,
 }
 
 impl Accounts {
-    /// Asks all accounts, and remembers what they say; what the mappings' objects look like.
+    /// Asks all accounts; what the mappings' objects look like.
     pub(super) async fn meet(
         config: &Config,
         accounts: &BTreeMap<Label, Arc<Account>>,
@@ -54,43 +71,76 @@ impl Accounts {
     ) -> Result<(Self, Objects)> {
         let met = accounts.iter().map(|(name, account)| meet(config, name, account, ledger));
         let met = futures_util::future::try_join_all(met).await?;
-        let mut all = Self { known: BTreeMap::new(), remembered: BTreeMap::new() };
+        let mut all =
+            Self { known: BTreeMap::new(), fitted: BTreeMap::new(), doubtful: BTreeMap::new() };
         let mut objects = Objects::new();
         for ((name, account), met) in accounts.iter().zip(met) {
-            let Met { answers, mut unfit, remembered } = met;
+            let Met { answers, fitted, unfit: mut missing, answered } = met;
+            let unfit = missing.keys().cloned().collect();
             for (mapping, of) in config.in_order().filter(|(_, mapping)| mapping.crm == *name) {
                 let object = of.object.as_str();
-                if let Some(error) = unfit.remove(object) {
+                if let Some(error) = missing.remove(object) {
                     objects.insert(mapping.clone(), Err(error));
                 } else if let Some(described) = answers.objects.get(object) {
                     objects.insert(mapping.clone(), Ok(described.object()));
                 }
             }
+            let (account, looked) = (Arc::clone(account), answers.objects.clone());
+            all.doubtful.insert(name.clone(), Doubtful { account, looked, unfit, answered });
             all.known.insert(name.clone(), answers);
-            if remembered {
-                all.remembered.insert(name.clone(), Arc::clone(account));
-            }
+            all.fitted.extend(fitted.map(|fitted| (name.clone(), fitted)));
         }
         Ok((all, objects))
     }
 
-    /// Ends when an account that did not answer at the start does, and says something else now.
+    /// Everything fits: what the accounts say is worked by, and what later starts may fall back on.
+    pub(super) async fn settle(&mut self, ledger: &PostgresLedger) -> Result<()> {
+        self.doubtful.retain(|_, doubtful| !doubtful.answered);
+        for (name, answers) in &self.known {
+            if self.fitted.get(name) != Some(answers) {
+                let fact = (fact(name), serde_json::to_value(answers)?);
+                store_fact(ledger, fact, now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Some mappings do not fit; what their objects looked like when they did, where that is known.
+    pub(super) fn fall_back(&mut self, config: &Config, misfits: &[&Label], objects: &mut Objects) {
+        let of = |mapping: &&Label| config.mappings[*mapping].crm.clone();
+        let accounts: BTreeSet<Label> = misfits.iter().map(of).collect();
+        self.doubtful.retain(|name, doubtful| !doubtful.answered || accounts.contains(name));
+        for mapping in misfits {
+            let wanted = &config.mappings[*mapping];
+            let fitted = self.fitted.get(&wanted.crm);
+            let fitted = fitted.and_then(|fitted| fitted.objects.get(wanted.object.as_str()));
+            if let Some(described) = fitted {
+                objects.insert((*mapping).clone(), Ok(described.object()));
+            }
+        }
+    }
+
+    /// Ends when an account whose mappings work by what it said before says something else now.
     pub(super) async fn contradicted(&self, config: &Config) -> AgentError {
-        let mut rest = self.remembered.clone();
+        let mut rest: BTreeSet<&Label> = self.doubtful.keys().collect();
+        let mut delay = AGAIN_AFTER;
         while !rest.is_empty() {
-            tokio::time::sleep(AGAIN_EVERY).await;
-            for (name, account) in &self.remembered {
-                let Some(known) = self.known.get(name).filter(|_| rest.contains_key(name)) else {
+            tokio::time::sleep(delay).await;
+            delay = (2 * delay).min(AGAIN_AFTER_MAX);
+            for (name, doubtful) in &self.doubtful {
+                if !rest.contains(name) {
+                    continue;
+                }
+                let Ok((looks, unfit)) = describe(config, name, &doubtful.account).await else {
                     continue;
                 };
-                let Ok((described, unfit)) = describe(config, name, account).await else {
-                    continue;
-                };
-                if described != known.objects || !unfit.is_empty() {
+                if looks != doubtful.looked || !unfit.keys().eq(&doubtful.unfit) {
                     return AgentError::Outdated { what: format!("crm.{name}") };
                 }
-                tracing::info!(account = %name, "the CRM answers, and looks as it did");
-                rest.remove(name);
+                if !doubtful.answered {
+                    tracing::info!(account = %name, "the CRM answers, and looks as it did");
+                    rest.remove(name);
+                }
             }
         }
         std::future::pending().await
@@ -100,9 +150,15 @@ impl Accounts {
 /// What came of asking one account.
 struct Met {
     answers: Answers,
+    /// What it said when everything fitted.
+    fitted: Option<Answers>,
     /// Objects that are not there to be described.
     unfit: BTreeMap<String, PeerError>,
-    remembered: bool,
+    answered: bool,
+}
+
+fn fact(name: &Label) -> String {
+    format!("answers/{name}")
 }
 
 async fn meet(
@@ -111,25 +167,12 @@ async fn meet(
     account: &Account,
     ledger: &PostgresLedger,
 ) -> Result<Met> {
-    let fact = format!("answers/{name}");
-    let kept = ledger.fact(&fact).await?.and_then(|kept| serde_json::from_value(kept).ok());
-    let kept = kept.filter(|kept: &Answers| knows(kept, config, name));
-    let Some(known) = kept else {
-        let met = ask(config, name, account).await.with_context(|| format!("crm.{name}"))?;
-        remember(ledger, fact, &met.answers).await?;
-        return Ok(met);
+    let kept = ledger.fact(&fact(name)).await?.and_then(|kept| serde_json::from_value(kept).ok());
+    let Some(known) = kept.filter(|kept: &Answers| knows(kept, config, name)) else {
+        return ask(config, name, account).await.with_context(|| format!("crm.{name}"));
     };
     let why = match tokio::time::timeout(PATIENCE, ask(config, name, account)).await {
-        Ok(Ok(met)) => {
-            if met.answers != known {
-                remember(ledger, fact, &met.answers).await?;
-            }
-            return Ok(met);
-        }
-        // Credentials, rights and certificates do not mend themselves: that is for a person, now.
-        Ok(Err(error @ (PeerError::Denied { .. } | PeerError::Unfit { .. }))) => {
-            return Err(anyhow::Error::new(error).context(format!("crm.{name}")));
-        }
+        Ok(Ok(met)) => return Ok(Met { fitted: Some(known), ..met }),
         Ok(Err(error)) => told(&error),
         Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
     };
@@ -139,7 +182,7 @@ async fn meet(
         "the CRM does not answer: starting by what it said last, so that Campaign's log is followed"
     );
     account.assume(&known.organisation).await;
-    Ok(Met { answers: known, unfit: BTreeMap::new(), remembered: true })
+    Ok(Met { answers: known.clone(), fitted: Some(known), unfit: BTreeMap::new(), answered: false })
 }
 
 /// Whether what is remembered is enough for all mappings of an account.
@@ -155,7 +198,7 @@ fn objects<'a>(config: &'a Config, name: &Label) -> BTreeSet<&'a str> {
 async fn ask(config: &Config, name: &Label, account: &Account) -> Result<Met, PeerError> {
     let organisation = account.organisation().await?;
     let (objects, unfit) = describe(config, name, account).await?;
-    Ok(Met { answers: Answers { organisation, objects }, unfit, remembered: false })
+    Ok(Met { answers: Answers { organisation, objects }, fitted: None, unfit, answered: true })
 }
 
 /// The mapped objects of an account, and why one cannot be described.
@@ -173,8 +216,4 @@ async fn describe(
         }
     }
     Ok((described, unfit))
-}
-
-async fn remember(ledger: &PostgresLedger, fact: String, answers: &Answers) -> Result<()> {
-    Ok(store_fact(ledger, (fact, serde_json::to_value(answers)?), now()).await?)
 }

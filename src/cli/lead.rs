@@ -23,7 +23,7 @@ use crate::campaign::settings;
 use crate::campaign::table::Tables;
 use crate::config::{Config, Label};
 use crate::crm::salesforce::{Account as Organisation, ObjectFeed, Salesforce};
-use crate::ledger::{Leader, LeaseError, Ledger as _, Life, PostgresLedger};
+use crate::ledger::{Catalog, Leader, LeaseError, Ledger as _, Life, PostgresLedger};
 use crate::peer::PeerError;
 use crate::postgres::{ServerUrl, Session, connect};
 use crate::reconcile::Entity;
@@ -33,6 +33,7 @@ use super::attend::Attendant;
 use super::check::standing;
 use super::failure::Unusable;
 use super::finding::{Findings, Level};
+use super::fitted;
 use super::mapped::{self, Mapped, map_all};
 use super::options;
 use super::peers::{CampaignDoors, SalesforceDoors, tables};
@@ -154,9 +155,9 @@ impl Candidate {
         let schema = self.config.campaign.schema.as_str();
         let url = &self.places.campaign;
         let session = connect(url, &settings(schema)).await.context("campaign.url")?;
-        let (accounts, objects) = Accounts::meet(&self.config, &self.accounts, ledger).await?;
+        let (mut accounts, objects) = Accounts::meet(&self.config, &self.accounts, ledger).await?;
         let catalog = ledger.catalog(&mapped::names(&self.config)).await?;
-        let schemas = match Schemas::read(&self.config, &session, objects).await {
+        let mut schemas = match Schemas::read(&self.config, &session, objects).await {
             Ok(schemas) => schemas,
             Err(error) => {
                 // What it takes to be let in is known better than what the server says of it.
@@ -164,10 +165,9 @@ impl Candidate {
                 return Err(error.into());
             }
         };
-        let mut findings = Findings::default();
-        let mapped = map_all(&self.config, &catalog, &schemas, &mut findings);
-        refuse(&findings)?;
-        refuse(&standing(&self.config, &session, Some(&schemas)).await?)?;
+        let server = standing(&self.config, &session, Some(&schemas)).await?;
+        let mapped = self.fit(ledger, &catalog, &mut schemas, &mut accounts).await?;
+        refuse(&server)?;
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
         let plans: Plans = mapped.iter().map(plan).collect();
@@ -196,6 +196,41 @@ impl Candidate {
             drain: self.config.agent.drain_seconds.get(),
         };
         Ok((agent, accounts))
+    }
+
+    /// The mappings, made ready. One that does not fit what is there now goes by what it fitted last:
+    /// what can be kept in step of it is, the log is followed, and what cannot is said.
+    async fn fit(
+        &self,
+        ledger: &PostgresLedger,
+        catalog: &Catalog,
+        schemas: &mut Schemas,
+        accounts: &mut Accounts,
+    ) -> Result<Vec<Mapped>> {
+        let config = &self.config;
+        let mut findings = Findings::default();
+        let mapped = map_all(config, catalog, schemas, &mut findings);
+        if findings.problems() == 0 {
+            accounts.settle(ledger).await?;
+            fitted::keep(ledger, &schemas.tables).await?;
+            return Ok(mapped);
+        }
+        let fits = |name: &&Label| mapped.iter().any(|one| one.name == **name);
+        let names = config.in_order().map(|(name, _)| name);
+        let misfits: Vec<&Label> = names.filter(|name| !fits(name)).collect();
+        fitted::fall_back(ledger, &misfits, &mut schemas.tables).await?;
+        accounts.fall_back(config, &misfits, &mut schemas.objects);
+        let mut left = Findings::default();
+        let mapped = map_all(config, catalog, schemas, &mut left);
+        if 0 < left.problems() {
+            // It never fitted: that is for the person who wrote it.
+            refuse(&findings)?;
+        }
+        for finding in findings.0.iter().filter(|finding| finding.level == Level::Problem) {
+            let what = finding.to_string();
+            tracing::error!(what, "a mapping no longer fits: it goes by what it fitted last");
+        }
+        Ok(mapped)
     }
 
     /// The epochs, after who answers was compared with who did.

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod failure;
 mod finding;
+mod fitted;
 mod held;
 mod lead;
 mod mapped;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use tokio::time::Instant;
 
 use crate::agent::run::Health;
 use crate::agent::{AgentError, http};
@@ -22,8 +23,14 @@ use super::progress::Bars;
 use super::readings::{self, Estimates};
 use super::signals::Signals;
 
-/// Between two attempts to lead in one process.
+/// Between two attempts to lead in one process; each further one in a row takes twice as long.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// But no longer than this.
+const AGAIN_AFTER_MAX: Duration = Duration::from_mins(1);
+
+/// An attempt that went well for this long is not one of a row.
+const WENT_WELL: Duration = Duration::from_mins(2);
 
 /// Histograms grow between two folds, where nobody reads the page.
 const FOLD_EVERY: Duration = Duration::from_secs(5);
@@ -53,22 +60,25 @@ pub(super) async fn run(path: &Path) -> Result<()> {
 
 /// From standing by to the end, however often the lead is lost in between.
 async fn live(candidate: &Candidate, health: &Health, signals: &mut Signals) -> Result<()> {
-    let mut led = false;
+    let (mut led, mut delay) = (false, AGAIN_AFTER);
     loop {
+        let begun = Instant::now();
         match Box::pin(candidate.live(signals, &mut led)).await {
             Ok(()) => return Ok(()),
             // What is wrong at the very start is for the person who started it.
             Err(error) if !led && !is_passing(&error) => return Err(error),
             Err(error) => {
+                delay = if WENT_WELL < begun.elapsed() { AGAIN_AFTER } else { delay };
                 let error = format!("{error:#}");
-                tracing::error!(error, "beginning anew");
+                tracing::error!(error, again_in = ?delay, "beginning anew");
                 health.stands_by(&error);
             }
         }
         tokio::select! {
             () = signals.stop() => return Ok(()),
-            () = tokio::time::sleep(AGAIN_AFTER) => (),
+            () = tokio::time::sleep(delay) => (),
         }
+        delay = (2 * delay).min(AGAIN_AFTER_MAX);
     }
 }
 

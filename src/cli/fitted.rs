@@ -1,0 +1,51 @@
+//! What Campaign's tables looked like when every mapping fitted them, to start by where one no longer
+//! does.
+//!
+//! A column that is dropped while the agent is away must not keep it from following the log: the
+//! server would keep the log's files until its disk is full. By the table as it was, that column is
+//! paused like one that is dropped while the agent runs.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::{Value as Json, json};
+
+use crate::agent::held::store_fact;
+use crate::campaign::catalog::Table;
+use crate::config::Label;
+use crate::ledger::{Ledger as _, PostgresLedger};
+
+use super::lead::now;
+
+const FACT: &str = "fitted/campaign";
+
+/// Remembers the tables, by mapping.
+pub(super) async fn keep(
+    ledger: &PostgresLedger,
+    tables: &BTreeMap<Label, Option<Table>>,
+) -> Result<()> {
+    let tables: BTreeMap<&str, &Option<Table>> =
+        tables.iter().map(|(name, table)| (name.as_str(), table)).collect();
+    let fact = json!(tables);
+    if ledger.fact(FACT).await?.as_ref() != Some(&fact) {
+        store_fact(ledger, (FACT.to_owned(), fact), now()).await?;
+    }
+    Ok(())
+}
+
+/// Puts the tables of these mappings back as they are remembered, where they are.
+pub(super) async fn fall_back(
+    ledger: &PostgresLedger,
+    misfits: &[&Label],
+    tables: &mut BTreeMap<Label, Option<Table>>,
+) -> Result<()> {
+    let mut kept = ledger.fact(FACT).await?.unwrap_or(Json::Null);
+    for name in misfits {
+        let table = kept.get_mut(name.as_str()).map(Json::take);
+        let table = table.and_then(|table| serde_json::from_value(table).ok());
+        if let Some(table) = table {
+            tables.insert((*name).clone(), Some(table));
+        }
+    }
+    Ok(())
+}

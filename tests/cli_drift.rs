@@ -1,0 +1,75 @@
+//! What no longer fits when the agent starts again: the log is followed all the same, what still
+//! fits is kept in step, and the rest is said.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod cli_world;
+
+use cli_world::{PATIENCE, World};
+use serde_json::json;
+
+/// Waits until the server may forget its log up to now.
+async fn lets_the_log_go(world: &World) {
+    let end = world.rows("select pg_current_wal_lsn()::text").await.remove(0);
+    let confirmed =
+        format!("select (confirmed_flush_lsn >= '{end}'::pg_lsn)::text from pg_replication_slots");
+    let passed = async { while world.rows(&confirmed).await != ["true"] {} };
+    assert!(tokio::time::timeout(PATIENCE, passed).await.is_ok(), "the slot keeps the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_was_dropped_while_the_agent_was_away_pauses_its_field_only() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let ids = world
+        .contacts_made(json!([{"Email": "a@x.org", "FirstName": "A", "LastName": "Roe"}]))
+        .await;
+    let agent = world.run().await;
+    world.agree_on(&agent, &["a@x.org|A|Roe|0"]).await;
+    agent.end().await;
+
+    world.sql("alter table nmsrecipient rename column sfirstname to saway").await;
+    world.edit(&ids[0], json!({"LastName": "Rowe", "FirstName": "Anna"})).await;
+    let agent = world.run().await;
+    let changed = async {
+        let query = "select slastname from nmsrecipient where irecipientid <> 0";
+        while world.rows(query).await != ["Rowe"] {}
+    };
+    assert!(tokio::time::timeout(PATIENCE, changed).await.is_ok(), "the other field waits");
+    lets_the_log_go(&world).await;
+
+    world.sql("alter table nmsrecipient rename column saway to sfirstname").await;
+    world.agree_on(&agent, &["a@x.org|Anna|Rowe|0"]).await;
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("a mapping no longer fits"), "{log}");
+    assert!(log.contains("its fields are paused"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_refused_keep_no_wal_once_the_crm_was_known() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let agent = world.run().await;
+    agent.until("readyz", "true").await;
+    agent.end().await;
+
+    let secret = std::fs::read(world.file("secret")).unwrap();
+    std::fs::write(world.file("secret"), "wrong").unwrap();
+    let agent = world.run().await;
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
+             values (1, 'a@x.org', 'Ann', 'Roe')",
+        )
+        .await;
+    lets_the_log_go(&world).await;
+    let (code, why) = agent.get("readyz").await;
+    assert_eq!(code, 503, "{why}");
+    agent.end().await;
+
+    std::fs::write(world.file("secret"), secret).unwrap();
+    let agent = world.run().await;
+    world.agree_on(&agent, &["a@x.org|Ann|Roe|0"]).await;
+    agent.end().await;
+}
