@@ -1,8 +1,6 @@
 //! What no longer fits when the agent starts again: the log is followed all the same, what still
 //! fits is kept in step, and the rest is said.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 mod cli_world;
 
 use cli_world::{PATIENCE, World};
@@ -72,4 +70,30 @@ async fn credentials_that_are_refused_keep_no_wal_once_the_crm_was_known() {
     let agent = world.run().await;
     world.agree_on(&agent, &["a@x.org|Ann|Roe|0"]).await;
     agent.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_the_crm_hides_from_the_agent_keeps_no_wal() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let agent = world.run().await;
+    agent.until("readyz", "true").await;
+    agent.end().await;
+
+    world.order("fields", json!({"object": "Contact", "hide": ["FirstName"]})).await;
+    let agent = world.run().await;
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
+             values (1, 'a@x.org', 'Ann', 'Roe')",
+        )
+        .await;
+    lets_the_log_go(&world).await;
+    agent.until("readyz", "FirstName").await;
+
+    world.order("fields", json!({"object": "Contact", "show": ["FirstName"]})).await;
+    world.agree_on(&agent, &["a@x.org|Ann|Roe|0"]).await;
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("a mapping no longer fits"), "{log}");
 }
