@@ -15,12 +15,15 @@ use truce::peer::{Ask, Ended, Notes, PeerError, Writer};
 use truce::reconcile::brake::BrakeRule;
 use truce::reconcile::decide::Gate;
 use truce::reconcile::policy::Flap;
+use truce::reconcile::shape::{Case, Text, TooLong};
 use truce::reconcile::{
-    Bond, Change, Clocks, DeleteConflict, DeletePolicy, Entity, Gone, Lane, Link, LinkId,
-    LinkState, Outcome, Policy, RecordId, Side, Sides, Write,
+    Bond, Change, Clocks, DeleteConflict, DeletePolicy, Direction, Entity, Field, FieldRule, Gone,
+    Lane, Link, LinkId, LinkState, Outcome, Policy, RecordId, Rule, SeenField, Shape, Side, Sides,
+    Value, Write,
 };
 
 const PEOPLE: Entity = Entity(1);
+const NAME: Field = Field(1);
 const ONE: LinkId = LinkId(1);
 const KEEP: Duration = Duration::from_hours(24 * 365);
 const WAIT: Duration = Duration::from_hours(1);
@@ -76,7 +79,7 @@ impl Writer for Nobody {
     }
 
     async fn draw_keys(&self, _: Entity, _: usize) -> Result<Vec<RecordId>, PeerError> {
-        panic!("nothing is to be made")
+        Err(PeerError::Unfit { why: "nothing gives keys for new rows".to_owned() })
     }
 
     async fn transaction(&self, _: u64) -> Result<Option<Ended>, PeerError> {
@@ -202,4 +205,46 @@ async fn what_a_person_says_of_a_deletion_passes_the_brake() {
     assert_eq!(writes.len(), 1);
     assert_eq!((writes[0].side, &writes[0].change), (Side::Campaign, &Change::Delete));
     assert!(stage.held().await.is_empty());
+}
+
+/// A record that stands alone on this side, and has a name.
+fn alone(id: LinkId, side: Side) -> Link {
+    let mut link = Link::new(id, PEOPLE);
+    link.seen[side].record = Some(id.to_string().as_str().into());
+    link.seen[side].bond = Bond::Here;
+    let (value, raw, unfit, changed) = (Value::text("Ann"), None, None, None);
+    let seen = SeenField { value, raw, unfit, changed, touched: false };
+    link.seen[side].fields.insert(NAME, seen);
+    for side in Side::BOTH {
+        link.seen[side].at.epoch = 1;
+    }
+    link
+}
+
+#[tokio::test]
+async fn a_record_that_no_key_can_be_drawn_for_is_held_and_stops_nobody_else() {
+    let mut stage = Stage::with(Bond::Never, Bond::Never).await;
+    let text = Text { max: 40, case: Case::Kept, too_long: TooLong::Reject, only: None };
+    let rule = FieldRule {
+        shape: Shape::Text(text),
+        direction: Direction::Both,
+        conflict: Rule::Hold,
+        pairing: Rule::Hold,
+        required: Sides::default(),
+        unique: Sides::default(),
+    };
+    stage.plans.get_mut(&PEOPLE).unwrap().policy.fields.insert(NAME, rule);
+    let mut batch = Batch::new(stage.clock.now());
+    for link in [alone(LinkId(2), Side::Campaign), alone(LinkId(3), Side::Crm)] {
+        let due = Some(Due { lane: Lane::Ordinary, at: stage.clock.now() });
+        batch.links.push(Keep { due, ..Keep::new(link) });
+    }
+    stage.ledger.store(batch).await.unwrap();
+    let writes = stage.settle().await.writes;
+    let made: Vec<(LinkId, Side)> = writes.iter().map(|write| (write.link, write.side)).collect();
+    assert_eq!(made, [(LinkId(2), Side::Crm)]);
+    assert!(stage.settle().await.writes.is_empty());
+    assert_eq!(stage.held().await, ["refused"]);
+    let refused = stage.ledger.links(&[LinkId(3)]).await.unwrap().remove(0).link;
+    assert_eq!(refused.sent.campaign, []);
 }

@@ -371,6 +371,27 @@ async fn what_could_not_be_noted_is_taken_back() {
     assert!(is_done(&written(&writer, vec![write()]).await[0]), "the session is usable after that");
 }
 
+/// A ledger that hangs.
+struct Hanging;
+
+impl Notes for Hanging {
+    async fn note(&self, _: Vec<LinkId>, _: u64) -> Result<(), PeerError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_hangs_does_not_keep_rows_locked() {
+    let world = World::start().await;
+    recipients(&world, 1..=1).await;
+    let writer = world.writer().await;
+    let write = update(RECIPIENTS, "1", &[(FIRST_NAME, Value::text("Ann"))], &[]);
+    let outcomes = writer.write(vec![write.clone()], &Hanging, &mut Ticks::default()).await;
+    assert!(matches!(outcomes.unwrap()[0], Outcome::Later(_)));
+    world.sql("update nmsrecipient set sfirstname = 'N1' where irecipientid = 1").await;
+    assert!(is_done(&written(&writer, vec![write]).await[0]), "the session is usable after that");
+}
+
 /// Passes bytes on, until it is told to let the client's through and keep the answers to itself.
 async fn proxy(server: u16, mute: Arc<AtomicBool>) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

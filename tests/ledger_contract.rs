@@ -80,6 +80,15 @@ async fn who_waits_is_woken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_woken_when_the_record_is_there() {
+    claims::who_waits_is_woken_when_the_record_is_there(&MemoryLedger::new()).await;
+    claims::who_waits_is_woken_when_the_record_is_there(
+        &server::ledger("who_waits_is_woken_when_the_record_is_there").await.0,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_not_there_yet_is_waited_for() {
     claims::one_that_is_not_there_yet_is_waited_for(&MemoryLedger::new()).await;
     claims::one_that_is_not_there_yet_is_waited_for(

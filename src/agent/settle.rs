@@ -9,12 +9,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::ledger::{Decision as Kept, Ledger};
-use crate::peer::Writer;
+use crate::peer::{PeerError, Writer};
 use crate::reconcile::brake::Brake;
 use crate::reconcile::decide::{Decision, ECHO_WAIT, Held, HeldReason, Moment, Wait};
 use crate::reconcile::matching::Matched;
 use crate::reconcile::{
-    Answer, Entity, Lane, LinkId, LinkState, RecordId, Sent, Side, Target, Write,
+    Answer, Entity, Lane, LinkId, LinkState, Outcome, RecordId, Refusal, RefusalKind, Sent, Side,
+    Target, Write,
 };
 use crate::telemetry::metrics;
 
@@ -352,7 +353,15 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             }
         }
         for (entity, places) in keyless {
-            let keys = campaign.draw_keys(entity, places.len()).await?;
+            let keys = match campaign.draw_keys(entity, places.len()).await {
+                Ok(keys) => keys,
+                // These creates wait for a person; whatever else was decided goes.
+                Err(error @ (PeerError::Denied { .. } | PeerError::Unfit { .. })) => {
+                    self.without_keys(prepared, (entity, &places), &error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             for (at, drawn) in places.into_iter().zip(keys) {
                 let write = &mut self.settled.writes[at];
                 if let Target::New { key, .. } = &mut write.target {
@@ -368,6 +377,29 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         };
         self.settled.writes.retain(keyed);
         Ok(())
+    }
+
+    /// Creates that can be given no key are refused, and so are held.
+    fn without_keys(
+        &self,
+        prepared: &mut Prepared,
+        (entity, places): (Entity, &[usize]),
+        error: &PeerError,
+    ) {
+        let Some(plan) = self.desk.plans.get(&entity) else { return };
+        let refusal = Refusal {
+            kind: RefusalKind::Mapping,
+            code: "no key".into(),
+            message: error.to_string().into(),
+            fields: Vec::new(),
+        };
+        for write in places.iter().map(|at| &self.settled.writes[*at]) {
+            let Some(piece) = prepared.bench.pieces.get_mut(&write.link) else { continue };
+            let tick = Ticks::new(self.desk.clock, self.desk.account, write.side).position();
+            let refused = Outcome::Refused(refusal.clone());
+            piece.link.conclude(write.stamp, refused, &plan.policy, (self.now, tick));
+            piece.due_at(self.now, Lane::Ordinary);
+        }
     }
 
     /// Stores everything. Links that changed meanwhile are left for the next round, with all that

@@ -65,6 +65,10 @@ enum Attempt {
     NotNoted(PeerError),
 }
 
+/// The rows of a transaction are locked while it is noted: this long Campaign's own statements may
+/// have to wait for them, should the ledger be slow.
+const NOTE_WITHIN: Duration = Duration::from_secs(2);
+
 /// Several statements in a row that ran into the lock timeout with none between that did not: it is
 /// the table that is locked, and trying each row would only hammer.
 const WAITS_MAX: usize = 3;
@@ -298,7 +302,12 @@ impl Call<'_> {
             return Attempt::Done { keys, xid };
         }
         let links = self.links(items, &keys);
-        if let Err(error) = notes.note(links, xid).await {
+        let noted = tokio::time::timeout(NOTE_WITHIN, notes.note(links, xid)).await;
+        let late = |_| PeerError::Transient {
+            doing: "noting a transaction before its commit",
+            source: format!("the ledger did not answer within {} s", NOTE_WITHIN.as_secs()).into(),
+        };
+        if let Err(error) = noted.map_err(late).flatten() {
             self.take_back().await;
             return Attempt::NotNoted(error);
         }

@@ -19,6 +19,9 @@ pub struct Leader {
 /// `truc`, so that our locks do not meet those of others.
 const LOCK_CLASS: i32 = 0x7472_7563;
 
+/// How long a transaction may wait for us; longer than noting it may take.
+const IDLE_MAX: &str = "10s";
+
 impl Leader {
     /// Takes the lock of this slot's agent if nobody holds it; `None` where another leads.
     pub async fn try_lead(
@@ -27,7 +30,11 @@ impl Leader {
         slot: &str,
         statement_timeout: Duration,
     ) -> Result<Option<Self>, PeerError> {
-        let settings = settings(schema).bounded(statement_timeout);
+        let settings = settings(schema)
+            .bounded(statement_timeout)
+            // An agent that is frozen within a transaction must not keep rows locked: the server
+            // ends its session, and the lead with it.
+            .with("idle_in_transaction_session_timeout", IDLE_MAX);
         let session = connect(url, &settings).await.map_err(unreachable_server)?;
         let asked = session
             .query_one(

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use jiff::Timestamp;
 
 use crate::peer::Cursor;
-use crate::reconcile::{Entity, Field, Lane, Link, LinkId, LinkState, RecordId, Side, Sides};
+use crate::reconcile::{Bond, Entity, Field, Lane, Link, LinkId, LinkState, RecordId, Side, Sides};
 
 /// A record of a mapping, on one side.
 pub type Bearer = (Entity, Side, RecordId);
@@ -294,7 +294,8 @@ impl Keep {
     }
 }
 
-/// A hash of what other links may wait for: what the link is, and of which records.
+/// A hash of what other links may wait for: what the link is, of which records, and whether these
+/// are there: a key that was drawn for a record says nothing yet.
 pub(super) fn identity(link: &Link) -> u64 {
     let mut hasher = DefaultHasher::new();
     let alias_of = match link.state {
@@ -302,7 +303,9 @@ pub(super) fn identity(link: &Link) -> u64 {
         LinkState::Live | LinkState::Severed | LinkState::Tombstone => None,
     };
     (State::of(&link.state), alias_of).hash(&mut hasher);
-    (link.record(Side::Campaign), link.record(Side::Crm)).hash(&mut hasher);
+    for side in Side::BOTH {
+        (link.record(side), link.seen[side].bond == Bond::Here).hash(&mut hasher);
+    }
     hasher.finish()
 }
 

@@ -9,7 +9,9 @@ use truce::ledger::{
     StoreError,
 };
 use truce::peer::Cursor;
-use truce::reconcile::{Entity, Field, Lane, LinkId, LinkState, RecordId, Side, Sides, Value};
+use truce::reconcile::{
+    Bond, Entity, Field, Lane, LinkId, LinkState, RecordId, Side, Sides, Value,
+};
 
 use crate::people::{
     ACCOUNTS, PEOPLE, at, batch, bearing, conflict, due, due_now, ended, link, load, said, stored,
@@ -389,4 +391,23 @@ fn decision(link: LinkId, second: i64, rule: &str) -> Decision {
         winner: Some(Side::Crm),
         values: json!({ "campaign": "x\u{0}", "crm": 3 }),
     }
+}
+
+pub(crate) async fn who_waits_is_woken_when_the_record_is_there(ledger: &impl Ledger) {
+    let kept = stored(ledger, &[(Some("child"), None), (Some("parent"), None)]).await;
+    let (child, parent) = (kept[0].link.id, kept[1].link.id);
+    // A key was drawn for the parent's other record, and the record is being made.
+    let mut drawn = kept[1].clone().keep();
+    drawn.link.seen.crm.record = Some(RecordId::from("PARENT"));
+    ledger.store(batch(vec![drawn])).await.unwrap();
+    let version = load(ledger, parent).await.mark.version();
+    let bearer = (PEOPLE, Side::Campaign, RecordId::from("parent"));
+    let waits =
+        Keep { waits_for: BTreeSet::from([Awaited { bearer, version }]), ..kept[0].clone().keep() };
+    ledger.store(batch(vec![waits])).await.unwrap();
+    assert!(due_now(ledger, 10).await.is_empty(), "it is not there yet");
+    let mut made = load(ledger, parent).await.keep();
+    made.link.seen.crm.bond = Bond::Here;
+    ledger.store(Batch { now: at(7), ..batch(vec![made]) }).await.unwrap();
+    assert_eq!(due_now(ledger, 7).await, [child]);
 }
