@@ -135,7 +135,7 @@ impl Page<'_> {
         let Some(id) = self.numbers.pop() else { return Vec::new() };
         let link = match known.first().and_then(|id| self.bench.pieces.get(id)) {
             Some(ended) => ended.link.successor(id),
-            None => Link::new(id, seen.entity),
+            None => self.stranger(id, seen),
         };
         let mut link = link;
         if seen.row().is_none() {
@@ -148,6 +148,18 @@ impl Page<'_> {
         let id = self.bench.create(link);
         alive.extend((!tombstone).then_some(id));
         alive
+    }
+
+    /// A link for a record that none is known for; where it names a record that is gone it stands
+    /// for the same person, and bears the consent that one left.
+    fn stranger(&self, id: LinkId, seen: &Observation) -> Link {
+        let named = seen.claims.clone().map(|key| (seen.entity, Side::Campaign, key));
+        let named = named.and_then(|bearer| self.bench.of(&bearer).first().copied());
+        let ended = named.filter(|id| !self.is_alive(*id));
+        match ended.and_then(|id| self.bench.pieces.get(&id)) {
+            Some(ended) => ended.link.successor(id),
+            None => Link::new(id, seen.entity),
+        }
     }
 
     /// Whether aliases alone bear a CRM record that is there: a refreshed CRM has undone the merge
@@ -196,7 +208,13 @@ impl Page<'_> {
         clock: &C,
     ) -> News {
         let Some(piece) = self.bench.pieces.get_mut(&id) else { return News::Nothing };
+        let asked = piece.link.seen[self.side].asked;
         let news = piece.link.observe(self.side, seen, &plan.policy);
+        // That a record was read since an answer was lost is what its next read waits for.
+        let read = asked != piece.link.seen[self.side].asked;
+        if news == News::Nothing && read && !piece.link.sent[self.side].is_empty() {
+            piece.due_at(clock.now(), lane(&piece.link, &plan.policy));
+        }
         if news == News::Changed {
             let now = clock.now();
             let lane = lane(&piece.link, &plan.policy);

@@ -180,6 +180,15 @@ impl Piece {
         self.dirty = true;
     }
 
+    /// Nothing of the link is under way any more: it need not be looked after for an answer. What
+    /// is due by now stays so: it is news.
+    pub fn put_off(&mut self, now: Timestamp) {
+        let under_way = Side::BOTH.into_iter().any(|side| !self.link.sent[side].is_empty());
+        if !under_way && self.due.is_some_and(|due| now < due.at) {
+            self.due = None;
+        }
+    }
+
     fn keep(self, plans: &Plans) -> Keep {
         let keys = plans.get(&self.link.entity).map(|plan| keys(&self.link, &plan.policy));
         Keep {

@@ -77,6 +77,10 @@ impl Link {
         if side == Side::Crm {
             self.seen.crm.deaf_until = self.seen.crm.deaf_until.max(tick);
         }
+        if !matches!(outcome, Outcome::Later(_)) {
+            let put_off = |block: &Block| matches!(block.reason, BlockReason::PutOff(_));
+            self.blocks.retain(|block| block.side != side || !put_off(block));
+        }
         match outcome {
             Outcome::Done { created, xid } => match side {
                 Side::Crm => self.done(&sent, created, policy, now),
@@ -231,6 +235,40 @@ impl Link {
         }
     }
 
+    /// Counts that a side said to try again later; the wait, which doubles each time up to `most`.
+    pub fn put_off(
+        &mut self,
+        side: Side,
+        delay: std::time::Duration,
+        most: std::time::Duration,
+        now: Timestamp,
+    ) -> std::time::Duration {
+        let before = self.times_put_off(side);
+        let known =
+            |block: &Block| block.side == side && matches!(block.reason, BlockReason::PutOff(_));
+        self.blocks.retain(|block| !known(block));
+        let reason = BlockReason::PutOff(before.saturating_add(1));
+        self.blocks.push(Block { field: None, side, reason, since: now });
+        let doubled = delay.saturating_mul(1 << before.min(DOUBLINGS_MAX));
+        // A side that names a longer time itself knows better.
+        doubled.min(most.max(delay))
+    }
+
+    /// How many answers of a side in a row said to try again later.
+    pub fn times_put_off(&self, side: Side) -> u8 {
+        let of_side = self.blocks.iter().filter(|block| block.side == side);
+        let times = |block: &Block| match block.reason {
+            BlockReason::PutOff(times) => Some(times),
+            BlockReason::Refused { .. }
+            | BlockReason::Stale(_)
+            | BlockReason::Flapping
+            | BlockReason::Braked
+            | BlockReason::Swapping
+            | BlockReason::Released(_) => None,
+        };
+        of_side.filter_map(times).max().unwrap_or(0)
+    }
+
     fn count_stale(&mut self, side: Side, now: Timestamp) {
         for block in &mut self.blocks {
             if let (true, BlockReason::Stale(times)) = (block.side == side, &mut block.reason) {
@@ -289,6 +327,9 @@ impl Link {
         });
     }
 }
+
+/// Any delay that was doubled so often is over every bound.
+const DOUBLINGS_MAX: u8 = 20;
 
 fn pair((field, value): (&Field, &Value)) -> (Field, Value) {
     (*field, value.clone())

@@ -42,7 +42,8 @@ fn decide_ruled(
     decision: &mut Decision,
 ) -> Option<Value> {
     let ruled = link.ruled.get(&field)?;
-    if link.seen[side].value(field) == Some(ruled) || !rule.direction.allows(side) {
+    let holds = |seen: &SeenField| seen.unfit.is_none() && seen.value == *ruled;
+    if link.seen[side].fields.get(&field).is_some_and(holds) || !rule.direction.allows(side) {
         return None;
     }
     if let Some(held) = link.blocked(side, field, ruled) {

@@ -153,6 +153,8 @@ pub enum BlockReason {
     },
     /// This many writes in a row were stale, and no news came.
     Stale(u8),
+    /// This many answers in a row said to try again later.
+    PutOff(u8),
     /// The field goes back and forth.
     Flapping,
     /// A delete, or many fields turned null at once, went over the mapping's brake.
