@@ -44,9 +44,11 @@ const DENIED: Duration = Duration::from_mins(1);
 /// So often an answer is taken in again because its link changed meanwhile.
 const TRIES_MAX: u32 = 20;
 
-/// What is put off again and again is tried again after at most this long; an opt-out sooner.
+/// What is put off again and again is tried again after at most this long.
 const PUT_OFF_MAX: Duration = Duration::from_mins(10);
-const OPT_OUT_PUT_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// An opt-out sooner, and what Campaign's own locks kept us from, which costs no calls.
+const URGENT_PUT_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// Writes that were put off once go in batches of half as many, and so on: what is too much for the
 /// other side, or locks its own rows there, gets through in the end, and stops nobody else.
@@ -196,8 +198,9 @@ async fn conclude<L: Ledger, C: Clock>(
 fn longest(link: &Link, stamp: Stamp) -> Duration {
     let mut sent = Side::BOTH.into_iter().flat_map(|side| &link.sent[side]);
     let write = sent.find(|sent| sent.write.stamp == stamp).map(|sent| &sent.write);
-    let opts_out = write.is_some_and(|write| write.lane == Lane::Consent && !write.opt_in);
-    if opts_out { OPT_OUT_PUT_OFF_MAX } else { PUT_OFF_MAX }
+    let opts_out = |write: &Write| write.lane == Lane::Consent && !write.opt_in;
+    let urgent = write.is_some_and(|write| write.side == Side::Campaign || opts_out(write));
+    if urgent { URGENT_PUT_OFF_MAX } else { PUT_OFF_MAX }
 }
 
 /// When the other side opted out, where the write with this stamp is an opt-out.

@@ -171,12 +171,11 @@ impl Bench {
 impl Piece {
     /// Marks the link to be looked at, no later than this.
     pub fn due_at(&mut self, at: Timestamp, lane: Lane) {
-        let due = Due { lane, at };
-        self.due = Some(match self.due {
-            Some(known) if known.lane == lane => Due { lane, at: known.at.min(at) },
-            Some(known) => known.min(due),
-            None => due,
-        });
+        // The more urgent lane and the earlier time, which may come from two different causes.
+        self.due = Some(self.due.map_or(Due { lane, at }, |known| Due {
+            lane: known.lane.min(lane),
+            at: known.at.min(at),
+        }));
         self.dirty = true;
     }
 
