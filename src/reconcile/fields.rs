@@ -178,7 +178,8 @@ fn emit(
         value.is_null() && link.seen[side].value(**field).is_some_and(|seen| !seen.is_null())
     };
     if row.iter().filter(blanked).count() >= policy.blank_fields && link.released().is_none() {
-        decision.ruled.clear();
+        // What goes to the other side is ruled all the same.
+        decision.ruled.retain(|ruled| !row.contains_key(&ruled.field));
         return decision.hold(None, HeldReason::Blanked(side.other()));
     }
     let change = Change::Set(row);

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use truce::reconcile::observe::News;
 use truce::reconcile::{
-    Bond, Change, Consent, Gone, Observation, Outcome, Position, Presence, RecordId, Side, Value,
+    Bond, Change, Consent, Gone, Observation, Outcome, Position, Presence, RecordId, Rule, Side,
+    Value,
 };
 
 use crate::pair::{
-    NAME, OUT, alone, at, logged, moment, paired, policy, reasons, selected, set, sighting,
+    CITY, NAME, OUT, PARENT, alone, at, logged, moment, paired, policy, reasons, selected, set,
+    sighting,
 };
 use truce::reconcile::decide::HeldReason;
 
@@ -82,4 +84,20 @@ fn what_is_put_off_again_and_again_is_tried_less_and_less_often() {
     let done = Outcome::Done { created: None, xid: None };
     link.conclude(stamp, done, &policy(), (at(101), Position::default()));
     assert_eq!(link.times_put_off(Side::Crm), 0);
+}
+
+#[test]
+fn what_goes_the_other_way_beside_a_blanked_record_is_decided_in_words() {
+    let mut policy = policy();
+    policy.fields.get_mut(&PARENT).unwrap().conflict = Rule::Prefer(Side::Campaign);
+    policy.fields.get_mut(&PARENT).unwrap().shape = policy.fields[&NAME].shape.clone();
+    let mut link = paired();
+    for field in [NAME, CITY] {
+        set(&mut link, Side::Crm, field, Value::Null);
+    }
+    set(&mut link, Side::Campaign, PARENT, Value::text("ours"));
+    set(&mut link, Side::Crm, PARENT, Value::text("theirs"));
+    let decision = link.decide(&policy, &moment());
+    assert_eq!(decision.held[0].reason, HeldReason::Blanked(Side::Crm));
+    assert_eq!((decision.writes[0].side, decision.ruled[0].field), (Side::Crm, PARENT));
 }

@@ -190,7 +190,7 @@ impl World {
         };
         match &write.change {
             Change::Delete => {
-                self.check_brake(entity);
+                self.check_delete(entity);
                 record.gone = Some(Gone::Deleted);
             }
             Change::Set(fields) => {
@@ -198,6 +198,7 @@ impl World {
                     return Outcome::Refused(refusal);
                 }
                 self.check_opt_in(write);
+                self.check_blanks(&record.row, fields);
                 for (field, value) in fields {
                     let old = record.row.get(field).cloned();
                     self.note_overwrite(Side::Crm, entity, &id, *field, old.as_ref(), value);
@@ -207,6 +208,7 @@ impl World {
         }
         record.modified = modified;
         record.stamp = stamp;
+        self.written.insert((write.link, Side::Crm, id.clone()));
         self.put(entity, &id, record);
         Outcome::Done { created, xid: None }
     }
