@@ -307,7 +307,7 @@ impl World {
         }
         let mut row = before;
         set(&mut row, fields);
-        self.written.insert((write.link, Side::Campaign, key.clone()));
+        self.note_written(write, key.clone());
         Ok(vec![(entity, key, Some(row))])
     }
 }

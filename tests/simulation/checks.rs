@@ -161,6 +161,8 @@ fn consent(
             Side::BOTH.iter().filter_map(|side| Some((*side, link.record(*side)?.clone()))),
         );
     }
+    let remade =
+        records.iter().any(|record| world.disturbed.contains(record)) || disturbed(world, link);
     let mut said: Vec<&(Side, RecordId, bool, u64)> = world
         .consents
         .iter()
@@ -174,7 +176,6 @@ fn consent(
     }
     // In and out again on one record, faster than it is looked at: nothing shows it.
     // A record that was made again, or merged, has another counterpart than the one that opted in.
-    let remade = records.iter().any(|record| world.disturbed.contains(record));
     let anybody = world.consents.iter().any(|(of, _, out, _)| of != side && !out);
     if remade && anybody {
         return Ok(1);
@@ -311,6 +312,15 @@ impl World {
     pub(crate) fn check_stamp(&mut self, write: &Write) {
         if !self.stamps.insert(write.stamp) {
             self.broken = Some(format!("the stamp {} was used twice", write.stamp));
+        }
+    }
+
+    /// Notes which records are written for which link: a record that is made again has another
+    /// counterpart than before.
+    pub(crate) fn note_written(&mut self, write: &Write, record: RecordId) {
+        self.written.insert((write.link, write.side, record));
+        if let Target::New { across, .. } = &write.target {
+            self.written.insert((write.link, write.side.other(), across.clone()));
         }
     }
 

@@ -177,7 +177,11 @@ impl World {
                     *of == entity && record.gone.is_none() && record.claims.as_ref() == Some(across)
                 });
                 if let Some(((_, id), record)) = owner {
+                    // It was made by an earlier try, and no feed told of it for as long as a write
+                    // may take: what people made of it since is overwritten unseen.
                     let (id, record) = (id.clone(), record.clone());
+                    let fields = crate::schema::fields(entity).iter();
+                    self.excused.extend(fields.map(|field| (id.clone(), *field)));
                     created = Some(id.clone());
                     (id, record)
                 } else {
@@ -208,7 +212,7 @@ impl World {
         }
         record.modified = modified;
         record.stamp = stamp;
-        self.written.insert((write.link, Side::Crm, id.clone()));
+        self.note_written(write, id.clone());
         self.put(entity, &id, record);
         Outcome::Done { created, xid: None }
     }

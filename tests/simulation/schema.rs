@@ -86,10 +86,12 @@ pub(crate) fn plans(kind: Kind, rules: Rules, troubles: Troubles, ways: Ways) ->
         shape,
         direction: Direction::Both,
         conflict,
-        pairing: match conflict {
-            _ if ways.pairing_held => Rule::Hold,
-            Rule::Hold => Rule::Prefer(Side::Crm),
-            conflict => conflict,
+        pairing: if ways.pairing_held {
+            Rule::Hold
+        } else if conflict == Rule::Hold {
+            Rule::Prefer(Side::Crm)
+        } else {
+            conflict
         },
         required: Sides::default(),
         unique: Sides::default(),
