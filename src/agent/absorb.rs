@@ -6,8 +6,8 @@ use crate::ledger::{Bearer, Ledger};
 use crate::peer::Cursor;
 use crate::reconcile::observe::News;
 use crate::reconcile::{
-    Bond, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, RecordId, Sent, Side, Target,
-    Value,
+    Bond, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, Read, RecordId, Sent, Side,
+    Target, Value,
 };
 
 use super::error::unless_conflict;
@@ -120,6 +120,7 @@ impl Page<'_> {
             return alive;
         }
         if let Some(renamed) = self.renamed(seen) {
+            self.end_key(seen);
             return vec![renamed];
         }
         if let Some(claimed) = self.claimed(seen) {
@@ -187,6 +188,20 @@ impl Page<'_> {
     fn renamed(&self, seen: &Observation) -> Option<LinkId> {
         let was = (seen.entity, self.side, seen.was.clone()?);
         self.bench.live(&was).map(|piece| piece.link.id)
+    }
+
+    /// The key that a record had is nobody's from here on: told again, an older word of it would be
+    /// taken for a record of its own.
+    fn end_key(&mut self, seen: &Observation) {
+        let (Some(was), Some(id)) = (seen.was.clone(), self.numbers.pop()) else { return };
+        let mut ended = Link::tombstone(id, seen.entity, self.side, was);
+        let known = &mut ended.seen[self.side];
+        known.at = seen.at;
+        known.bond = Bond::Gone(Gone::Deleted);
+        if let Read::Logged { xid } = seen.read {
+            known.xid = xid;
+        }
+        self.bench.create(ended);
     }
 
     /// The link whose Campaign record this CRM record names, where that has no CRM record yet, or

@@ -29,8 +29,8 @@ pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Resu
         let held: Vec<(Option<Field>, String)> =
             held[&link.id].iter().map(|held| (held.field, held.reason.clone())).collect();
         let whole = held.iter().any(|(field, _)| field.is_none());
-        let rows =
-            rows(world, link).ok_or_else(|| format!("link {} has lost a record", link.id))?;
+        let rows = rows(world, link)
+            .ok_or_else(|| format!("link {} has lost a record\n{link:#?}", link.id))?;
         for (field, rule) in &plans[&link.entity].policy.fields {
             let is_held = whole || held.iter().any(|(of, _)| *of == Some(*field));
             if !is_held {
