@@ -70,7 +70,8 @@ pub async fn absorb<L: Ledger, C: Clock>(
 fn count_strangers(bench: &Bench, observations: &[Observation], side: Side) -> usize {
     let unknown =
         |seen: &&Observation| bench.live(&(seen.entity, side, seen.record.clone())).is_none();
-    observations.iter().filter(unknown).count()
+    let renamed = |seen: &&Observation| seen.was.is_some();
+    observations.iter().filter(|seen| unknown(seen) || renamed(seen)).count()
 }
 
 struct Page<'a> {
@@ -116,12 +117,16 @@ impl Page<'_> {
         let known = self.bench.of(&bearer);
         let mut alive: Vec<LinkId> =
             known.iter().copied().filter(|id| self.is_alive(*id)).collect();
-        if !alive.is_empty() && !self.left_its_survivor(&alive, seen) {
-            return alive;
-        }
-        if let Some(renamed) = self.renamed(seen) {
+        if let Some(renamed) = self.renamed(seen)
+            && alive.iter().all(|id| self.is_found_alone(*id))
+        {
+            // Found by its new key before the log told of the change, it is the same record.
+            alive.into_iter().for_each(|id| self.bench.remove(id));
             self.end_key(seen);
             return vec![renamed];
+        }
+        if !alive.is_empty() && !self.left_its_survivor(&alive, seen) {
+            return alive;
         }
         if let Some(claimed) = self.claimed(seen) {
             return vec![claimed];
@@ -177,6 +182,12 @@ impl Page<'_> {
             LinkState::Live | LinkState::Alias(_) => true,
             LinkState::Severed | LinkState::Tombstone => false,
         })
+    }
+
+    /// Whether a link stands for a record of this side and nothing else.
+    fn is_found_alone(&self, id: LinkId) -> bool {
+        let link = self.bench.pieces.get(&id).map(|piece| &piece.link);
+        link.is_some_and(|link| super::prepare::alone(link) == Some(self.side))
     }
 
     /// Whether this page's side of an ended link is the one that was deleted.
