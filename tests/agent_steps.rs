@@ -7,10 +7,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use truce::agent::held::{Wanted, Way, open};
+use serde_json::json;
+use truce::agent::held::{Opened, Wanted, Way, open};
 use truce::agent::settle::{Settled, settle};
 use truce::agent::{Clock, Desk, Linger, Plan, Plans};
-use truce::ledger::{Batch, Due, HeldFilter, Keep, Ledger as _, MemoryLedger};
+use truce::ledger::{Batch, Due, Held, HeldFilter, Keep, Ledger as _, MemoryLedger};
 use truce::peer::{Ask, Ended, Notes, PeerError, Writer};
 use truce::reconcile::brake::BrakeRule;
 use truce::reconcile::decide::Gate;
@@ -134,7 +135,7 @@ impl Stage {
     async fn release(&self, way: Way) {
         let (wanted, now) = (Wanted::default(), self.clock.now());
         let opened = open(&self.ledger, &self.plans, &wanted, way, now).await;
-        assert_eq!(opened.unwrap(), 1);
+        assert_eq!(opened.unwrap().links, 1);
     }
 }
 
@@ -247,4 +248,28 @@ async fn a_record_that_no_key_can_be_drawn_for_is_held_and_stops_nobody_else() {
     assert_eq!(stage.held().await, ["refused"]);
     let refused = stage.ledger.links(&[LinkId(3)]).await.unwrap().remove(0).link;
     assert_eq!(refused.sent.campaign, []);
+}
+
+#[tokio::test]
+async fn a_release_says_what_it_is_no_way_for() {
+    let stage = Stage::with(Bond::Here, Bond::Here).await;
+    let kept = stage.ledger.links(&[ONE]).await.unwrap().remove(0);
+    let held = |field, reason: &str| Held {
+        field,
+        reason: reason.to_owned(),
+        since: stage.clock.now(),
+        detail: json!({}),
+    };
+    let mut batch = Batch::new(stage.clock.now());
+    let reasons = vec![held(Some(NAME), "conflict"), held(None, "deleted")];
+    batch.links.push(Keep { held: reasons, ..kept.keep() });
+    stage.ledger.store(batch).await.unwrap();
+    let now = stage.clock.now();
+    // Both records are there again, and nobody has said which value stands.
+    for way in [Way::Release, Way::Delete, Way::Take(Side::Crm)] {
+        let opened = open(&stage.ledger, &stage.plans, &Wanted::default(), way, now).await.unwrap();
+        let left = [("conflict".to_owned(), 1)].into();
+        assert_eq!(opened, Opened { links: 0, left }, "{way:?}");
+        assert_eq!(stage.link().await.unwrap().state, LinkState::Live);
+    }
 }

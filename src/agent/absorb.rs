@@ -133,7 +133,8 @@ impl Page<'_> {
             }
         }
         let Some(id) = self.numbers.pop() else { return Vec::new() };
-        let link = match known.first().and_then(|id| self.bench.pieces.get(id)) {
+        let ended = known.first().copied().or_else(|| self.ended_claim(seen));
+        let link = match ended.and_then(|id| self.bench.pieces.get(&id)) {
             Some(ended) => ended.link.successor(id),
             None => Link::new(id, seen.entity),
         };
@@ -188,6 +189,12 @@ impl Page<'_> {
         made.then_some(link.id)
     }
 
+    /// The ended link of the Campaign record that a new CRM record names: its consent stands.
+    fn ended_claim(&self, seen: &Observation) -> Option<LinkId> {
+        let claimed = (seen.entity, Side::Campaign, seen.claims.clone()?);
+        self.bench.of(&claimed).first().copied()
+    }
+
     fn observe<C: Clock>(
         &mut self,
         id: LinkId,
@@ -196,7 +203,11 @@ impl Page<'_> {
         clock: &C,
     ) -> News {
         let Some(piece) = self.bench.pieces.get_mut(&id) else { return News::Nothing };
+        let asked = piece.link.seen[self.side].asked;
         let news = piece.link.observe(self.side, seen, &plan.policy);
+        // A lost write is looked after by when its record was last read.
+        let lost = !piece.link.sent[self.side].is_empty();
+        piece.dirty |= lost && piece.link.seen[self.side].asked != asked;
         if news == News::Changed {
             let now = clock.now();
             let lane = lane(&piece.link, &plan.policy);

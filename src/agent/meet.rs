@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ledger::{Bearer, Ledger};
 use crate::reconcile::decide::{Held, HeldReason};
 use crate::reconcile::join::{self, Merging};
-use crate::reconcile::link::{Block, BlockReason};
+use crate::reconcile::link::{Block, BlockReason, Release};
 use crate::reconcile::swap::{Untangle, untangle};
 use crate::reconcile::{Lane, LinkId, Side};
 
@@ -119,7 +119,7 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         survivor: Option<Bearer>,
     ) -> bool {
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
-        if piece.link.released().is_some() {
+        if matches!(piece.link.released(), Some(Release::Delete | Release::Recreate)) {
             return false;
         }
         let since = *piece.link.waiting_since.get_or_insert(self.now);

@@ -202,6 +202,10 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             self.look_again(prepared, id, PENDING_LOOK);
         }
         self.wait(prepared, id, plan, &waits);
+        let idle = writes.is_empty() && waits.is_empty() && !read.campaign && !read.crm;
+        if let Some(piece) = prepared.bench.pieces.get_mut(&id).filter(|_| idle) {
+            piece.link.let_go_is_over();
+        }
         for write in writes {
             if let Some(reason) = self.brake(prepared, id, plan, &write) {
                 held.push(Held { field: None, reason });

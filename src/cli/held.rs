@@ -111,7 +111,7 @@ pub(super) async fn held(what: Held) -> Result<()> {
             let wanted = wanted(&visit, &choice)?;
             let opened =
                 held::open(&visit.ledger, &visit.plans, &wanted, Way::Retry, now()).await?;
-            say(opened, "will be tried again")
+            say(opened.links, "will be tried again")
         }
         Held::Release(release) => let_go(release).await,
     }
@@ -149,7 +149,25 @@ async fn let_go(release: Release) -> Result<()> {
         Some(Taken::Crm) => Way::Take(Side::Crm),
     };
     let opened = held::open(ledger, plans, &wanted, way, now()).await?;
-    say(opened, "released")
+    say(opened.links, "released")?;
+    for (reason, records) in &opened.left {
+        say(*records, &format!("left, held as {reason}: {}", way_out(reason)))?;
+    }
+    Ok(())
+}
+
+/// What would help where a release does not.
+fn way_out(reason: &str) -> &'static str {
+    match reason {
+        "conflict" | "pairing" => {
+            "say which side stands, --take campaign or --take crm, where the field goes both ways"
+        }
+        "wider_opt_out" => "an opt-out stands until it is taken back where it was said",
+        "deleted" | "deleted_and_changed" | "missing" | "truncated" | "merged" => {
+            "--delete, --recreate, or neither to leave the record that remains alone"
+        }
+        _ => "mend what it names, then truce held retry",
+    }
 }
 
 fn wanted(visit: &Visit, choice: &Choice) -> Result<Wanted> {

@@ -1,5 +1,7 @@
 //! Keeping a write before it is tried, and taking in what came of it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::reconcile::link::{Block, BlockReason};
@@ -12,11 +14,21 @@ use crate::reconcile::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Concluded {
     /// When to try again, where the write was certainly not done.
-    pub again_in: Option<std::time::Duration>,
+    pub again_in: Option<Duration>,
     /// Sightings of records that may stand for the same thing as the one that was to be made.
     pub found: Vec<Observation>,
     /// A record that owns the unique value that was to be written, and the fields it is in.
     pub collided: Option<(Vec<Field>, Option<crate::reconcile::RecordId>)>,
+}
+
+/// What is put off again and again is tried less and less often.
+const PUT_OFF_MAX: Duration = Duration::from_mins(10);
+
+/// How long to wait after having been put off since then: half as long again as so far, at least
+/// as long as the side says.
+fn backed_off(delay: Duration, since: Timestamp, now: Timestamp) -> Duration {
+    let so_far = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    delay.max((so_far / 2).min(PUT_OFF_MAX))
 }
 
 impl Link {
@@ -96,9 +108,14 @@ impl Link {
                 concluded.found = found;
             }
             Outcome::Refused(refusal) => concluded.collided = self.refuse(&sent, refusal, now),
-            Outcome::Later(delay) => concluded.again_in = Some(delay),
+            Outcome::Later(delay) => {
+                let since = *self.put_off_since.get_or_insert(now);
+                concluded.again_in = Some(backed_off(delay, since, now));
+                return concluded;
+            }
             Outcome::Lost => self.lose(sent, now),
         }
+        self.put_off_since = None;
         concluded
     }
 

@@ -202,7 +202,8 @@ impl Link {
                 decide_absent(self, (Side::Campaign, gone), policy, moment, &mut decision);
             }
             (Bond::Gone(_), Bond::Gone(_) | Bond::Never) | (Bond::Never, Bond::Gone(_)) => {
-                decision.retire = true;
+                // A create that is under way would leave a record that nothing knows of.
+                decision.retire = Side::BOTH.iter().all(|side| self.sent[*side].is_empty());
             }
             (Bond::Never, Bond::Never) => (),
         }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
-    Answer, Bond, Change, Field, Interval, Lane, Link, Observation, Policy, Presence, Read, Row,
-    Seen, SeenField, Sent, Side, Target, Value,
+    Answer, Bond, Change, Field, Gone, Interval, Lane, Link, Observation, Policy, Presence, Read,
+    Row, Seen, SeenField, Sent, Side, Target, Value,
 };
 
 /// What an observation told.
@@ -61,6 +61,10 @@ impl Link {
         match &seen.read {
             Read::Logged { xid } => {
                 let covered = known.snapshot.as_ref().is_some_and(|snapshot| snapshot.sees(*xid));
+                // That it was not there is known; the log tells why.
+                if covered && known.bond == Bond::Gone(Gone::Missing) && seen.row().is_none() {
+                    return None;
+                }
                 let repeated = known.xid != 0 && seen.at <= known.at;
                 (covered || repeated).then_some(News::Older)
             }
@@ -193,6 +197,10 @@ impl Link {
                         .map(|changed| widen(changed, &seen.read, known.modified, lower));
                     let old = known.fields.get(field);
                     let same = old.is_some_and(|old| old.value == *value);
+                    // What was ruled was ruled on other values than this later edit's.
+                    if !same && self.ruled.get(field).is_some_and(|ruled| ruled != value) {
+                        self.ruled.remove(field);
+                    }
                     let touched = old.is_some_and(|old| old.touched || old.value != *value)
                         || (moved && !fresh_stamp && latest_only(&seen.read) && old.is_some());
                     let changed =
