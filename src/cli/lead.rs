@@ -132,6 +132,7 @@ impl Candidate {
             clock: Arc::clone(&ready.clock),
             ledger,
             accounts: self.accounts.clone(),
+            ledger_max: u64::from(self.config.ledger.disk_megabytes_max.get()) << 20,
             linger_max: (self.config.crms.iter())
                 .map(|(name, crm)| (name.clone(), crm.linger_max()))
                 .collect(),
