@@ -80,7 +80,7 @@ const ACCOUNTS: [Mistake; 12] = [
     ("no secret", "client_secret_file = \"/run/secrets/salesforce\"\n", ""),
     ("two secrets", "client_secret_file", "client_secret_env = \"S\"\nclient_secret_file"),
     ("more calls at once than a day", "client_id", "in_flight = 9\ncalls_per_day = 5\nclient_id"),
-    ("overlaps that shrink", "client_id", "late_commit_seconds = 10\nclient_id"),
+    ("overlaps that shrink", "client_id", "overlap_seconds = 86000\nclient_id"),
     ("a version that is none", "client_id", "api_version = \"v66\"\nclient_id"),
     ("ids without a key", "[crm.sales]", "external_id_format = \"{instance}\"\n[crm.sales]"),
     ("ids with a word", "[crm.sales]", "external_id_format = \"{id}:{key}\"\n[crm.sales]"),

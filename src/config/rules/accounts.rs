@@ -120,8 +120,8 @@ fn limits(name: &Label, crm: &Crm, findings: &mut Findings) {
         (
             "overlap_seconds",
             crm.overlap_seconds.get(),
-            "late_commit_seconds",
-            crm.late_commit_seconds.get(),
+            "deep_overlap_seconds",
+            crm.deep_overlap_seconds.get(),
         ),
         (
             "late_commit_seconds",
