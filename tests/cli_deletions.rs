@@ -49,6 +49,9 @@ async fn a_held_deletion_is_carried_over_undone_or_left() {
         world.rows(&query).await.remove(0)
     };
     let (second, third) = (key("p2").await, key("p3").await);
+    world.sql("update nmsrecipient set iblacklistemail = 1 where semail = 'p1@x.org'").await;
+    let out = ["p1@x.org|Pat|Roe|1", "p2@x.org|Pat|Roe|0", "p3@x.org|Pat|Roe|0"];
+    world.agree_on(&agent, &[out[0], out[1], out[2], "p4@x.org|Pat|Roe|0"]).await;
     world.order("delete", json!({"object": "Contact", "ids": ids[..3]})).await;
     held(&world, "deleted", 3).await;
     assert_eq!(world.recipients().await.len(), 4);
@@ -59,7 +62,12 @@ async fn a_held_deletion_is_carried_over_undone_or_left() {
     held(&world, "deleted", 1).await;
     world.done(&["held", "release", "--reason", "deleted"]).await;
     held(&world, "deleted", 0).await;
-    let wanted = (rows(&["p1", "p2", "p4"]), rows(&["p2", "p4"]));
+    let server = world.database.session("truce").await.unwrap();
+    let severed = "select body::text from truce.link where state = 'severed'";
+    let severed: String = server.query_one(severed, &[]).await.unwrap().get(0);
+    assert!(severed.contains(r#""inherited":{"4":"out"}"#), "its opt-out is kept: {severed}");
+    let alone = [&[out[0]], &*rows(&["p2", "p4"])].concat();
+    let wanted = (alone, rows(&["p2", "p4"]));
     let mut seen = (Vec::new(), Vec::new());
     let done = async {
         while wanted.0 != seen.0 || wanted.1 != seen.1 {

@@ -73,13 +73,14 @@ const VALUES: [Mistake; 11] = [
     ("a variable that is not closed", "\"truce\"", "\"${TRUCE_CLIENT\""),
 ];
 
-const ACCOUNTS: [Mistake; 11] = [
+const ACCOUNTS: [Mistake; 12] = [
+    ("a reserve of everything", "client_id", "reserve = 1.0\nclient_id"),
     ("a CRM of a later version", "\"salesforce\"\nurl", "\"dynamics\"\nurl"),
     ("two passwords", "password_env", "password_file = \"p\"\npassword_env"),
     ("no secret", "client_secret_file = \"/run/secrets/salesforce\"\n", ""),
     ("two secrets", "client_secret_file", "client_secret_env = \"S\"\nclient_secret_file"),
     ("more calls at once than a day", "client_id", "in_flight = 9\ncalls_per_day = 5\nclient_id"),
-    ("overlaps that shrink", "client_id", "wide_overlap_seconds = 10\nclient_id"),
+    ("overlaps that shrink", "client_id", "overlap_seconds = 86000\nclient_id"),
     ("a version that is none", "client_id", "api_version = \"v66\"\nclient_id"),
     ("ids without a key", "[crm.sales]", "external_id_format = \"{instance}\"\n[crm.sales]"),
     ("ids with a word", "[crm.sales]", "external_id_format = \"{id}:{key}\"\n[crm.sales]"),

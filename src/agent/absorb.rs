@@ -121,7 +121,9 @@ impl Page<'_> {
             && alive.iter().all(|id| self.is_found_alone(*id))
         {
             // Found by its new key before the log told of the change, it is the same record.
-            alive.into_iter().for_each(|id| self.bench.remove(id));
+            for id in alive {
+                self.bench.remove(id);
+            }
             self.end_key(seen);
             return vec![renamed];
         }

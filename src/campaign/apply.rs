@@ -302,12 +302,12 @@ impl Call<'_> {
             return Attempt::Done { keys, xid };
         }
         let links = self.links(items, &keys);
-        let noted = tokio::time::timeout(NOTE_WITHIN, notes.note(links, xid)).await;
+        let asked = tokio::time::timeout(NOTE_WITHIN, notes.note(links, xid)).await;
         let late = |_| PeerError::Transient {
             doing: "noting a transaction before its commit",
             source: format!("the ledger did not answer within {} s", NOTE_WITHIN.as_secs()).into(),
         };
-        if let Err(error) = noted.map_err(late).flatten() {
+        if let Err(error) = asked.map_err(late).flatten() {
             self.take_back().await;
             return Attempt::NotNoted(error);
         }

@@ -6,8 +6,6 @@
 
 use tokio_postgres::{Client, Row};
 
-use super::wire::{Wire, WireError, quoted};
-use crate::postgres::{ConnectError, ServerUrl};
 use crate::reconcile::Lsn;
 
 /// What a server says of a slot.
@@ -62,17 +60,6 @@ pub struct ServerIdentity {
     pub version_number: u32,
 }
 
-/// A slot that was just created, with the snapshot that fits it: what the snapshot shows and what
-/// the slot will send is everything, once. The snapshot lives as long as this.
-#[derive(Debug)]
-pub struct ExportedSlot {
-    /// What `set transaction snapshot` takes.
-    pub snapshot: String,
-    /// Where the slot begins.
-    pub consistent_point: Lsn,
-    _connection: Wire,
-}
-
 /// Why there is no answer about a slot.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotError {
@@ -83,17 +70,6 @@ pub enum SlotError {
         doing: &'static str,
         /// The server's words.
         source: tokio_postgres::Error,
-    },
-    /// There is no replication connection.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The replication connection does not do it.
-    #[error("could not create slot {slot}")]
-    Create {
-        /// The slot.
-        slot: String,
-        /// Why.
-        source: WireError,
     },
     /// The answer has another form than that of any version we know.
     #[error("the server's {0} cannot be read")]
@@ -134,23 +110,6 @@ pub async fn create(client: &Client, name: &str) -> Result<Lsn, SlotError> {
     );
     let row = client.query_one(&query, &[&name]).await.map_err(statement("create the slot"))?;
     lsn(&row, 0, "slot")?.ok_or(SlotError::Unreadable("slot"))
-}
-
-/// Creates a slot together with a snapshot, over a connection of its own that stays open.
-pub async fn create_exporting(url: &ServerUrl, name: &str) -> Result<ExportedSlot, SlotError> {
-    let mut wire = Wire::log_in(url).await?;
-    let options = match wire.server_version() {
-        17.. => "(SNAPSHOT 'export', FAILOVER true)",
-        15.. => "(SNAPSHOT 'export')",
-        _ => "EXPORT_SNAPSHOT",
-    };
-    let statement = format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {options}", quoted(name));
-    let rows = wire.query(&statement).await;
-    let rows = rows.map_err(|source| SlotError::Create { slot: name.to_owned(), source })?;
-    let cell = |column: usize| rows.first()?.get(column)?.clone();
-    let (point, snapshot) = cell(1).zip(cell(2)).ok_or(SlotError::Unreadable("new slot"))?;
-    let consistent_point = point.parse().map_err(|_| SlotError::Unreadable("new slot"))?;
-    Ok(ExportedSlot { snapshot, consistent_point, _connection: wire })
 }
 
 /// Drops a slot that nobody streams from; one that is not there is dropped already.

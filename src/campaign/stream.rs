@@ -183,12 +183,6 @@ impl Stream {
         self.feedback.confirm(durable);
     }
 
-    /// As [`Self::confirm`], and the server is told at the next opportunity.
-    pub fn confirm_now(&mut self, durable: Lsn) {
-        self.feedback.confirm(durable);
-        self.feedback.hurry();
-    }
-
     /// What was confirmed last.
     pub fn confirmed(&self) -> Lsn {
         self.feedback.confirmed()
@@ -197,18 +191,6 @@ impl Stream {
     /// How far the server's log has reached us.
     pub fn received(&self) -> Lsn {
         self.feedback.received()
-    }
-
-    /// Where the server was when it last said that it had nothing more for us, if confirming that
-    /// forgets nothing: no transaction is open, and all that was lent out is durable.
-    ///
-    /// Without this an idle database holds back the log of all its neighbours: positions move on
-    /// by what is written elsewhere on the server, and no commit of ours ever tells it so.
-    pub fn idle_position(&self, durable: Lsn) -> Option<Lsn> {
-        let place = self.place;
-        let all_is_durable = !place.in_transaction && place.last_end <= durable;
-        let is_news = durable < place.keepalive_end && self.confirmed() < place.keepalive_end;
-        (all_is_durable && is_news).then_some(place.keepalive_end)
     }
 
     /// Sends what is due, for ever, and reads nothing; returns only if that fails.

@@ -63,6 +63,8 @@ pub(super) struct Attendant {
     pub(super) linger_max: BTreeMap<Label, Duration>,
     /// How long decisions are kept.
     pub(super) keep: SignedDuration,
+    /// How much disk the ledger may take, in bytes, before it is an alarm.
+    pub(super) ledger_max: u64,
 }
 
 impl Attendant {
@@ -72,12 +74,13 @@ impl Attendant {
         let mut counted = BTreeMap::new();
         let mut session = None;
         let mut round = 0_u32;
+        let mut too_large = false;
         loop {
             tokio::time::sleep(EVERY).await;
             round = round.wrapping_add(1);
             self.count(&mut counted);
             if round % SIZE_EVERY == 1
-                && let Err(error) = self.weigh().await
+                && let Err(error) = self.weigh(&mut too_large).await
             {
                 tracing::warn!(error = format!("{error:#}"), "could not ask for the ledger's size");
             }
@@ -170,11 +173,22 @@ impl Attendant {
     }
 
     /// How much disk the ledger takes; a connection a minute is cheaper than one kept for it.
-    async fn weigh(&self) -> Result<()> {
+    async fn weigh(&self, too_large: &mut bool) -> Result<()> {
         let session = connect(&self.ledger_url, &Settings::default()).await?;
         let size = "select pg_database_size(current_database())";
         let size: i64 = session.query_one(size, &[]).await?.get(0);
-        metrics::ledger_size(u64::try_from(size)?);
+        let size = u64::try_from(size)?;
+        metrics::ledger_size(size);
+        let known = std::mem::replace(too_large, self.ledger_max < size);
+        if *too_large && !known {
+            let max = self.ledger_max;
+            tracing::error!(
+                size,
+                max,
+                "the ledger takes more disk than ledger.disk_megabytes_max; see `truce status` for \
+                 its links, and vacuum it or raise the limit"
+            );
+        }
         session.close().await;
         Ok(())
     }

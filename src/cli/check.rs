@@ -134,11 +134,23 @@ fn of_ledger(error: &LedgerError) -> Finding {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         match error.downcast_ref::<ConnectError>() {
-            Some(ConnectError::NoDatabase { .. }) | None => cause = error.source(),
+            Some(ConnectError::NoDatabase { .. }) => {
+                return Finding::at("ledger", told(error)).sql("truce setup");
+            }
             Some(unreached) => return Finding::at("ledger", told(unreached)),
+            None => cause = error.source(),
         }
     }
-    Finding::at("ledger", told(error)).sql("truce setup")
+    let finding = Finding::at("ledger", told(error));
+    match error {
+        LedgerError::OlderSchema { .. } => finding.sql("truce setup"),
+        LedgerError::Unavailable { .. }
+        | LedgerError::Refused { .. }
+        | LedgerError::Unreadable { .. }
+        | LedgerError::Unstorable { .. }
+        | LedgerError::NewerSchema { .. }
+        | LedgerError::OtherSchema { .. } => finding,
+    }
 }
 
 /// What of Campaign's database stands against running; what setup could not make is among it.
@@ -204,7 +216,7 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
             creates: mapping.create.contains(&config::Side::Campaign),
             deletes: mapping.delete == config::Delete::Propagate,
             id_function: mapping.id_function.as_ref().map(ToString::to_string),
-            misses_blacklist: false,
+            misses_blacklist: mapping.fields.values().any(misses_blacklist),
         })
     });
     Expectations {
@@ -214,6 +226,13 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
         lock_timeout_ms: u64::from(config.campaign.lock_timeout_ms.get()),
         mappings: needs.collect(),
     }
+}
+
+/// Whether a field says one channel's consent, without the flag that implies all channels.
+fn misses_blacklist(field: &config::Field) -> bool {
+    let maps = |name: &str| field.campaign.iter().any(|column| column.as_str() == name);
+    let channel = |column: &config::SqlName| column.as_str().starts_with("iblacklist");
+    field.is_consent() && field.campaign.iter().any(channel) && !maps("iblacklist")
 }
 
 fn print(findings: &Findings, json: bool) -> Result<()> {

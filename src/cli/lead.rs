@@ -132,6 +132,7 @@ impl Candidate {
             clock: Arc::clone(&ready.clock),
             ledger,
             accounts: self.accounts.clone(),
+            ledger_max: u64::from(self.config.ledger.disk_megabytes_max.get()) << 20,
             linger_max: (self.config.crms.iter())
                 .map(|(name, crm)| (name.clone(), crm.linger_max()))
                 .collect(),
@@ -335,7 +336,13 @@ impl Candidate {
 async fn renew(lease: &mut Leader, every: Duration) -> AgentError {
     loop {
         tokio::time::sleep(every).await;
-        match lease.renew().await {
+        // A ledger that hangs is worse than one that refuses: nobody may write on beyond the lease.
+        let Ok(renewed) = tokio::time::timeout(lease.left(), lease.renew()).await else {
+            tracing::error!("the ledger did not renew the lease in time");
+            let ours = lease.term();
+            return AgentError::Deposed { ours, current: ours };
+        };
+        match renewed {
             Ok(()) => (),
             Err(LeaseError::Deposed { ours, current }) => {
                 return AgentError::Deposed { ours, current };

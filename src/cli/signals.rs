@@ -4,7 +4,8 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT end a command in order; SIGHUP asks `run` to read its config again.
+/// SIGTERM and SIGINT end a command in order. At SIGHUP `run` says that it reads its config at the
+/// start only: to end, as the signal's default is, would surprise who asks for a reload.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,

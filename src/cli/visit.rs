@@ -1,5 +1,6 @@
 //! A look into the ledger by a command: its mappings by their numbers, without asking either side.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -7,10 +8,10 @@ use anyhow::Result;
 use crate::agent::run::told;
 use crate::agent::{Linger, Plan, Plans};
 use crate::config::{self, Config, Label};
-use crate::ledger::{Catalog, Ledger as _, PostgresLedger};
+use crate::ledger::{Catalog, CatalogMapping, Ledger as _, PostgresLedger};
 use crate::postgres::{ConnectError, ServerUrl};
 use crate::reconcile::decide::Gate;
-use crate::reconcile::{Entity, Field, Policy};
+use crate::reconcile::{Entity, Field, FieldRule, Policy, Shape, Sides};
 
 use super::failure::Unusable;
 use super::mapped;
@@ -83,6 +84,23 @@ pub(super) async fn open_ledger(url: &ServerUrl) -> Result<PostgresLedger> {
     })
 }
 
+/// The fields' rules as far as the config alone tells them: what is consent, and which way it goes.
+/// Of all that is not consent the shape is nothing to go by here.
+fn rules(mapping: &config::Mapping, numbers: &CatalogMapping) -> BTreeMap<Field, FieldRule> {
+    let rule = |(name, field): (&Label, &config::Field)| {
+        let rule = FieldRule {
+            shape: if field.is_consent() { Shape::Consent } else { Shape::Bool },
+            direction: field.direction.into(),
+            conflict: field.conflict.into(),
+            pairing: field.pairing.into(),
+            required: Sides::default(),
+            unique: Sides::default(),
+        };
+        Some((numbers.field(name.as_str())?, rule))
+    };
+    mapping.fields.iter().filter_map(rule).collect()
+}
+
 fn plans(config: &Config, catalog: &Catalog) -> Plans {
     let mut plans = Plans::new();
     for (name, mapping) in config.in_order() {
@@ -91,7 +109,7 @@ fn plans(config: &Config, catalog: &Catalog) -> Plans {
         let match_on = mapping.match_on.iter().filter_map(|field| numbers.field(field.as_str()));
         let policy = Policy {
             entity: numbers.entity,
-            fields: std::collections::BTreeMap::new(),
+            fields: rules(mapping, numbers),
             create: std::collections::BTreeSet::new(),
             delete: mapping.delete.into(),
             delete_conflict: mapping.delete_conflict.into(),

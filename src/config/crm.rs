@@ -49,12 +49,10 @@ pub struct Crm {
     /// How far such a pass looks back behind the last change seen.
     #[serde(default)]
     pub overlap_seconds: Seconds<0, 30_000, 86_400_000>,
-    /// How often a wide pass looks back further, for changes that were committed late.
+    /// How often a wide pass looks back further, for changes that were committed late: by
+    /// `late_commit_seconds` from where the last wide pass began.
     #[serde(default)]
     pub wide_seconds: Seconds<50, 300_000, 86_400_000>,
-    /// How far a wide pass looks back.
-    #[serde(default)]
-    pub wide_overlap_seconds: Seconds<0, 900_000, 86_400_000>,
     /// How often a deep pass looks back furthest.
     #[serde(default)]
     pub deep_seconds: Seconds<50, 3_600_000, 604_800_000>,

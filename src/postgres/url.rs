@@ -132,12 +132,6 @@ impl ServerUrl {
         self
     }
 
-    /// The same place under this name in `pg_stat_activity`.
-    pub fn with_application_name(mut self, name: impl Into<String>) -> Self {
-        self.application_name = name.into();
-        self
-    }
-
     /// The same place, and how long an attempt to connect may take in all.
     pub fn with_connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;

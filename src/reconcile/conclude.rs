@@ -1,5 +1,7 @@
 //! Keeping a write before it is tried, and taking in what came of it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::reconcile::link::{Block, BlockReason};
@@ -12,7 +14,7 @@ use crate::reconcile::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Concluded {
     /// When to try again, where the write was certainly not done.
-    pub again_in: Option<std::time::Duration>,
+    pub again_in: Option<Duration>,
     /// Sightings of records that may stand for the same thing as the one that was to be made.
     pub found: Vec<Observation>,
     /// A record that owns the unique value that was to be written, and the fields it is in.
@@ -239,10 +241,10 @@ impl Link {
     pub fn put_off(
         &mut self,
         side: Side,
-        delay: std::time::Duration,
-        most: std::time::Duration,
+        delay: Duration,
+        most: Duration,
         now: Timestamp,
-    ) -> std::time::Duration {
+    ) -> Duration {
         let before = self.times_put_off(side);
         let known =
             |block: &Block| block.side == side && matches!(block.reason, BlockReason::PutOff(_));

@@ -117,8 +117,6 @@ pub enum HeldReason {
     Flapping,
     /// An opt-in of the CRM, while a wider opt-out of the other side stands.
     WiderOptOut(Side),
-    /// An opt-in that is not provably later than the opt-out.
-    OptIn(Side),
     /// A parent did not come in time.
     Parent,
     /// A side began a new epoch; deletes and creates wait for a person.
@@ -394,7 +392,6 @@ impl HeldReason {
             Self::Stale(_) => "stale",
             Self::Flapping => "flapping",
             Self::WiderOptOut(_) => "wider_opt_out",
-            Self::OptIn(_) => "opt_in",
             Self::Parent => "parent",
             Self::Epoch => "epoch",
             Self::Braked => "braked",
@@ -414,8 +411,7 @@ impl HeldReason {
             | Self::Required(side)
             | Self::Refused(side, ..)
             | Self::Stale(side)
-            | Self::WiderOptOut(side)
-            | Self::OptIn(side) => Some(*side),
+            | Self::WiderOptOut(side) => Some(*side),
             Self::Merged => Some(Side::Crm),
             Self::Conflict
             | Self::Pairing
@@ -444,7 +440,6 @@ impl HeldReason {
             | Self::Stale(_)
             | Self::Flapping
             | Self::WiderOptOut(_)
-            | Self::OptIn(_)
             | Self::Parent
             | Self::Epoch
             | Self::Braked

@@ -34,8 +34,6 @@ pub(super) const BUILD_INFO: &str = "truce_build_info";
 pub(super) const LEADER: &str = "truce_leader";
 pub(super) const WAL_LAG: &str = "truce_campaign_wal_lag_bytes";
 pub(super) const SLOT_RETAINED: &str = "truce_campaign_slot_retained_bytes";
-pub(super) const TRANSACTIONS: &str = "truce_campaign_transactions_total";
-pub(super) const ROWS: &str = "truce_campaign_rows_total";
 pub(super) const OBSERVATIONS: &str = "truce_observations_total";
 pub(super) const DECISIONS: &str = "truce_decisions_total";
 pub(super) const CONFLICTS: &str = "truce_conflicts_total";
@@ -56,15 +54,13 @@ pub(super) const LEDGER_SIZE: &str = "truce_ledger_size_bytes";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 24] = [
+pub(super) const ALL: [Metric; 22] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
     gauge(SLOT_RETAINED, "How much log Campaign's server keeps on disk for the slot."),
-    counter(TRANSACTIONS, "Transactions read from Campaign's log."),
-    counter(ROWS, "Changed rows read from Campaign's log."),
     counter(OBSERVATIONS, "Observations kept in the ledger."),
-    counter(DECISIONS, "Links that were decided."),
+    counter(DECISIONS, "Writes that were decided on, tried or not."),
     counter(
         CONFLICTS,
         "Fields in which a value was discarded for the other side's, by the rule that decided.",

@@ -1,6 +1,5 @@
 //! The words that the core's types have on the metrics page.
 
-use crate::reconcile::decide::HeldReason;
 use crate::reconcile::{Lane, Outcome, Side};
 
 /// What a call to a CRM is for.
@@ -76,30 +75,6 @@ pub(super) const fn outcome(outcome: &Outcome) -> &'static str {
         Outcome::Refused(_) => "refused",
         Outcome::Later(_) => "later",
         Outcome::Lost => "lost",
-    }
-}
-
-pub(super) const fn reason(reason: &HeldReason) -> &'static str {
-    match reason {
-        HeldReason::Conflict => "conflict",
-        HeldReason::Pairing => "pairing",
-        HeldReason::Deleted(_) => "deleted",
-        HeldReason::DeletedAndChanged(_) => "deleted_and_changed",
-        HeldReason::Missing(_) => "missing",
-        HeldReason::Truncated(_) => "truncated",
-        HeldReason::Blanked(_) => "blanked",
-        HeldReason::Unfit(..) => "unfit",
-        HeldReason::Required(_) => "required",
-        HeldReason::Refused(..) => "refused",
-        HeldReason::Stale(_) => "stale",
-        HeldReason::Flapping => "flapping",
-        HeldReason::WiderOptOut(_) => "wider_opt_out",
-        HeldReason::OptIn(_) => "opt_in",
-        HeldReason::Parent => "parent",
-        HeldReason::Epoch => "epoch",
-        HeldReason::Braked => "braked",
-        HeldReason::Ambiguous => "ambiguous",
-        HeldReason::Merged => "merged",
     }
 }
 

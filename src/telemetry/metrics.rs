@@ -10,7 +10,6 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use super::catalogue::{self as names, Kind, Metric};
 use super::labels::{self, ApiCall, Scan, real};
-use crate::reconcile::decide::HeldReason;
 use crate::reconcile::{Lane, Outcome, Side};
 
 /// Why there are no metrics.
@@ -88,12 +87,6 @@ pub fn wal(lag_bytes: u64, retained_bytes: u64) {
     gauge!(names::SLOT_RETAINED).set(real(retained_bytes));
 }
 
-/// Transactions and changed rows that were read from Campaign's log.
-pub fn decoded(transactions: u64, rows: u64) {
-    counter!(names::TRANSACTIONS).increment(transactions);
-    counter!(names::ROWS).increment(rows);
-}
-
 /// Observations that are durable now.
 pub fn observed(mapping: &str, side: Side, observations: u64) {
     let side = labels::side(side);
@@ -101,9 +94,9 @@ pub fn observed(mapping: &str, side: Side, observations: u64) {
         .increment(observations);
 }
 
-/// Links that were decided.
-pub fn decided(mapping: &str, links: u64) {
-    counter!(names::DECISIONS, "mapping" => mapping.to_owned()).increment(links);
+/// Writes that were decided on.
+pub fn decided(mapping: &str, writes: u64) {
+    counter!(names::DECISIONS, "mapping" => mapping.to_owned()).increment(writes);
 }
 
 /// A field in which a value was discarded, by the core's word for the rule that decided.
@@ -120,12 +113,6 @@ pub fn wrote(mapping: &str, side: Side, outcome: &Outcome) {
         "outcome" => labels::outcome(outcome)
     )
     .increment(1);
-}
-
-/// How many fields and records wait for a person, for this reason. To be set to zero as well.
-pub fn held(mapping: &str, reason: &HeldReason, count: u64) {
-    let reason = labels::reason(reason);
-    gauge!(names::HELD, "mapping" => mapping.to_owned(), "reason" => reason).set(real(count));
 }
 
 /// The same by the reason's word, as the ledger counts them.
@@ -230,12 +217,11 @@ mod tests {
         let (mapping, side, second) = ("contacts", Side::Crm, Duration::from_secs(1));
         leader(true);
         wal(4_096, 16_777_216);
-        decoded(1, 2);
         observed(mapping, Side::Campaign, 2);
         decided(mapping, 1);
         conflict(mapping, "most_restrictive");
         wrote(mapping, side, &Outcome::Lost);
-        held(mapping, &HeldReason::Ambiguous, 3);
+        held_by(mapping, "ambiguous", 3);
         links(mapping, 10);
         due(mapping, Lane::Ordinary, 1);
         brake(mapping, false);

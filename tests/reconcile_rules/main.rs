@@ -8,6 +8,7 @@ mod epochs;
 mod matching;
 mod order;
 mod pair;
+mod person;
 mod rulings;
 mod unique;
 

@@ -1,7 +1,9 @@
 //! What is told late or twice says nothing (rule 3).
 
 use truce::reconcile::observe::News;
-use truce::reconcile::{Change, Link, Observation, Outcome, Position, Side, Value};
+use truce::reconcile::{
+    Bond, Change, Gone, Link, Observation, Outcome, Position, Presence, Side, Value,
+};
 
 use crate::pair::{NAME, at, logged, moment, paired, policy, selected, set, sighting};
 
@@ -34,6 +36,23 @@ fn the_log_is_older_than_a_select_that_saw_its_transaction() {
     assert_eq!(campaign(&mut link, &logged(30, 11, "eve")), (News::Older, "ida".into()));
     // It was under way in that snapshot.
     assert_eq!(campaign(&mut link, &logged(40, 10, "eve")), (News::Changed, "eve".into()));
+}
+
+#[test]
+fn the_log_tells_why_a_select_found_nothing() {
+    let mut link = paired();
+    let none = Observation { presence: Presence::Gone(Gone::Missing), ..selected("9:9:", "ann") };
+    link.observe(Side::Campaign, &none, &policy());
+    assert_eq!(link.seen.campaign.bond, Bond::Gone(Gone::Missing));
+    campaign(&mut link, &logged(20, 7, "eve"));
+    assert_eq!(link.seen.campaign.bond, Bond::Gone(Gone::Missing), "that was before");
+    let deleted = Presence::Gone(Gone::Deleted);
+    link.observe(
+        Side::Campaign,
+        &Observation { presence: deleted, ..logged(30, 8, "eve") },
+        &policy(),
+    );
+    assert_eq!(link.seen.campaign.bond, Bond::Gone(Gone::Deleted));
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! What was confirmed is what is forgotten: no more, and no less.
 
-use truce::campaign::slot;
 use truce::campaign::stream::{Frame, StreamError};
 use truce::postgres::{Settings, connect};
-use truce::reconcile::Lsn;
 use truce::simulator::database::DatabaseOptions;
 
 use crate::support::{World, commits, failure, until};
@@ -147,63 +145,6 @@ async fn waiting_may_be_cancelled_anywhere() {
         }
     }
     assert!(1 < polls);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_idle_database_does_not_hold_back_the_log_of_its_neighbours() {
-    let world = world(DatabaseOptions::default()).await;
-    let mut stream = world.stream().await;
-    world.run("insert into t values (1)").await;
-    let (_, durable) = commits(&mut stream, 1).await;
-    stream.confirm(durable);
-    let neighbour = world.database.session("postgres").await.unwrap();
-    neighbour
-        .batch_execute("create table n as select repeat('x', 1000) from generate_series(1, 20000)")
-        .await
-        .unwrap();
-    let target = slot::current_position(&neighbour).await.unwrap();
-
-    let idle = until_idle_at(&mut stream, durable, target).await;
-    assert_eq!(stream.idle_position(Lsn(durable.0 - 1)), None, "something is not durable yet");
-    stream.confirm_now(idle);
-    let confirmed =
-        format!("select confirmed_flush_lsn >= '{target}'::pg_lsn from pg_replication_slots");
-    tokio::select! {
-        error = failure(&mut stream) => panic!("the stream broke: {error:?}"),
-        () = until(&world.admin, &confirmed) => {}
-    }
-    assert_eq!(stream.idle_position(idle), None, "that was confirmed already");
-}
-
-async fn until_idle_at(
-    stream: &mut truce::campaign::stream::Stream,
-    durable: Lsn,
-    target: Lsn,
-) -> Lsn {
-    loop {
-        stream.ready().await.unwrap();
-        while stream.next_frame().unwrap().is_some() {}
-        match stream.idle_position(durable) {
-            Some(position) if target <= position => return position,
-            _ => {}
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_open_transaction_is_not_idle() {
-    let world = world(DatabaseOptions::default()).await;
-    let mut stream = world.stream().await;
-    world.run("insert into t values (1)").await;
-    stream.ready().await.unwrap();
-    loop {
-        stream.ready().await.unwrap();
-        match stream.next_frame().unwrap() {
-            Some(Frame::Change { .. }) => break,
-            Some(Frame::Keepalive { .. }) | None => {}
-        }
-    }
-    assert_eq!(stream.idle_position(Lsn(u64::MAX - 1)), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

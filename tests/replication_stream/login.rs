@@ -53,13 +53,12 @@ async fn every_method_that_we_speak_lets_us_in() {
 async fn a_session_reads_values_in_one_form() {
     let world = world(&[]).await;
     let settings = Settings::default().with("search_path", "\"a b\", public");
-    let url = world.campaign.owner.clone().with_application_name("truce test");
-    let session = connect(&url, &settings).await.unwrap();
+    let session = connect(&world.campaign.owner, &settings).await.unwrap();
     let query = "select concat_ws(';', current_setting('timezone'), current_setting('datestyle'),
         current_setting('client_encoding'), current_setting('search_path'),
         current_setting('application_name'))";
     let row = session.query_one(query, &[]).await.unwrap();
-    assert_eq!(row.get::<_, &str>(0), "UTC;ISO, MDY;UTF8;\"a b\", public;truce test");
+    assert_eq!(row.get::<_, &str>(0), "UTC;ISO, MDY;UTF8;\"a b\", public;truce");
 }
 
 /// The message of an error and of what caused it, without what differs from run to run.

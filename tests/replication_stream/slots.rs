@@ -6,7 +6,7 @@ use truce::postgres::{Settings, connect};
 use truce::reconcile::Lsn;
 use truce::simulator::database::DatabaseOptions;
 
-use crate::support::{World, commits, failure, start, until};
+use crate::support::{World, failure, start, until};
 
 const TABLE: &str = "create table t (id integer not null); create unique index t_id on t (id)";
 
@@ -43,33 +43,6 @@ async fn a_slot_is_seen_by_the_role_that_streams() {
     slot::drop(&truce, "truce").await.unwrap();
     slot::drop(&truce, "truce").await.unwrap();
     assert_eq!(slot::find(&truce, "truce").await.unwrap(), None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slot_with_its_snapshot_shows_everything_once() {
-    let world = World::new(DatabaseOptions::default()).await;
-    world.run(TABLE).await;
-    world
-        .run(
-            "alter table t replica identity using index t_id; create publication truce for table t",
-        )
-        .await;
-    world.run("insert into t values (1)").await;
-    let exported = slot::create_exporting(&world.campaign.truce, "truce").await.unwrap();
-    world.run("insert into t values (2)").await;
-
-    let reader = world.database.session("campaign").await.unwrap();
-    let begin = format!(
-        "begin isolation level repeatable read; set transaction snapshot '{}'",
-        exported.snapshot
-    );
-    reader.batch_execute(&begin).await.unwrap();
-    let seen = reader.query_one("select array_agg(id) from t", &[]).await.unwrap();
-    assert_eq!(seen.get::<_, Vec<i32>>(0), [1]);
-    drop(exported);
-    until(&world.admin, "select not active from pg_replication_slots").await;
-    let (lines, _) = commits(&mut world.stream().await, 1).await;
-    assert!(lines.contains(&"insert ('2')".to_owned()), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

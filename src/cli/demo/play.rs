@@ -49,13 +49,15 @@ pub(super) enum What {
     CreateInCrm,
     /// A contact is deleted; the config says that a deletion goes over.
     DeleteInCrm,
+    /// A recipient is deleted, likewise.
+    DeleteInCampaign,
     /// An account is deleted; the config says that a person decides.
     DeleteAccount,
     /// A value that the CRM refuses.
     Refused,
 }
 
-const SCENES: [What; 10] = [
+const SCENES: [What; 11] = [
     What::OptOutInCampaign,
     What::TitleConflict,
     What::CreateInCampaign,
@@ -64,6 +66,7 @@ const SCENES: [What; 10] = [
     What::MobileConflict,
     What::CreateInCrm,
     What::DeleteInCrm,
+    What::DeleteInCampaign,
     What::OptIn,
     What::DeleteAccount,
 ];
@@ -147,6 +150,7 @@ impl<'a> Play<'a> {
             What::OptOutInCrm => 3,
             What::DeleteInCrm => 4,
             What::Refused => 5,
+            What::DeleteInCampaign => 7,
             What::CreateInCampaign | What::CreateInCrm | What::DeleteAccount => 6,
         };
         let (number, id) = self.cast.both[star].clone();
@@ -169,6 +173,10 @@ impl<'a> Play<'a> {
             What::CreateInCampaign => who = self.new_recipient().await?,
             What::CreateInCrm => who = self.new_contact().await?,
             What::DeleteInCrm => screen.delete("Contact", &id).await?,
+            What::DeleteInCampaign => {
+                let rows = desk.run("delete from nmsrecipient where semail = $1", &[&who]).await?;
+                ensure!(rows == 1, "{who} is there {rows} times");
+            }
             What::DeleteAccount => who = self.delete_account().await?,
             What::Refused => drop(desk.edit(&who, "sorigin", UNKNOWN_SOURCE).await?),
         }
@@ -242,6 +250,7 @@ impl What {
             Self::CreateInCampaign => "a form in Campaign makes a recipient",
             Self::CreateInCrm => "a salesperson makes a contact",
             Self::DeleteInCrm => "a salesperson deletes a contact",
+            Self::DeleteInCampaign => "a clean-up in Campaign deletes a recipient",
             Self::DeleteAccount => "a salesperson deletes an account",
             Self::Refused => "a workflow in Campaign sets a value that the CRM does not know",
         }

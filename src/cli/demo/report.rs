@@ -126,6 +126,10 @@ async fn example(play: &Play<'_>, scene: &Scene, both: &Both) -> Result<String> 
             "delete      {name} in the CRM: by `delete = \"propagate\"` {}",
             if campaign.is_none() { "gone in Campaign too" } else { "STILL IN CAMPAIGN" }
         ),
+        What::DeleteInCampaign => format!(
+            "delete      {name} in Campaign: by `delete = \"propagate\"` {}",
+            if crm.is_none() { "gone in the CRM too" } else { "STILL IN THE CRM" }
+        ),
         What::DeleteAccount => format!(
             "delete      account {name} in the CRM: by `delete = \"hold\"` {}",
             if both.firms.contains_key(&scene.who) { "kept in Campaign, held" } else { "GONE" }

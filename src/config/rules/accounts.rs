@@ -95,6 +95,9 @@ fn is_version(version: &str) -> bool {
         .is_some_and(|(major, minor)| minor == "0" && matches!(major.parse(), Ok(1..=999_u16)))
 }
 
+/// Something must be left to write with.
+const RESERVE_MAX: f64 = 0.9;
+
 fn limits(name: &Label, crm: &Crm, findings: &mut Findings) {
     let (in_flight, calls_per_day) = (crm.in_flight.get(), crm.calls_per_day.get());
     if calls_per_day < in_flight {
@@ -103,17 +106,20 @@ fn limits(name: &Label, crm: &Crm, findings: &mut Findings) {
             format!("in_flight ({in_flight}) is more than calls_per_day ({calls_per_day})"),
         );
     }
+    if RESERVE_MAX < crm.reserve.get() {
+        findings.add(
+            format!("crm.{name}.reserve"),
+            format!(
+                "{} leaves nothing to write with but consent; at most {RESERVE_MAX}",
+                crm.reserve.get()
+            ),
+        );
+    }
     let seconds = [
         ("poll_seconds", crm.poll_seconds.get(), "poll_idle_seconds", crm.poll_idle_seconds.get()),
         (
             "overlap_seconds",
             crm.overlap_seconds.get(),
-            "wide_overlap_seconds",
-            crm.wide_overlap_seconds.get(),
-        ),
-        (
-            "wide_overlap_seconds",
-            crm.wide_overlap_seconds.get(),
             "deep_overlap_seconds",
             crm.deep_overlap_seconds.get(),
         ),

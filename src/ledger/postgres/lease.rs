@@ -122,6 +122,11 @@ impl Leader {
         Ok(())
     }
 
+    /// For how long it is ours yet, unless it is renewed.
+    pub fn left(&self) -> Duration {
+        self.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
     /// Gives up the lead, after the last request was answered: a standby need not wait.
     pub async fn resign(&mut self) -> Result<(), LeaseError> {
         self.until = None;
