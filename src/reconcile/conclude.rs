@@ -137,14 +137,19 @@ impl Link {
     }
 
     /// Lets go of a CRM's lost creates that can no longer land: nothing is there to be read. Other
-    /// lost writes are let go by the read that comes after their limit.
+    /// lost writes are let go by the read that comes after their limit. What they gave is
+    /// remembered: the next create may come upon the record that one of them made.
     pub fn expire(&mut self, policy: &Policy, now: Timestamp) {
         let limit = policy.write_limit + policy.late_commit;
-        self.sent.crm.retain(|sent| {
+        let over = |sent: &mut Sent| {
             let creates = matches!(sent.write.target, Target::New { .. });
             let lost = matches!(sent.answer, Answer::Lost(_));
-            !(creates && lost && super::observe::passed(sent.at, limit, now))
-        });
+            creates && lost && super::observe::passed(sent.at, limit, now)
+        };
+        let given_up: Vec<Sent> = self.sent.crm.extract_if(.., over).collect();
+        for sent in given_up {
+            self.give_up(sent);
+        }
     }
 
     /// Concludes Campaign's writes whose commit the last `select` saw: the log's echo is older than

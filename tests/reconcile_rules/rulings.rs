@@ -118,3 +118,22 @@ fn the_record_that_is_gone_does_not_answer_for_the_one_that_takes_its_place() {
     link.observe(Side::Crm, &old, &policy);
     assert_eq!(link.sent.crm.len(), 1, "it may have been made all the same");
 }
+
+#[test]
+fn a_create_that_comes_upon_an_earlier_tries_record_does_not_bring_its_values_back() {
+    let tick = |major| Position { epoch: 0, major, minor: 0 };
+    let fields = [(NAME, Value::text("ann")), (CITY, Value::text("Oslo"))];
+    let mut link = alone(Side::Campaign, &fields);
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    let stamp = link.send(write, at(100), tick(100)).stamp;
+    link.conclude(stamp, Outcome::Lost, &policy(), (at(101), tick(101)));
+    set(&mut link, Side::Campaign, CITY, Value::Null);
+    link.expire(&policy(), at(200));
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    let stamp = link.send(write, at(201), tick(201)).stamp;
+    let made = Outcome::Done { created: Some(RecordId::from("c1")), xid: None };
+    link.conclude(stamp, made, &policy(), (at(202), tick(202)));
+    link.observe(Side::Crm, &sighting(203, ["ann", "Oslo"], Some(stamp)), &policy());
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    assert_eq!((write.side, write.change), (Side::Crm, Change::Set([(CITY, Value::Null)].into())));
+}
