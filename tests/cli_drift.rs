@@ -24,6 +24,7 @@ async fn a_column_that_was_dropped_while_the_agent_was_away_pauses_its_field_onl
         .await;
     let agent = world.run().await;
     world.agree_on(&agent, &["a@x.org|A|Roe|0"]).await;
+    agent.until("readyz", "\"ready\":true").await;
     agent.end().await;
 
     world.sql("alter table nmsrecipient rename column sfirstname to saway").await;
@@ -49,7 +50,7 @@ async fn credentials_that_are_refused_keep_no_wal_once_the_crm_was_known() {
     let world = World::start().await;
     world.done(&["setup"]).await;
     let agent = world.run().await;
-    agent.until("readyz", "true").await;
+    agent.until("readyz", "\"ready\":true").await;
     agent.end().await;
 
     let secret = std::fs::read(world.file("secret")).unwrap();
@@ -77,7 +78,7 @@ async fn a_field_that_the_crm_hides_from_the_agent_keeps_no_wal() {
     let world = World::start().await;
     world.done(&["setup"]).await;
     let agent = world.run().await;
-    agent.until("readyz", "true").await;
+    agent.until("readyz", "\"ready\":true").await;
     agent.end().await;
 
     world.order("fields", json!({"object": "Contact", "hide": ["FirstName"]})).await;

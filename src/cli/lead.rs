@@ -219,6 +219,9 @@ impl Candidate {
         let fits = |name: &&Label| mapped.iter().any(|one| one.name == **name);
         let names = config.in_order().map(|(name, _)| name);
         let misfits: Vec<&Label> = names.filter(|name| !fits(name)).collect();
+        if ledger.cursor(CAMPAIGN_FEED).await?.is_start() {
+            refuse(&findings)?;
+        }
         fitted::fall_back(ledger, &misfits, &mut schemas.tables).await?;
         accounts.fall_back(config, &misfits, &mut schemas.objects);
         let mut left = Findings::default();
