@@ -462,9 +462,10 @@ async fn put_back(client: &Client, found: &Found) -> Result<Option<Step>, PeerEr
                 let index =
                     |index: &Index| words(&Identity::Index(Arc::clone(&index.name))) == *was;
                 let gone = was.starts_with("using index") && !known.indexes.iter().any(index);
-                let (back, why) = match gone {
-                    true => ("default", " by an index that is gone, so the default comes instead"),
-                    false => (was.as_str(), ""),
+                let (back, why) = if gone {
+                    ("default", " by an index that is gone, so the default comes instead")
+                } else {
+                    (was.as_str(), "")
                 };
                 step(
                     format!("alter table {name} replica identity {back}"),
