@@ -12,9 +12,8 @@ async fn lets_the_log_go(world: &World, agent: Agent) -> Agent {
     let confirmed =
         format!("select (confirmed_flush_lsn >= '{end}'::pg_lsn)::text from pg_replication_slots");
     let passed = async { while world.rows(&confirmed).await != ["true"] {} };
-    if tokio::time::timeout(PATIENCE, passed).await.is_err() {
-        panic!("the slot keeps the log: {}", agent.kill().await);
-    }
+    let passed = tokio::time::timeout(PATIENCE, passed).await.is_ok();
+    assert!(passed, "the slot keeps the log: {}", agent.kill().await);
     agent
 }
 
