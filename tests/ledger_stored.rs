@@ -210,6 +210,7 @@ fn block() -> impl Strategy<Value = Block> {
         any::<u8>().prop_map(BlockReason::Stale),
         Just(BlockReason::Flapping),
         Just(BlockReason::Braked),
+        any::<u8>().prop_map(BlockReason::PutOff),
         Just(BlockReason::Swapping),
         Just(BlockReason::Released(Release::Go)),
         Just(BlockReason::Released(Release::Delete)),

@@ -6,8 +6,8 @@ use crate::ledger::{Bearer, Ledger};
 use crate::peer::Cursor;
 use crate::reconcile::observe::News;
 use crate::reconcile::{
-    Bond, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, RecordId, Sent, Side, Target,
-    Value,
+    Bond, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, Read, RecordId, Sent, Side,
+    Target, Value,
 };
 
 use super::error::unless_conflict;
@@ -70,7 +70,8 @@ pub async fn absorb<L: Ledger, C: Clock>(
 fn count_strangers(bench: &Bench, observations: &[Observation], side: Side) -> usize {
     let unknown =
         |seen: &&Observation| bench.live(&(seen.entity, side, seen.record.clone())).is_none();
-    observations.iter().filter(unknown).count()
+    let renamed = |seen: &&Observation| seen.was.is_some();
+    observations.iter().filter(|seen| unknown(seen) || renamed(seen)).count()
 }
 
 struct Page<'a> {
@@ -116,11 +117,18 @@ impl Page<'_> {
         let known = self.bench.of(&bearer);
         let mut alive: Vec<LinkId> =
             known.iter().copied().filter(|id| self.is_alive(*id)).collect();
+        if let Some(renamed) = self.renamed(seen)
+            && alive.iter().all(|id| self.is_found_alone(*id))
+        {
+            // Found by its new key before the log told of the change, it is the same record.
+            for id in alive {
+                self.bench.remove(id);
+            }
+            self.end_key(seen);
+            return vec![renamed];
+        }
         if !alive.is_empty() && !self.left_its_survivor(&alive, seen) {
             return alive;
-        }
-        if let Some(renamed) = self.renamed(seen) {
-            return vec![renamed];
         }
         if let Some(claimed) = self.claimed(seen) {
             return vec![claimed];
@@ -133,10 +141,9 @@ impl Page<'_> {
             }
         }
         let Some(id) = self.numbers.pop() else { return Vec::new() };
-        let ended = known.first().copied().or_else(|| self.ended_claim(seen));
-        let link = match ended.and_then(|id| self.bench.pieces.get(&id)) {
+        let link = match known.first().and_then(|id| self.bench.pieces.get(id)) {
             Some(ended) => ended.link.successor(id),
-            None => Link::new(id, seen.entity),
+            None => self.stranger(id, seen),
         };
         let mut link = link;
         if seen.row().is_none() {
@@ -149,6 +156,18 @@ impl Page<'_> {
         let id = self.bench.create(link);
         alive.extend((!tombstone).then_some(id));
         alive
+    }
+
+    /// A link for a record that none is known for; where it names a record that is gone it stands
+    /// for the same person, and bears the consent that one left.
+    fn stranger(&self, id: LinkId, seen: &Observation) -> Link {
+        let named = seen.claims.clone().map(|key| (seen.entity, Side::Campaign, key));
+        let named = named.and_then(|bearer| self.bench.of(&bearer).first().copied());
+        let ended = named.filter(|id| !self.is_alive(*id));
+        match ended.and_then(|id| self.bench.pieces.get(&id)) {
+            Some(ended) => ended.link.successor(id),
+            None => Link::new(id, seen.entity),
+        }
     }
 
     /// Whether aliases alone bear a CRM record that is there: a refreshed CRM has undone the merge
@@ -167,6 +186,12 @@ impl Page<'_> {
         })
     }
 
+    /// Whether a link stands for a record of this side and nothing else.
+    fn is_found_alone(&self, id: LinkId) -> bool {
+        let link = self.bench.pieces.get(&id).map(|piece| &piece.link);
+        link.is_some_and(|link| super::prepare::alone(link) == Some(self.side))
+    }
+
     /// Whether this page's side of an ended link is the one that was deleted.
     fn was_gone(&self, ended: &Link) -> bool {
         matches!(ended.seen[self.side].bond, Bond::Gone(_))
@@ -176,6 +201,20 @@ impl Page<'_> {
     fn renamed(&self, seen: &Observation) -> Option<LinkId> {
         let was = (seen.entity, self.side, seen.was.clone()?);
         self.bench.live(&was).map(|piece| piece.link.id)
+    }
+
+    /// The key that a record had is nobody's from here on: told again, an older word of it would be
+    /// taken for a record of its own.
+    fn end_key(&mut self, seen: &Observation) {
+        let (Some(was), Some(id)) = (seen.was.clone(), self.numbers.pop()) else { return };
+        let mut ended = Link::tombstone(id, seen.entity, self.side, was);
+        let known = &mut ended.seen[self.side];
+        known.at = seen.at;
+        known.bond = Bond::Gone(Gone::Deleted);
+        if let Read::Logged { xid } = seen.read {
+            known.xid = xid;
+        }
+        self.bench.create(ended);
     }
 
     /// The link whose Campaign record this CRM record names, where that has no CRM record yet, or
@@ -189,12 +228,6 @@ impl Page<'_> {
         made.then_some(link.id)
     }
 
-    /// The ended link of the Campaign record that a new CRM record names: its consent stands.
-    fn ended_claim(&self, seen: &Observation) -> Option<LinkId> {
-        let claimed = (seen.entity, Side::Campaign, seen.claims.clone()?);
-        self.bench.of(&claimed).first().copied()
-    }
-
     fn observe<C: Clock>(
         &mut self,
         id: LinkId,
@@ -205,9 +238,11 @@ impl Page<'_> {
         let Some(piece) = self.bench.pieces.get_mut(&id) else { return News::Nothing };
         let asked = piece.link.seen[self.side].asked;
         let news = piece.link.observe(self.side, seen, &plan.policy);
-        // A lost write is looked after by when its record was last read.
-        let lost = !piece.link.sent[self.side].is_empty();
-        piece.dirty |= lost && piece.link.seen[self.side].asked != asked;
+        // That a record was read since an answer was lost is what its next read waits for.
+        let read = asked != piece.link.seen[self.side].asked;
+        if news == News::Nothing && read && !piece.link.sent[self.side].is_empty() {
+            piece.due_at(clock.now(), lane(&piece.link, &plan.policy));
+        }
         if news == News::Changed {
             let now = clock.now();
             let lane = lane(&piece.link, &plan.policy);

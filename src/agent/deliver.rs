@@ -44,6 +44,16 @@ const DENIED: Duration = Duration::from_mins(1);
 /// So often an answer is taken in again because its link changed meanwhile.
 const TRIES_MAX: u32 = 20;
 
+/// What is put off again and again is tried again after at most this long.
+const PUT_OFF_MAX: Duration = Duration::from_mins(10);
+
+/// An opt-out sooner, and what Campaign's own locks kept us from, which costs no calls.
+const URGENT_PUT_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// Writes that were put off once go in batches of half as many, and so on: what is too much for the
+/// other side, or locks its own rows there, gets through in the end, and stops nobody else.
+const BATCH: usize = 128;
+
 /// Delivers one side's writes and keeps what came of them: consent first, then the rest.
 pub async fn deliver<L: Ledger, C: Clock, W: Writer>(
     desk: &Desk<'_, L, C>,
@@ -52,37 +62,64 @@ pub async fn deliver<L: Ledger, C: Clock, W: Writer>(
     settled: &Settled,
 ) -> Result<Delivered, AgentError> {
     let mut delivered = Delivered::default();
-    for lane in Lane::ALL {
-        let batch: Vec<Write> = (settled.writes.iter())
-            .filter(|write| write.side == side && write.lane == lane)
-            .cloned()
-            .collect();
-        if batch.is_empty() {
-            continue;
-        }
+    let mut batches = batches(side, settled).into_iter();
+    while let Some(batch) = batches.next() {
         let stamps: Vec<(LinkId, Stamp)> = batch.iter().map(|w| (w.link, w.stamp)).collect();
         let notes = LedgerNotes { desk, stamps: stamps.iter().copied().collect() };
         let mut ticks = Ticks::new(desk.clock, desk.account, side);
         let entities: Vec<Entity> = batch.iter().map(|write| write.entity).collect();
-        let answer = writer.write(batch, &notes, &mut ticks).await;
-        let (outcomes, failed) = match answer {
+        match writer.write(batch, &notes, &mut ticks).await {
             Ok(outcomes) => {
                 for (entity, outcome) in entities.iter().zip(&outcomes) {
                     if let Some(plan) = desk.plans.get(entity) {
                         metrics::wrote(&plan.name, side, outcome);
                     }
                 }
-                (outcomes, None)
+                let answers = Answers { side, of: stamps.into_iter().zip(outcomes).collect() };
+                conclude(desk, answers, Reached::Yes, &mut delivered).await?;
             }
-            Err(error) => (vec![Outcome::Later(patience(&error)); stamps.len()], Some(error)),
-        };
-        let answers = stamps.into_iter().zip(outcomes).collect();
-        conclude(desk, side, answers, &mut delivered).await?;
-        if let Some(error) = failed {
-            return Err(error.into());
+            Err(error) => {
+                // Nobody waits for what was not tried any more: it is put off with the rest.
+                let left = batches.flatten().map(|write| (write.link, write.stamp));
+                let later = Outcome::Later(patience(&error));
+                let of = stamps.into_iter().chain(left).map(|write| (write, later.clone()));
+                let answers = Answers { side, of: of.collect() };
+                conclude(desk, answers, Reached::No, &mut delivered).await?;
+                return Err(error.into());
+            }
         }
     }
     Ok(delivered)
+}
+
+/// One side's writes in the order in which they go.
+fn batches(side: Side, settled: &Settled) -> Vec<Vec<Write>> {
+    let mut batches = Vec::new();
+    for lane in Lane::ALL {
+        let mut by_times: BTreeMap<u8, Vec<Write>> = BTreeMap::new();
+        for write in settled.writes.iter().filter(|w| w.side == side && w.lane == lane) {
+            let times = settled.put_off.get(&write.link).copied().unwrap_or(0);
+            by_times.entry(times).or_default().push(write.clone());
+        }
+        for (times, writes) in by_times {
+            let most = if times == 0 { writes.len() } else { BATCH >> times.min(7) };
+            batches.extend(writes.chunks(most.max(1)).map(<[Write]>::to_vec));
+        }
+    }
+    batches
+}
+
+/// What a side said of writes.
+struct Answers {
+    side: Side,
+    of: Vec<((LinkId, Stamp), Outcome)>,
+}
+
+/// Whether a side was reached at all: that it was not says nothing of a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    Yes,
+    No,
 }
 
 fn patience(error: &PeerError) -> Duration {
@@ -99,8 +136,8 @@ fn patience(error: &PeerError) -> Duration {
 /// Keeps the answers to writes.
 async fn conclude<L: Ledger, C: Clock>(
     desk: &Desk<'_, L, C>,
-    side: Side,
-    answers: Vec<((LinkId, Stamp), Outcome)>,
+    Answers { side, of: answers }: Answers,
+    reached: Reached,
     delivered: &mut Delivered,
 ) -> Result<(), AgentError> {
     for (_, outcome) in &answers {
@@ -126,13 +163,18 @@ async fn conclude<L: Ledger, C: Clock>(
                 let skew = desk.clock.clocks(desk.account)[side.other()];
                 metrics::opted_out(&plan.name, side, since(changed, skew, now));
             }
+            let most = longest(&piece.link, *stamp);
             let outcome = outcome.clone();
             let concluded = piece.link.conclude(*stamp, outcome, &plan.policy, (now, tick));
             let Concluded { again_in, found: others, .. } = concluded;
-            piece.due_at(
-                later(now, again_in.unwrap_or_default()),
-                super::working::lane(&piece.link, &plan.policy),
-            );
+            let wait = match (again_in, reached) {
+                (Some(delay), Reached::Yes) => piece.link.put_off(side, delay, most, now),
+                (delay, Reached::Yes | Reached::No) => delay.unwrap_or_default(),
+            };
+            if again_in.is_some() {
+                piece.put_off(now);
+            }
+            piece.due_at(later(now, wait), super::working::lane(&piece.link, &plan.policy));
             found.extend(others);
             let replaced = before.filter(|old| piece.link.record(side) != Some(old));
             let entity = piece.link.entity;
@@ -150,6 +192,15 @@ async fn conclude<L: Ledger, C: Clock>(
         }
     }
     Err(AgentError::Contended { links, tries: TRIES_MAX })
+}
+
+/// How long the write with this stamp is put off at most.
+fn longest(link: &Link, stamp: Stamp) -> Duration {
+    let mut sent = Side::BOTH.into_iter().flat_map(|side| &link.sent[side]);
+    let write = sent.find(|sent| sent.write.stamp == stamp).map(|sent| &sent.write);
+    let opts_out = |write: &Write| write.lane == Lane::Consent && !write.opt_in;
+    let urgent = write.is_some_and(|write| write.side == Side::Campaign || opts_out(write));
+    if urgent { URGENT_PUT_OFF_MAX } else { PUT_OFF_MAX }
 }
 
 /// When the other side opted out, where the write with this stamp is an opt-out.

@@ -3,15 +3,15 @@
 //! Each changes links in the ledger as any other step does, by their versions, so it may be done
 //! beside a running agent, which then finds them due.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use crate::ledger::{Batch, HeldFilter, HeldLink, HeldPage, Ledger};
+use crate::ledger::{Batch, Held as HeldRow, HeldFilter, HeldLink, HeldPage, Ledger};
 use crate::reconcile::brake::Brake;
 use crate::reconcile::link::{Block, BlockReason, Release};
-use crate::reconcile::{Bond, Field, Lane, Link, LinkId, RecordId, Shape, Side};
+use crate::reconcile::{Bond, Consent, Lane, Link, LinkId, RecordId, Side, Value};
 
 use super::AgentError;
 use super::epochs::gate_fact;
@@ -78,13 +78,23 @@ impl Wanted {
 /// What came of opening a way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
-    /// For so many links.
-    pub links: usize,
-    /// It is no way for what holds these, by the reason.
-    pub left: BTreeMap<String, usize>,
+    /// For how many links something was changed.
+    pub changed: usize,
+    /// How many were left as they were, by why and what would be right.
+    pub left: BTreeMap<&'static str, usize>,
 }
 
-/// Opens a way for each of the held that is wanted; says for how many.
+impl Opened {
+    /// Counts what came of others too.
+    pub fn add(&mut self, other: Self) {
+        self.changed += other.changed;
+        for (why, links) in other.left {
+            *self.left.entry(why).or_default() += links;
+        }
+    }
+}
+
+/// Opens a way for each of the held that is wanted.
 pub async fn open<L: Ledger>(
     ledger: &L,
     plans: &Plans,
@@ -98,130 +108,177 @@ pub async fn open<L: Ledger>(
         let page = ledger.held(&wanted.filter, HeldPage { after, limit: PAGE }).await?;
         let Some(last) = page.last().map(|held| held.link) else { return Ok(opened) };
         let page: Vec<HeldLink> = page.into_iter().filter(|held| wanted.takes(held)).collect();
-        let left = loop {
-            if let Some(left) = open_page(ledger, plans, &page, way, now).await? {
-                break left;
+        opened.add(loop {
+            if let Some(done) = open_page(ledger, plans, &page, way, now).await? {
+                break done;
             }
-        };
-        for held in page {
-            if !left.contains(&held.link) {
-                opened.links += 1;
-            } else if let Some(held) = held.held.first() {
-                *opened.left.entry(held.reason.clone()).or_default() += 1;
-            }
-        }
+        });
         after = Some(last);
     }
 }
 
-/// One page; the links that it is no way for. Nothing where a link has changed meanwhile, so that
-/// it is taken again.
+/// One page; nothing where a link has changed meanwhile, so that it is taken again.
 async fn open_page<L: Ledger>(
     ledger: &L,
     plans: &Plans,
     page: &[HeldLink],
     way: Way,
     now: Timestamp,
-) -> Result<Option<BTreeSet<LinkId>>, AgentError> {
+) -> Result<Option<Opened>, AgentError> {
     let ids: Vec<LinkId> = page.iter().map(|held| held.link).collect();
     let mut bench = Bench::default();
     bench.add(ledger.links(&ids).await?);
-    let mut left = BTreeSet::new();
+    let mut opened = Opened::default();
     for held in page {
         let Some(piece) = bench.pieces.get_mut(&held.link) else { continue };
         let Some(plan) = plans.get(&held.entity) else { continue };
-        if go(&mut piece.link, held, way, plan, now) {
-            piece.due_at(now, Lane::Ordinary);
-        } else {
-            left.insert(held.link);
+        match go(&mut piece.link, held, way, plan, now) {
+            Ok(()) => {
+                opened.changed += 1;
+                piece.due_at(now, Lane::Ordinary);
+            }
+            Err(why) => *opened.left.entry(why).or_default() += 1,
         }
     }
     let batch = bench.into_batch(plans, now);
     if batch.is_empty() {
-        return Ok(Some(left));
+        return Ok(Some(opened));
     }
     match ledger.store(batch).await {
-        Ok(()) => Ok(Some(left)),
+        Ok(()) => Ok(Some(opened)),
         Err(error) => unless_conflict(error).map(|_| None),
     }
 }
 
-/// Opens a way for one link; false where it is none for what holds it.
-fn go(link: &mut Link, held: &HeldLink, way: Way, plan: &Plan, now: Timestamp) -> bool {
-    match way {
-        Way::Retry => {
-            link.blocks.retain(|block| matches!(block.reason, BlockReason::Released(_)));
-            link.trail.clear();
-            link.waiting_since = None;
-            true
-        }
-        Way::Release if one_is_gone(link, held) => {
+/// Opens the way for each thing that is held of a link; an error says why nothing was changed.
+fn go(
+    link: &mut Link,
+    held: &HeldLink,
+    way: Way,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), &'static str> {
+    if way == Way::Retry {
+        link.blocks.retain(|block| matches!(block.reason, BlockReason::Released(_)));
+        link.trail.clear();
+        link.waiting_since = None;
+        return Ok(());
+    }
+    let each: Vec<Result<(), &'static str>> = (held.held.iter())
+        .map(|held| match way {
+            Way::Retry => Ok(()),
+            Way::Release => let_go(link, held, plan, now),
+            Way::Delete => of_the_gone(link, held, (Release::Delete, now)),
+            Way::Recreate => of_the_gone(link, held, (Release::Recreate, now)),
+            Way::Take(side) => take(link, held, side, plan),
+        })
+        .collect();
+    // One thing that was let go is news enough; else the first reason stands for all.
+    if each.iter().any(Result::is_ok) {
+        return Ok(());
+    }
+    each.into_iter().next().unwrap_or(Err(NOTHING_HELD))
+}
+
+const NOTHING_HELD: &str = "nothing is held any more";
+const NEEDS_TAKE: &str = "whose value stands must be said: --take campaign or --take crm";
+const NEEDS_RETRY: &str =
+    "is not let go but tried again: mend the cause, then run `truce held retry`";
+const NONE_GONE: &str = "--delete and --recreate are for records of which one is gone";
+const BOTH_THERE: &str = "both records are there by now: `truce held retry` has them compared";
+const UNDER_WAY: &str = "a write is under way: wait for its answer, then try again";
+const WHOLE_RECORD: &str = "--take is for fields, and this is held as a whole";
+const ONE_WAY: &str =
+    "the value of that side cannot stand: the field's `direction` does not let it go over";
+const NOT_KNOWN: &str = "the value of that side has no form that the other can hold";
+const OPT_IN: &str = "an opt-in is not given by --take: clear the opt-out where it stands, with \
+    every wider one";
+
+/// Lets one held thing go without saying more about it.
+fn let_go(
+    link: &mut Link,
+    held: &HeldRow,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), &'static str> {
+    match &*held.reason {
+        "deleted" | "deleted_and_changed" | "missing" | "truncated" | "merged" => {
+            one_is_gone(link)?;
             link.sever(&plan.policy);
-            true
         }
-        Way::Release => let_go(link, held, now),
-        Way::Delete if one_is_gone(link, held) => release(link, Release::Delete, now),
-        Way::Recreate if one_is_gone(link, held) => release(link, Release::Recreate, now),
-        // Held for another reason: what was said is no answer to it.
-        Way::Delete | Way::Recreate => false,
-        Way::Take(side) => {
-            let fields: Vec<Field> = held.held.iter().filter_map(|held| held.field).collect();
-            fields.into_iter().filter(|field| take(link, side, *field, plan)).count() > 0
+        "braked" | "epoch" | "blanked" => release(link, Release::Go, now),
+        "stale" | "flapping" => {
+            link.blocks.retain(|block| {
+                !matches!(block.reason, BlockReason::Stale(_) | BlockReason::Flapping)
+            });
+            link.trail.clear();
         }
+        "conflict" | "pairing" | "wider_opt_out" => return Err(NEEDS_TAKE),
+        _ => return Err(NEEDS_RETRY),
     }
+    Ok(())
 }
 
-/// Lets a side's value of a field stand, where it may go over. Consent is nobody's to rule here: an
-/// opt-out stands until it is taken back where it was said.
-fn take(link: &mut Link, side: Side, field: Field, plan: &Plan) -> bool {
-    let Some(rule) = plan.policy.fields.get(&field) else { return false };
-    if rule.shape == Shape::Consent || !rule.direction.allows(side.other()) {
-        return false;
-    }
-    let Some(value) = link.seen[side].value(field).cloned() else { return false };
-    link.ruled.insert(field, value);
-    link.blocks.retain(|block| block.field != Some(field));
-    true
-}
-
-/// Lets go of what needs no more than a word.
-fn let_go(link: &mut Link, held: &HeldLink, now: Timestamp) -> bool {
-    let is = |reasons: &[&str]| held.held.iter().any(|held| reasons.contains(&&*held.reason));
-    if is(&["braked", "epoch", "blanked"]) {
-        return release(link, Release::Go, now);
-    }
-    let freed = is(&["stale", "flapping"]);
-    if freed {
-        forget(link);
-    }
-    freed
-}
-
-/// Whether a link waits because one of its two records is no longer there, and that is so still.
-fn one_is_gone(link: &Link, held: &HeldLink) -> bool {
+/// Says what becomes of the record that is left, of two of which one is gone.
+fn of_the_gone(
+    link: &mut Link,
+    held: &HeldRow,
+    (how, now): (Release, Timestamp),
+) -> Result<(), &'static str> {
     let absent = ["deleted", "deleted_and_changed", "missing", "truncated", "merged"];
-    held.held.iter().any(|held| absent.contains(&&*held.reason))
-        && Side::BOTH.iter().any(|side| link.seen[*side].bond != Bond::Here)
+    if !absent.contains(&&*held.reason) {
+        return Err(NONE_GONE);
+    }
+    one_is_gone(link)?;
+    release(link, how, now);
+    Ok(())
 }
 
-/// Forgets what was learnt of a link, but not what was refused.
-fn forget(link: &mut Link) {
+/// Whether one record of a link is gone and the other there, as seen by now: what was held may be
+/// older, and a record that is there on both sides is not let go silently.
+fn one_is_gone(link: &Link) -> Result<(), &'static str> {
+    match (&link.seen.campaign.bond, &link.seen.crm.bond) {
+        (Bond::Gone(_), Bond::Here) | (Bond::Here, Bond::Gone(_)) => (),
+        (Bond::Gone(_) | Bond::Here | Bond::Never, _) => return Err(BOTH_THERE),
+    }
+    let written = Side::BOTH.into_iter().any(|side| !link.sent[side].is_empty());
+    if written { Err(UNDER_WAY) } else { Ok(()) }
+}
+
+/// Lets one side's value of a held field stand.
+fn take(link: &mut Link, held: &HeldRow, side: Side, plan: &Plan) -> Result<(), &'static str> {
+    let field = held.field.ok_or(WHOLE_RECORD)?;
+    let rule = plan.policy.fields.get(&field).ok_or(NOTHING_HELD)?;
+    let seen = link.seen[side].fields.get(&field).filter(|seen| seen.unfit.is_none());
+    let value = seen.ok_or(NOT_KNOWN)?.value.clone();
+    if let Value::Consent(consent) = value {
+        if !consent.is_out() {
+            return Err(OPT_IN);
+        }
+        // An opt-out that stands reaches both sides, whatever the field's direction.
+        link.inherited.insert(field, Consent::Out);
+    } else if rule.direction.allows(side.other()) {
+        link.ruled.insert(field, value);
+    } else {
+        return Err(ONE_WAY);
+    }
+    link.blocks.retain(|block| block.field != Some(field));
+    Ok(())
+}
+
+fn release(link: &mut Link, how: Release, now: Timestamp) {
     let stays = |block: &Block| match block.reason {
         BlockReason::Refused { .. } | BlockReason::Swapping => true,
         BlockReason::Stale(_)
+        | BlockReason::PutOff(_)
         | BlockReason::Flapping
         | BlockReason::Braked
         | BlockReason::Released(_) => false,
     };
     link.blocks.retain(stays);
     link.trail.clear();
-}
-
-fn release(link: &mut Link, how: Release, now: Timestamp) -> bool {
-    forget(link);
     let reason = BlockReason::Released(how);
     link.blocks.push(Block { field: None, side: Side::Crm, reason, since: now });
-    true
 }
 
 /// Lets a mapping's brake go, and what it held.
@@ -230,12 +287,12 @@ pub async fn release_brake<L: Ledger>(
     plans: &Plans,
     plan: &Plan,
     now: Timestamp,
-) -> Result<usize, AgentError> {
+) -> Result<Opened, AgentError> {
     let fact = (brake_fact(plan), write_brake(&Brake::default()));
     store_fact(ledger, fact, now).await?;
     let (entity, reason) = (Some(plan.policy.entity), Some("braked".to_owned()));
     let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
-    Ok(open(ledger, plans, &Wanted { filter, key: None }, Way::Release, now).await?.links)
+    open(ledger, plans, &Wanted { filter, key: None }, Way::Release, now).await
 }
 
 /// Lets creates and deletes of a mapping go after a new epoch.
@@ -244,7 +301,7 @@ pub async fn release_epoch<L: Ledger>(
     plans: &Plans,
     plan: &Plan,
     now: Timestamp,
-) -> Result<usize, AgentError> {
+) -> Result<Opened, AgentError> {
     store_fact(ledger, (gate_fact(plan), Json::Null), now).await?;
     retry_held(ledger, plans, plan, "epoch", now).await
 }
@@ -256,10 +313,10 @@ pub async fn retry_held<L: Ledger>(
     plan: &Plan,
     reason: &str,
     now: Timestamp,
-) -> Result<usize, AgentError> {
+) -> Result<Opened, AgentError> {
     let entity = Some(plan.policy.entity);
     let filter = HeldFilter { entity, reason: Some(reason.to_owned()), ..HeldFilter::default() };
-    Ok(open(ledger, plans, &Wanted { filter, key: None }, Way::Retry, now).await?.links)
+    open(ledger, plans, &Wanted { filter, key: None }, Way::Retry, now).await
 }
 
 /// Keeps something that the agent knows beside its links.

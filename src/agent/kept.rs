@@ -4,8 +4,11 @@ use jiff::Timestamp;
 
 use crate::ledger::{Decision as Kept, Held as HeldRow};
 use crate::reconcile::brake::Brake;
-use crate::reconcile::decide::{Held, Ruled};
-use crate::reconcile::{Change, Field, Link, LinkId, Side, Skew, Target, Value, Write};
+use crate::reconcile::decide::{Decision, Held, Moment, Ruled};
+use crate::reconcile::link::Release;
+use crate::reconcile::{
+    Bond, Change, Field, Link, LinkId, Policy, Side, Skew, Target, Value, Write,
+};
 
 use super::plan::Plan;
 
@@ -89,6 +92,24 @@ pub(super) fn takes_away(link: &Link, write: &Write) -> bool {
             value.is_null() && seen.is_some_and(|seen| !seen.is_null())
         }),
     }
+}
+
+/// Whether a person's word lets nothing go any more that would be held without it: kept, it would
+/// let a later deletion slip through the brake.
+pub(super) fn is_spent(link: &Link, decision: &Decision, policy: &Policy, moment: &Moment) -> bool {
+    if link.released() != Some(Release::Go) {
+        return false;
+    }
+    let apart = Side::BOTH.into_iter().any(|side| link.seen[side].bond != Bond::Here);
+    let open = Side::BOTH.into_iter().any(|side| {
+        decision.read[side] || !link.sent[side].is_empty() || (apart && !decision.waits.is_empty())
+    });
+    if open || decision.writes.iter().any(|write| takes_away(link, write)) {
+        return false;
+    }
+    let mut without = link.clone();
+    without.forget_release();
+    without.decide(policy, moment) == *decision
 }
 
 /// How long ago something happened that another clock told of; nothing where that is ahead of us.

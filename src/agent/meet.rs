@@ -119,8 +119,10 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         survivor: Option<Bearer>,
     ) -> bool {
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
-        if matches!(piece.link.released(), Some(Release::Delete | Release::Recreate)) {
-            return false;
+        // To let go what the brake holds says nothing of a record that was merged.
+        match piece.link.released() {
+            Some(Release::Delete | Release::Recreate) => return false,
+            Some(Release::Go) | None => (),
         }
         let since = *piece.link.waiting_since.get_or_insert(self.now);
         if let Some(survivor) = survivor

@@ -279,6 +279,7 @@ pub(super) fn owners(link: &Link) -> impl Iterator<Item = (Side, Field, &RecordI
         | BlockReason::Flapping
         | BlockReason::Braked
         | BlockReason::Swapping
+        | BlockReason::PutOff(_)
         | BlockReason::Released(_) => None,
     })
 }

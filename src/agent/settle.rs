@@ -21,7 +21,9 @@ use crate::telemetry::metrics;
 
 use super::deliver::translated;
 use super::error::unless_conflict;
-use super::kept::{brake_fact, kept, read_brake, row, sets, since, takes_away, write_brake};
+use super::kept::{
+    brake_fact, is_spent, kept, read_brake, row, sets, since, takes_away, write_brake,
+};
 use super::plan::Plan;
 use super::prepare::Prepared;
 use super::time::{Clock, Ticks};
@@ -33,6 +35,8 @@ use super::{AgentError, Desk};
 pub struct Settled {
     /// Writes that are kept as sent, in the sides' own terms, consent first.
     pub writes: Vec<Write>,
+    /// How often in a row those of these links were put off before, where they were.
+    pub put_off: BTreeMap<LinkId, u8>,
     /// Records to be read and absorbed.
     pub reads: BTreeSet<(Entity, Side, RecordId)>,
     /// Campaign transactions whose end must be asked for, with the link.
@@ -138,8 +142,12 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             }
         }
         self.untangle(prepared, id, plan);
-        let Some(piece) = prepared.bench.pieces.get(&id) else { return };
-        let mut decision = piece.link.decide(&plan.policy, &self.moment(prepared, id, plan));
+        let moment = self.moment(prepared, id, plan);
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+        let mut decision = piece.link.decide(&plan.policy, &moment);
+        if is_spent(&piece.link, &decision, &plan.policy, &moment) {
+            piece.link.forget_release();
+        }
         if ambiguous {
             decision.writes.retain(|write| !matches!(write.target, Target::New { .. }));
             decision.held.push(Held { field: None, reason: HeldReason::Ambiguous });
@@ -202,10 +210,6 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             self.look_again(prepared, id, PENDING_LOOK);
         }
         self.wait(prepared, id, plan, &waits);
-        let idle = writes.is_empty() && waits.is_empty() && !read.campaign && !read.crm;
-        if let Some(piece) = prepared.bench.pieces.get_mut(&id).filter(|_| idle) {
-            piece.link.let_go_is_over();
-        }
         for write in writes {
             if let Some(reason) = self.brake(prepared, id, plan, &write) {
                 held.push(Held { field: None, reason });
@@ -298,6 +302,10 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
                 metrics::settled(&plan.name, write.side, since(changed, skew, self.now));
             }
             piece.due_at(later(self.now, PENDING_LOOK), write.lane);
+            let times = piece.link.times_put_off(write.side);
+            if 0 < times {
+                self.settled.put_off.insert(id, times);
+            }
             self.settled.writes.push(write);
         }
     }

@@ -171,13 +171,21 @@ impl Bench {
 impl Piece {
     /// Marks the link to be looked at, no later than this.
     pub fn due_at(&mut self, at: Timestamp, lane: Lane) {
-        let due = Due { lane, at };
-        self.due = Some(match self.due {
-            Some(known) if known.lane == lane => Due { lane, at: known.at.min(at) },
-            Some(known) => known.min(due),
-            None => due,
-        });
+        // The more urgent lane and the earlier time, which may come from two different causes.
+        self.due = Some(self.due.map_or(Due { lane, at }, |known| Due {
+            lane: known.lane.min(lane),
+            at: known.at.min(at),
+        }));
         self.dirty = true;
+    }
+
+    /// Nothing of the link is under way any more: it need not be looked after for an answer. What
+    /// is due by now stays so: it is news.
+    pub fn put_off(&mut self, now: Timestamp) {
+        let under_way = Side::BOTH.into_iter().any(|side| !self.link.sent[side].is_empty());
+        if !under_way && self.due.is_some_and(|due| now < due.at) {
+            self.due = None;
+        }
     }
 
     fn keep(self, plans: &Plans) -> Keep {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::agent::held::{self, Wanted, Way};
+use crate::agent::held::{self, Opened, Wanted, Way};
 use crate::ledger::{HeldFilter, HeldLink};
 use crate::reconcile::Side;
 
@@ -32,7 +32,9 @@ Examples:
     /// Let go what the brake, a new epoch or a conflict holds
     #[command(after_help = "\
 A deletion that is held is released by leaving the record that remains alone from then on; with
---delete that record is deleted too, with --recreate the deleted one is made again from it.
+--delete that record is deleted too, with --recreate the deleted one is made again from it. A
+conflict, or two records that met with different values, takes --take: whose value stands. Of an
+opt-out that one side holds, --take can only say that it stands.
 
 Examples:
   truce held release --config truce.toml --brake contacts
@@ -111,7 +113,7 @@ pub(super) async fn held(what: Held) -> Result<()> {
             let wanted = wanted(&visit, &choice)?;
             let opened =
                 held::open(&visit.ledger, &visit.plans, &wanted, Way::Retry, now()).await?;
-            say(opened.links, "will be tried again")
+            say(&opened, "will be tried again")
         }
         Held::Release(release) => let_go(release).await,
     }
@@ -125,15 +127,15 @@ async fn let_go(release: Release) -> Result<()> {
         let entity = visit.entity(mapping)?;
         let plan = &plans[&entity];
         let opened = held::release_brake(ledger, plans, plan, now()).await?;
-        return say(opened, "released from the brake");
+        return say(&opened, "released from the brake");
     }
     if release.epoch {
         let only = choice.mapping.as_deref().map(|name| visit.entity(name)).transpose()?;
-        let mut opened = 0;
+        let mut opened = Opened::default();
         for plan in plans.values().filter(|p| only.is_none_or(|only| p.policy.entity == only)) {
-            opened += held::release_epoch(ledger, plans, plan, now()).await?;
+            opened.add(held::release_epoch(ledger, plans, plan, now()).await?);
         }
-        return say(opened, "released after the new epoch");
+        return say(&opened, "released after the new epoch");
     }
     let named = [&choice.mapping, &choice.reason, &choice.key].iter().any(|part| part.is_some());
     if !named {
@@ -149,25 +151,7 @@ async fn let_go(release: Release) -> Result<()> {
         Some(Taken::Crm) => Way::Take(Side::Crm),
     };
     let opened = held::open(ledger, plans, &wanted, way, now()).await?;
-    say(opened.links, "released")?;
-    for (reason, records) in &opened.left {
-        say(*records, &format!("left, held as {reason}: {}", way_out(reason)))?;
-    }
-    Ok(())
-}
-
-/// What would help where a release does not.
-fn way_out(reason: &str) -> &'static str {
-    match reason {
-        "conflict" | "pairing" => {
-            "say which side stands, --take campaign or --take crm, where the field goes both ways"
-        }
-        "wider_opt_out" => "an opt-out stands until it is taken back where it was said",
-        "deleted" | "deleted_and_changed" | "missing" | "truncated" | "merged" => {
-            "--delete, --recreate, or neither to leave the record that remains alone"
-        }
-        _ => "mend what it names, then truce held retry",
-    }
+    say(&opened, "released")
 }
 
 fn wanted(visit: &Visit, choice: &Choice) -> Result<Wanted> {
@@ -228,7 +212,23 @@ fn record(link: &HeldLink, side: Side) -> Option<String> {
     link.records[side].as_ref().map(ToString::to_string)
 }
 
-fn say(records: usize, what: &str) -> Result<()> {
-    let noun = if records == 1 { "record" } else { "records" };
-    Ok(writeln!(std::io::stdout(), "{records} {noun} {what}")?)
+/// Says what was changed, and what was left with what would be right; an error where nothing was
+/// changed that a person wanted changed.
+fn say(opened: &Opened, what: &str) -> Result<()> {
+    let left: Vec<String> =
+        opened.left.iter().map(|(why, links)| format!("{} left: {why}", records(*links))).collect();
+    if opened.changed == 0 && !left.is_empty() {
+        anyhow::bail!("nothing {what}; {}", left.join("; "));
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} {what}", records(opened.changed))?;
+    for line in left {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn records(count: usize) -> String {
+    let noun = if count == 1 { "record" } else { "records" };
+    format!("{count} {noun}")
 }

@@ -21,16 +21,6 @@ pub struct Concluded {
     pub collided: Option<(Vec<Field>, Option<crate::reconcile::RecordId>)>,
 }
 
-/// What is put off again and again is tried less and less often.
-const PUT_OFF_MAX: Duration = Duration::from_mins(10);
-
-/// How long to wait after having been put off since then: half as long again as so far, at least
-/// as long as the side says.
-fn backed_off(delay: Duration, since: Timestamp, now: Timestamp) -> Duration {
-    let so_far = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-    delay.max((so_far / 2).min(PUT_OFF_MAX))
-}
-
 impl Link {
     /// Notes that `write` is about to be tried; to be kept before it is tried (rule 1).
     ///
@@ -89,6 +79,10 @@ impl Link {
         if side == Side::Crm {
             self.seen.crm.deaf_until = self.seen.crm.deaf_until.max(tick);
         }
+        if !matches!(outcome, Outcome::Later(_)) {
+            let put_off = |block: &Block| matches!(block.reason, BlockReason::PutOff(_));
+            self.blocks.retain(|block| block.side != side || !put_off(block));
+        }
         match outcome {
             Outcome::Done { created, xid } => match side {
                 Side::Crm => self.done(&sent, created, policy, now),
@@ -108,14 +102,9 @@ impl Link {
                 concluded.found = found;
             }
             Outcome::Refused(refusal) => concluded.collided = self.refuse(&sent, refusal, now),
-            Outcome::Later(delay) => {
-                let since = *self.put_off_since.get_or_insert(now);
-                concluded.again_in = Some(backed_off(delay, since, now));
-                return concluded;
-            }
+            Outcome::Later(delay) => concluded.again_in = Some(delay),
             Outcome::Lost => self.lose(sent, now),
         }
-        self.put_off_since = None;
         concluded
     }
 
@@ -248,6 +237,40 @@ impl Link {
         }
     }
 
+    /// Counts that a side said to try again later; the wait, which doubles each time up to `most`.
+    pub fn put_off(
+        &mut self,
+        side: Side,
+        delay: Duration,
+        most: Duration,
+        now: Timestamp,
+    ) -> Duration {
+        let before = self.times_put_off(side);
+        let known =
+            |block: &Block| block.side == side && matches!(block.reason, BlockReason::PutOff(_));
+        self.blocks.retain(|block| !known(block));
+        let reason = BlockReason::PutOff(before.saturating_add(1));
+        self.blocks.push(Block { field: None, side, reason, since: now });
+        let doubled = delay.saturating_mul(1 << before.min(DOUBLINGS_MAX));
+        // A side that names a longer time itself knows better.
+        doubled.min(most.max(delay))
+    }
+
+    /// How many answers of a side in a row said to try again later.
+    pub fn times_put_off(&self, side: Side) -> u8 {
+        let of_side = self.blocks.iter().filter(|block| block.side == side);
+        let times = |block: &Block| match block.reason {
+            BlockReason::PutOff(times) => Some(times),
+            BlockReason::Refused { .. }
+            | BlockReason::Stale(_)
+            | BlockReason::Flapping
+            | BlockReason::Braked
+            | BlockReason::Swapping
+            | BlockReason::Released(_) => None,
+        };
+        of_side.filter_map(times).max().unwrap_or(0)
+    }
+
     fn count_stale(&mut self, side: Side, now: Timestamp) {
         for block in &mut self.blocks {
             if let (true, BlockReason::Stale(times)) = (block.side == side, &mut block.reason) {
@@ -306,6 +329,9 @@ impl Link {
         });
     }
 }
+
+/// Any delay that was doubled so often is over every bound.
+const DOUBLINGS_MAX: u8 = 20;
 
 fn pair((field, value): (&Field, &Value)) -> (Field, Value) {
     (*field, value.clone())

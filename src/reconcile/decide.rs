@@ -12,7 +12,7 @@ use crate::reconcile::link::{BlockReason, Release};
 use crate::reconcile::observe::passed;
 use crate::reconcile::{
     Answer, Bond, Change, Clocks, Expected, Field, Gone, Lane, Link, LinkId, LinkState, Policy,
-    RecordId, Row, Side, Sides, Stamp, Target, Value, Write,
+    RecordId, Row, Sent, Side, Sides, Stamp, Target, Value, Write,
 };
 
 /// What a decision needs to know beside the link and its policy.
@@ -163,7 +163,7 @@ impl Link {
                 decision.read[side] = true;
             }
         }
-        let unsettled = |sent: &crate::reconcile::Sent| match sent.answer {
+        let unsettled = |sent: &Sent| match sent.answer {
             Answer::Lost(_) => sent.xid,
             Answer::Pending | Answer::Committed(_) => None,
         };
@@ -200,8 +200,7 @@ impl Link {
                 decide_absent(self, (Side::Campaign, gone), policy, moment, &mut decision);
             }
             (Bond::Gone(_), Bond::Gone(_) | Bond::Never) | (Bond::Never, Bond::Gone(_)) => {
-                // A create that is under way would leave a record that nothing knows of.
-                decision.retire = Side::BOTH.iter().all(|side| self.sent[*side].is_empty());
+                decision.retire = !self.is_making();
             }
             (Bond::Never, Bond::Never) => (),
         }
@@ -211,6 +210,13 @@ impl Link {
     /// Whether a side began a new epoch since this record was last seen there.
     fn behind(&self, side: Side, moment: &Moment) -> bool {
         self.seen[side].bond == Bond::Here && self.seen[side].at.epoch < moment.epochs[side]
+    }
+
+    /// Whether a record may yet come of a create that is under way: ended before, the link would not
+    /// know it, and it would be taken for a stranger's.
+    fn is_making(&self) -> bool {
+        let creates = |sent: &Sent| matches!(sent.write.target, Target::New { .. });
+        Side::BOTH.into_iter().any(|side| self.sent[side].iter().any(creates))
     }
 
     /// Whether a write's answer was lost and the record was not read since, or not since it can
@@ -298,6 +304,7 @@ impl Link {
             | BlockReason::Stale(_)
             | BlockReason::Braked
             | BlockReason::Swapping
+            | BlockReason::PutOff(_)
             | BlockReason::Released(_) => None,
         })
     }
@@ -324,6 +331,7 @@ impl Link {
             BlockReason::Stale(_)
             | BlockReason::Flapping
             | BlockReason::Swapping
+            | BlockReason::PutOff(_)
             | BlockReason::Released(_) => None,
         })
     }
@@ -337,8 +345,16 @@ impl Link {
             | BlockReason::Stale(_)
             | BlockReason::Flapping
             | BlockReason::Braked
-            | BlockReason::Swapping => None,
+            | BlockReason::Swapping
+            | BlockReason::PutOff(_) => None,
         })
+    }
+}
+
+impl Link {
+    /// Forgets what a person let go.
+    pub fn forget_release(&mut self) {
+        self.blocks.retain(|block| !matches!(block.reason, BlockReason::Released(_)));
     }
 }
 

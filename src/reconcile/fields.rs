@@ -42,7 +42,8 @@ fn decide_ruled(
     decision: &mut Decision,
 ) -> Option<Value> {
     let ruled = link.ruled.get(&field)?;
-    if link.seen[side].value(field) == Some(ruled) || !rule.direction.allows(side) {
+    let holds = |seen: &SeenField| seen.unfit.is_none() && seen.value == *ruled;
+    if link.seen[side].fields.get(&field).is_some_and(holds) || !rule.direction.allows(side) {
         return None;
     }
     if let Some(held) = link.blocked(side, field, ruled) {
@@ -177,7 +178,8 @@ fn emit(
         value.is_null() && link.seen[side].value(**field).is_some_and(|seen| !seen.is_null())
     };
     if row.iter().filter(blanked).count() >= policy.blank_fields && link.released().is_none() {
-        decision.ruled.clear();
+        // What goes to the other side is ruled all the same.
+        decision.ruled.retain(|ruled| !row.contains_key(&ruled.field));
         return decision.hold(None, HeldReason::Blanked(side.other()));
     }
     let change = Change::Set(row);

@@ -45,8 +45,6 @@ pub struct Link {
     pub waiting_since: Option<Timestamp>,
     /// Since when both records are gone.
     pub ended: Option<Timestamp>,
-    /// Since when the other side puts this link's writes off.
-    pub put_off_since: Option<Timestamp>,
 }
 
 /// What a link stands for.
@@ -155,6 +153,8 @@ pub enum BlockReason {
     },
     /// This many writes in a row were stale, and no news came.
     Stale(u8),
+    /// This many answers in a row said to try again later.
+    PutOff(u8),
     /// The field goes back and forth.
     Flapping,
     /// A delete, or many fields turned null at once, went over the mapping's brake.
@@ -196,23 +196,12 @@ impl Link {
             held_since: None,
             waiting_since: None,
             ended: None,
-            put_off_since: None,
         }
     }
 
     /// The record's key on a side, where one is known.
     pub fn record(&self, side: Side) -> Option<&RecordId> {
         self.seen[side].record.as_ref()
-    }
-}
-
-impl Link {
-    /// Nothing waits for what a person let go: the word was not for what may be held later.
-    pub fn let_go_is_over(&mut self) {
-        if Side::BOTH.iter().all(|side| self.sent[*side].is_empty()) {
-            let go = BlockReason::Released(Release::Go);
-            self.blocks.retain(|block| block.reason != go);
-        }
     }
 }
 

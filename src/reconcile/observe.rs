@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
-    Answer, Bond, Change, Field, Gone, Interval, Lane, Link, Observation, Policy, Presence, Read,
-    Row, Seen, SeenField, Sent, Side, Target, Value,
+    Answer, Bond, Change, Field, Interval, Lane, Link, Observation, Policy, Presence, Read, Row,
+    Seen, SeenField, Sent, Side, Target, Value,
 };
 
 /// What an observation told.
@@ -29,7 +29,7 @@ impl Link {
     /// Takes in what was seen on `side`, and says what it told.
     pub fn observe(&mut self, side: Side, seen: &Observation, policy: &Policy) -> News {
         if let Some(nothing) = self.order(side, seen) {
-            return nothing;
+            return if self.learns_why(side, seen) { News::Changed } else { nothing };
         }
         if self.seen[side].at.epoch < seen.at.epoch {
             self.enter_epoch(side, seen.at.epoch);
@@ -61,10 +61,6 @@ impl Link {
         match &seen.read {
             Read::Logged { xid } => {
                 let covered = known.snapshot.as_ref().is_some_and(|snapshot| snapshot.sees(*xid));
-                // That it was not there is known; the log tells why.
-                if covered && known.bond == Bond::Gone(Gone::Missing) && seen.row().is_none() {
-                    return None;
-                }
                 let repeated = known.xid != 0 && seen.at <= known.at;
                 (covered || repeated).then_some(News::Older)
             }
@@ -85,6 +81,23 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// Where a `select` no longer found the record, an older word of the log still says why.
+    fn learns_why(&mut self, side: Side, seen: &Observation) -> bool {
+        let known = &mut self.seen[side];
+        let (Read::Logged { xid }, Presence::Gone(why), Bond::Gone(gone)) =
+            (&seen.read, &seen.presence, &known.bond)
+        else {
+            return false;
+        };
+        let covered = known.snapshot.as_ref().is_some_and(|snapshot| snapshot.sees(*xid));
+        let same_life = seen.at.epoch == known.at.epoch;
+        if !covered || !same_life || why == gone {
+            return false;
+        }
+        known.bond = Bond::Gone(why.clone());
+        true
     }
 
     /// A new life of a side voids what both are known to have agreed on, and what was sent to the
@@ -189,6 +202,7 @@ impl Link {
         match &seen.presence {
             Presence::Gone(gone) => known.bond = Bond::Gone(gone.clone()),
             Presence::Here { row, raw, unfit } => {
+                overrule(&mut self.ruled, known, row, unfit);
                 known.bond = Bond::Here;
                 known.record = Some(seen.record.clone());
                 for (field, value) in row {
@@ -197,10 +211,6 @@ impl Link {
                         .map(|changed| widen(changed, &seen.read, known.modified, lower));
                     let old = known.fields.get(field);
                     let same = old.is_some_and(|old| old.value == *value);
-                    // What was ruled was ruled on other values than this later edit's.
-                    if !same && self.ruled.get(field).is_some_and(|ruled| ruled != value) {
-                        self.ruled.remove(field);
-                    }
                     let touched = old.is_some_and(|old| old.touched || old.value != *value)
                         || (moved && !fresh_stamp && latest_only(&seen.read) && old.is_some());
                     let changed =
@@ -368,6 +378,22 @@ fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) 
     } else {
         Fate::Open
     }
+}
+
+/// An edit that is made after a ruling is not the ruling's to discard: where a side has left the
+/// value that it held then for another than the ruled one, the ruling is void.
+fn overrule(
+    ruled: &mut Row,
+    known: &Seen,
+    row: &Row,
+    unfit: &std::collections::BTreeMap<Field, std::sync::Arc<str>>,
+) {
+    ruled.retain(|field, ruling| {
+        let Some(old) = known.fields.get(field) else { return true };
+        let moved = |new: &Value| !same(new, &old.value) && !same(new, ruling);
+        let unfit_since = unfit.contains_key(field) && old.unfit.is_none();
+        !unfit_since && !row.get(field).is_some_and(moved)
+    });
 }
 
 /// When a CRM value changed: its stamp gives the upper end; the lower end is the record's stamp

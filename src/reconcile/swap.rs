@@ -68,6 +68,7 @@ pub fn owner_of(link: &Link, side: Side, field: Field) -> Option<&RecordId> {
         | BlockReason::Flapping
         | BlockReason::Braked
         | BlockReason::Swapping
+        | BlockReason::PutOff(_)
         | BlockReason::Released(_) => None,
     })
 }

@@ -9,6 +9,7 @@ mod matching;
 mod order;
 mod pair;
 mod person;
+mod rulings;
 mod unique;
 
 use truce::reconcile::decide::{Gate, HeldReason, Moment};

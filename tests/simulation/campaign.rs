@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use truce::peer::{Ask, Cursor, Ended, Feed, Notes, Page, PeerError, Scan, Writer};
 use truce::reconcile::{
     Change, Entity, Field, Gone, Interval, Observation, Outcome, Position, Presence, Read,
     RecordId, Refusal, RefusalKind, Row, Side, Snapshot, Target, Value, Write,
 };
 
-use crate::schema::CODE;
+use crate::schema::{CODE, CONTACT};
 use crate::steps::pause;
 use crate::world::{Shared, World, lock};
 
@@ -28,6 +28,15 @@ pub(crate) struct Campaign {
     pub open: Vec<Open>,
     next_key: u64,
     last_commit: Option<Timestamp>,
+    /// By how many seconds its clock is ahead of ours.
+    pub ahead: i64,
+}
+
+impl Campaign {
+    /// A server whose clock is so many seconds ahead of ours.
+    pub(crate) fn ahead_by(ahead: i64) -> Self {
+        Self { ahead, ..Self::default() }
+    }
 }
 
 #[derive(Clone)]
@@ -46,7 +55,11 @@ struct Entry {
     xid: u64,
     entity: Entity,
     key: RecordId,
+    /// The key before, where this changed it.
+    was: Option<RecordId>,
     row: Option<Row>,
+    /// Why there is no row, where there is none.
+    gone: Gone,
     unchanged: Vec<Field>,
     changed: Interval,
 }
@@ -66,7 +79,7 @@ impl World {
 
     /// Commits changes of rows under one transaction.
     pub(crate) fn commit(&mut self, xid: u64, changes: Vec<(Entity, RecordId, Option<Row>)>) {
-        let now = self.now();
+        let now = self.now() + SignedDuration::from_secs(self.campaign.ahead);
         let after = self.campaign.last_commit.unwrap_or(now);
         self.campaign.last_commit = Some(now);
         self.campaign.lsn += 8;
@@ -93,7 +106,9 @@ impl World {
                 xid,
                 entity,
                 key,
+                was: None,
                 row,
+                gone: Gone::Deleted,
                 unchanged,
                 changed: when,
             });
@@ -125,6 +140,50 @@ impl World {
         }
     }
 
+    /// All contacts at once, which the log tells in one word.
+    pub(crate) fn truncate(&mut self) {
+        let keys: Vec<RecordId> = self.campaign.rows.keys().map(|(_, key)| key.clone()).collect();
+        let contacts = |key: &RecordId| self.campaign.rows.contains_key(&(CONTACT, key.clone()));
+        let keys: Vec<RecordId> = keys.into_iter().filter(contacts).collect();
+        if !self.campaign.open.is_empty() {
+            return;
+        }
+        self.tell(|| "campaign: its contacts are truncated".to_owned());
+        self.disturbed.extend(keys.iter().map(|key| (Side::Campaign, key.clone())));
+        let xid = self.begin();
+        let from = self.campaign.log.len();
+        self.commit(xid, keys.into_iter().map(|key| (CONTACT, key, None)).collect());
+        self.campaign.log[from..].iter_mut().for_each(|entry| entry.gone = Gone::Truncated);
+    }
+
+    /// A contact's key is changed.
+    pub(crate) fn rekey(&mut self, was: &RecordId) {
+        let Some(row) = self.campaign.rows.remove(&(CONTACT, was.clone())) else { return };
+        let key = self.draw_key();
+        self.tell(|| format!("campaign: person changes the key {was} to {key}"));
+        let words: Vec<_> = (self.words.iter())
+            .filter(|((side, of, record, _), _)| {
+                (*side, *of) == (Side::Campaign, CONTACT) && record == was
+            })
+            .map(|((.., field), word)| (*field, word.clone()))
+            .collect();
+        for (field, word) in words {
+            self.words.insert((Side::Campaign, CONTACT, key.clone(), field), word);
+        }
+        for said in self.consents.iter_mut().filter(|said| said.1 == *was) {
+            said.1 = key.clone();
+        }
+        if self.disturbed.contains(&(Side::Campaign, was.clone())) {
+            self.disturbed.insert((Side::Campaign, key.clone()));
+        }
+        let xid = self.begin();
+        self.commit(xid, vec![(CONTACT, key, Some(row))]);
+        if let Some(entry) = self.campaign.log.last_mut() {
+            entry.was = Some(was.clone());
+            entry.unchanged.clear();
+        }
+    }
+
     fn snapshot(&self) -> Arc<Snapshot> {
         let running: Vec<u64> = self.campaign.active.iter().copied().collect();
         let xmax = self.campaign.xid + 1;
@@ -134,7 +193,7 @@ impl World {
 
     fn select(&self, entity: Entity, key: &RecordId) -> Observation {
         let row = self.campaign.rows.get(&(entity, key.clone())).cloned();
-        let now = self.now();
+        let now = self.now() + SignedDuration::from_secs(self.campaign.ahead);
         Observation {
             entity,
             record: key.clone(),
@@ -182,9 +241,16 @@ impl World {
         field: Field,
         value: &Value,
     ) -> bool {
-        let of = |entry: &&Entry| entry.entity == entity && entry.key == *key;
-        let mut entries = self.campaign.log.iter().filter(of);
-        entries.any(|entry| entry.row.as_ref().is_some_and(|row| row.get(&field) == Some(value)))
+        let mut key = key.clone();
+        self.campaign.log.iter().rev().filter(|entry| entry.entity == entity).any(|entry| {
+            let holds = entry.row.as_ref().is_some_and(|row| row.get(&field) == Some(value));
+            let of_it = entry.key == key;
+            // Before this its key was another.
+            if let (true, Some(was)) = (of_it, &entry.was) {
+                key = was.clone();
+            }
+            of_it && holds
+        })
     }
 
     fn try_write(
@@ -224,7 +290,7 @@ impl World {
             return Err(Outcome::Stale(Some(Box::new(self.select(entity, &key)))));
         }
         let Change::Set(fields) = &write.change else {
-            self.check_brake(entity);
+            self.check_delete(entity);
             return Ok(vec![(entity, key, None)]);
         };
         if let Some(code) = fields.get(&CODE).filter(|code| !code.is_null()) {
@@ -235,11 +301,13 @@ impl World {
                 return Err(Outcome::Refused(duplicate(owner.clone())));
             }
         }
+        self.check_blanks(&before, fields);
         for (field, value) in fields {
             self.note_overwrite(Side::Campaign, entity, &key, *field, before.get(field), value);
         }
         let mut row = before;
         set(&mut row, fields);
+        self.note_written(write, key.clone());
         Ok(vec![(entity, key, Some(row))])
     }
 }
@@ -320,7 +388,8 @@ impl Feed for CampaignPeer {
 
 impl World {
     fn logged(&mut self, entry: Entry) -> Observation {
-        let Entry { epoch, lsn, ordinal, xid, entity, key, row, unchanged, changed } = entry;
+        let Entry { epoch, lsn, ordinal, xid, entity, key, was, row, gone, unchanged, changed } =
+            entry;
         let mut row = row;
         // A large value that a statement did not touch is not in the log.
         if let (Some(field), Some(row)) = (self.rng.pick(&unchanged).copied(), row.as_mut())
@@ -331,10 +400,10 @@ impl World {
         Observation {
             entity,
             record: key,
-            was: None,
+            was,
             at: Position { epoch, major: lsn, minor: ordinal },
             read: Read::Logged { xid },
-            presence: row.map_or(Presence::Gone(Gone::Deleted), here),
+            presence: row.map_or(Presence::Gone(gone), here),
             modified: Some(changed),
             stamp: None,
             claims: None,

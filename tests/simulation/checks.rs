@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use truce::agent::Plans;
 use truce::ledger::{Held, MemoryLedger};
 use truce::reconcile::{
-    Bond, Consent, Entity, Field, Link, LinkId, LinkState, RecordId, Row, Shape, Side, Target,
-    Value, Write,
+    Bond, Consent, Direction, Entity, Field, Link, LinkId, LinkState, RecordId, Row, Shape, Side,
+    Target, Value, Write,
 };
 
 use crate::people::owner;
-use crate::schema::{OUT, brake_records};
-use crate::world::World;
+use crate::schema::{OUT, blank_fields, brake_records};
+use crate::world::{Troubles, World};
 
 /// Checks the world; how many breaches the window of rule 14 excuses, or what is broken.
 pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Result<u64, String> {
@@ -19,7 +19,8 @@ pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Resu
     let held = ledger.every_held();
     let mut excused = 0;
     no_doubles(world, &links)?;
-    nothing_is_left(&links, &held)?;
+    nothing_is_left(plans, &links, &held)?;
+    within_bounds(world)?;
     for link in links.iter().filter(|link| link.state == LinkState::Live) {
         let both_here = Side::BOTH.iter().all(|side| link.seen[*side].bond == Bond::Here);
         if !both_here {
@@ -28,12 +29,15 @@ pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Resu
         let held: Vec<(Option<Field>, String)> =
             held[&link.id].iter().map(|held| (held.field, held.reason.clone())).collect();
         let whole = held.iter().any(|(field, _)| field.is_none());
-        let rows =
-            rows(world, link).ok_or_else(|| format!("link {} has lost a record", link.id))?;
+        let rows = rows(world, link)
+            .ok_or_else(|| format!("link {} has lost a record\n{link:#?}", link.id))?;
         for (field, rule) in &plans[&link.entity].policy.fields {
             let is_held = whole || held.iter().any(|(of, _)| *of == Some(*field));
             if !is_held {
-                agree(&links, link, (*field, &rule.shape), rows)?;
+                // A one-way field's own side stands until its source moves.
+                if rule.direction == Direction::Both {
+                    agree(&links, link, (*field, &rule.shape), rows)?;
+                }
                 excused += last_word(world, link, *field, rows)?;
             }
         }
@@ -110,9 +114,7 @@ fn last_word(
     (ours, theirs): (&Row, &Row),
 ) -> Result<u64, String> {
     let Some(side) = owner(field) else { return Ok(0) };
-    let disturbed = Side::BOTH.iter().any(|side| {
-        link.record(*side).is_some_and(|record| world.disturbed.contains(&(*side, record.clone())))
-    });
+    let disturbed = disturbed(world, link);
     let Some(record) = link.record(side) else { return Ok(0) };
     let key = (side, link.entity, record.clone(), field);
     let Some(last) = world.words.get(&key) else { return Ok(0) };
@@ -124,13 +126,22 @@ fn last_word(
     let met = link.record(across).is_some_and(|record| {
         world.words.contains_key(&(across, link.entity, record.clone(), field))
     });
-    if met || world.troubles.merges {
+    if met {
         return Ok(1);
     }
     Err(format!(
         "link {} field {field:?}: the last word {last:?} of {record} on {side} is lost: {ours:?} {theirs:?}\n{link:#?}",
         link.id
     ))
+}
+
+/// Whether one of the records that a link has or had has a break in its story: deleted, merged,
+/// restored.
+fn disturbed(world: &World, link: &Link) -> bool {
+    let broken = |side: Side, record: &RecordId| world.disturbed.contains(&(side, record.clone()));
+    let had = world.written.iter().filter(|(of, ..)| *of == link.id);
+    Side::BOTH.iter().any(|side| link.record(*side).is_some_and(|record| broken(*side, record)))
+        || had.into_iter().any(|(_, side, record)| broken(*side, record))
 }
 
 /// No opt-out was undone: where the last word of people is out, both sides are out.
@@ -150,6 +161,8 @@ fn consent(
             Side::BOTH.iter().filter_map(|side| Some((*side, link.record(*side)?.clone()))),
         );
     }
+    let remade =
+        records.iter().any(|record| world.disturbed.contains(record)) || disturbed(world, link);
     let mut said: Vec<&(Side, RecordId, bool, u64)> = world
         .consents
         .iter()
@@ -163,7 +176,6 @@ fn consent(
     }
     // In and out again on one record, faster than it is looked at: nothing shows it.
     // A record that was made again, or merged, has another counterpart than the one that opted in.
-    let remade = world.troubles.deletes || world.troubles.merges;
     let anybody = world.consents.iter().any(|(of, _, out, _)| of != side && !out);
     if remade && anybody {
         return Ok(1);
@@ -202,10 +214,19 @@ fn no_doubles(world: &World, links: &[Link]) -> Result<(), String> {
 }
 
 /// Every write was answered or given up, and no record stands alone without a word to a person.
-fn nothing_is_left(links: &[Link], held: &BTreeMap<LinkId, Vec<Held>>) -> Result<(), String> {
+fn nothing_is_left(
+    plans: &Plans,
+    links: &[Link],
+    held: &BTreeMap<LinkId, Vec<Held>>,
+) -> Result<(), String> {
     for link in links.iter().filter(|link| is_live(link)) {
         let open = Side::BOTH.iter().any(|side| !link.sent[*side].is_empty());
-        let apart = Side::BOTH.iter().any(|side| link.seen[*side].bond != Bond::Here);
+        let create = &plans[&link.entity].policy.create;
+        let apart = Side::BOTH.iter().any(|side| match link.seen[*side].bond {
+            Bond::Here => false,
+            Bond::Never => create.contains(side),
+            Bond::Gone(_) => true,
+        });
         if open || (apart && held[&link.id].is_empty()) {
             return Err(format!("link {} was left as it is: {link:#?}", link.id));
         }
@@ -213,17 +234,32 @@ fn nothing_is_left(links: &[Link], held: &BTreeMap<LinkId, Vec<Held>>) -> Result
     Ok(())
 }
 
-/// Every discarded value has a decision, or had reached the other side, or fell in the window.
-fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), String> {
-    // A record that was made again has another counterpart than the one that held its value.
-    let remade = world.troubles.deletes;
-    if world.troubles.restores || world.troubles.merges || remade {
+/// No write without a cause: so many edits and records, so many writes at most.
+fn within_bounds(world: &World) -> Result<(), String> {
+    let most = WRITES_FOR_AN_EDIT * (world.edits + world.lost + world.crashes) + WRITES_FOR_NOTHING;
+    if world.writes <= most {
         return Ok(());
     }
+    Err(format!("{} writes for {} edits", world.writes, world.edits))
+}
+
+/// An edit is one write, seldom more: stale ones, locked rows, refusals.
+const WRITES_FOR_AN_EDIT: u64 = 4;
+
+/// What restores and merges cause without an edit.
+const WRITES_FOR_NOTHING: u64 = 60;
+
+/// Every discarded value has a decision, or had reached the other side, or fell in the window.
+fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), String> {
     let decisions = ledger.every_decision();
     for (side, entity, record, field, value) in &world.overwritten {
         let bears = |link: &&Link| link.entity == *entity && link.record(*side) == Some(record);
         let bearing: Vec<&Link> = links.iter().filter(bears).collect();
+        // A record that was restored, merged or made again has another counterpart than the one
+        // that held its value.
+        if bearing.iter().any(|link| disturbed(world, link)) {
+            continue;
+        }
         let Some(link) = bearing.iter().find(|link| is_live(link)) else { continue };
         let of = |id| bearing.iter().any(|link| link.id == id);
         let decided = decisions.iter().any(|d| of(d.link) && d.field == Some(*field));
@@ -276,6 +312,34 @@ impl World {
     pub(crate) fn check_stamp(&mut self, write: &Write) {
         if !self.stamps.insert(write.stamp) {
             self.broken = Some(format!("the stamp {} was used twice", write.stamp));
+        }
+    }
+
+    /// Notes which records are written for which link: a record that is made again has another
+    /// counterpart than before.
+    pub(crate) fn note_written(&mut self, write: &Write, record: RecordId) {
+        self.written.insert((write.link, write.side, record));
+        if let Target::New { across, .. } = &write.target {
+            self.written.insert((write.link, write.side.other(), across.clone()));
+        }
+    }
+
+    /// Nothing is deleted that nobody deleted: not for a TRUNCATE, nor for what is not found.
+    pub(crate) fn check_delete(&mut self, entity: Entity) {
+        let Troubles { deletes, restores, merges, .. } = self.troubles;
+        if !deletes && !restores && !merges {
+            self.broken = Some(format!("a record of {entity:?} was deleted, and nobody had"));
+        }
+        self.check_brake(entity);
+    }
+
+    /// Many fields that turn null at once wait for a person (rule 10).
+    pub(crate) fn check_blanks(&mut self, row: &Row, fields: &Row) {
+        let blanked = |(field, value): &(&Field, &Value)| {
+            value.is_null() && row.get(field).is_some_and(|value| !value.is_null())
+        };
+        if fields.iter().filter(blanked).count() >= blank_fields(self.troubles) {
+            self.broken = Some(format!("one write emptied {fields:?}"));
         }
     }
 

@@ -177,7 +177,11 @@ impl World {
                     *of == entity && record.gone.is_none() && record.claims.as_ref() == Some(across)
                 });
                 if let Some(((_, id), record)) = owner {
+                    // It was made by an earlier try, and no feed told of it for as long as a write
+                    // may take: what people made of it since is overwritten unseen.
                     let (id, record) = (id.clone(), record.clone());
+                    let fields = crate::schema::fields(entity).iter();
+                    self.excused.extend(fields.map(|field| (id.clone(), *field)));
                     created = Some(id.clone());
                     (id, record)
                 } else {
@@ -190,7 +194,7 @@ impl World {
         };
         match &write.change {
             Change::Delete => {
-                self.check_brake(entity);
+                self.check_delete(entity);
                 record.gone = Some(Gone::Deleted);
             }
             Change::Set(fields) => {
@@ -198,6 +202,7 @@ impl World {
                     return Outcome::Refused(refusal);
                 }
                 self.check_opt_in(write);
+                self.check_blanks(&record.row, fields);
                 for (field, value) in fields {
                     let old = record.row.get(field).cloned();
                     self.note_overwrite(Side::Crm, entity, &id, *field, old.as_ref(), value);
@@ -207,6 +212,7 @@ impl World {
         }
         record.modified = modified;
         record.stamp = stamp;
+        self.note_written(write, id.clone());
         self.put(entity, &id, record);
         Outcome::Done { created, xid: None }
     }

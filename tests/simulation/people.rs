@@ -21,6 +21,9 @@ impl World {
             19 if troubles.merges => self.merge_contacts(),
             20 if troubles.uniques => self.swap_codes(),
             21 if troubles.clones => self.clone_contact(),
+            22 if troubles.blanks => self.empty(),
+            22 if troubles.truncates && self.rng.one_in(6) => self.truncate(),
+            22 if troubles.rekeys => self.change_key(),
             _ => self.consent(),
         }
     }
@@ -74,6 +77,31 @@ impl World {
             (key.0 == entity && record.gone.is_none()).then(|| key.1.clone())
         };
         self.crm.records.iter().filter_map(live).collect()
+    }
+
+    /// Everything that a contact holds of text is emptied at once.
+    fn empty(&mut self) {
+        let row = |own: Field| Row::from([own, BOTH, EMAIL].map(|field| (field, Value::Null)));
+        if self.rng.one_in(2) {
+            let keys = self.campaign_keys(CONTACT);
+            let Some(key) = self.rng.pick(&keys).cloned() else { return };
+            if !self.is_locked(CONTACT, &key) {
+                self.tell(|| format!("campaign: person empties {key}"));
+                self.write_campaign(CONTACT, &key, row(CAMPAIGN_ONLY));
+            }
+        } else {
+            let ids = self.crm_ids(CONTACT);
+            let Some(id) = self.rng.pick(&ids).cloned() else { return };
+            self.write_crm(CONTACT, &id, row(CRM_ONLY));
+        }
+    }
+
+    fn change_key(&mut self) {
+        let keys = self.campaign_keys(CONTACT);
+        let Some(key) = self.rng.pick(&keys).cloned() else { return };
+        if !self.is_locked(CONTACT, &key) {
+            self.rekey(&key);
+        }
     }
 
     fn some_entity(&mut self) -> Entity {

@@ -14,7 +14,7 @@ use truce::reconcile::{
     Sides,
 };
 
-use crate::world::{Kind, Rng, Troubles};
+use crate::world::{Kind, Rng, Troubles, Ways};
 
 pub(crate) const ACCOUNT: Entity = Entity(1);
 pub(crate) const CONTACT: Entity = Entity(2);
@@ -69,32 +69,49 @@ pub(crate) fn rules(rng: &mut Rng) -> Rules {
     }
 }
 
+/// So many fields that turn null at once are held.
+pub(crate) fn blank_fields(troubles: Troubles) -> usize {
+    if troubles.blanks { 2 } else { 4 }
+}
+
 /// How many records the brake lets through while a world lasts.
 pub(crate) fn brake_records(troubles: Troubles) -> u64 {
     if troubles.brake { 2 } else { 50 }
 }
 
-pub(crate) fn plans(kind: Kind, rules: Rules, troubles: Troubles) -> Plans {
+pub(crate) fn plans(kind: Kind, rules: Rules, troubles: Troubles, ways: Ways) -> Plans {
     let text =
         || Shape::Text(Text { max: 40, case: Case::Kept, too_long: TooLong::Reject, only: None });
     let rule = |shape: Shape, conflict: Rule| FieldRule {
         shape,
         direction: Direction::Both,
         conflict,
-        pairing: if conflict == Rule::Hold { Rule::Prefer(Side::Crm) } else { conflict },
+        pairing: if ways.pairing_held {
+            Rule::Hold
+        } else if conflict == Rule::Hold {
+            Rule::Prefer(Side::Crm)
+        } else {
+            conflict
+        },
         required: Sides::default(),
         unique: Sides::default(),
     };
     let crm = Rule::Prefer(Side::Crm);
     let accounts = BTreeMap::from([(NAME, rule(text(), crm)), (CITY, rule(text(), rules.both))]);
     let unique = Sides { campaign: true, crm: true };
+    let one_way = |rule: FieldRule, direction| FieldRule {
+        direction: if ways.one_way { direction } else { Direction::Both },
+        ..rule
+    };
+    let ours = rule(text(), Rule::Prefer(Side::Campaign));
+    let required = Sides { campaign: false, crm: ways.parent_required };
     let contacts = BTreeMap::from([
-        (CAMPAIGN_ONLY, rule(text(), Rule::Prefer(Side::Campaign))),
-        (CRM_ONLY, rule(text(), crm)),
+        (CAMPAIGN_ONLY, one_way(ours, Direction::ToCrm)),
+        (CRM_ONLY, one_way(rule(text(), crm), Direction::ToCampaign)),
         (BOTH, rule(text(), rules.both)),
         (EMAIL, rule(text(), crm)),
         (OUT, rule(Shape::Consent, Rule::MostRestrictive)),
-        (PARENT, rule(Shape::Reference(ACCOUNT), crm)),
+        (PARENT, FieldRule { required, ..rule(Shape::Reference(ACCOUNT), crm) }),
         (CODE, FieldRule { unique, ..rule(text(), Rule::Prefer(Side::Campaign)) }),
     ]);
     [(ACCOUNT, "accounts", accounts, NAME), (CONTACT, "contacts", contacts, EMAIL)]
@@ -103,7 +120,7 @@ pub(crate) fn plans(kind: Kind, rules: Rules, troubles: Troubles) -> Plans {
             let policy = Policy {
                 entity,
                 fields,
-                create: [Side::Campaign, Side::Crm].into(),
+                create: ways.create.map_or([Side::Campaign, Side::Crm].into(), |s| [s].into()),
                 delete: rules.delete,
                 delete_conflict: rules.delete_conflict,
                 match_on: vec![key],
@@ -112,7 +129,7 @@ pub(crate) fn plans(kind: Kind, rules: Rules, troubles: Troubles) -> Plans {
                 late_commit: LATE,
                 wait_limit: Duration::from_mins(1),
                 flap: Flap { returns: 6, window: Duration::from_secs(30) },
-                blank_fields: 4,
+                blank_fields: blank_fields(troubles),
             };
             (entity, plan(name, policy, brake_records(troubles)))
         })

@@ -78,8 +78,8 @@ struct Backup {
 pub(crate) fn run(seed: u64, kind: Kind) -> Result<[u64; 6], String> {
     let mut world = World::new(seed, kind);
     let rules = rules(&mut world.rng);
-    let troubles = world.troubles;
-    world.tell(|| format!("{troubles:?} {rules:?}"));
+    let (troubles, ways) = (world.troubles, world.ways);
+    world.tell(|| format!("{troubles:?} {ways:?} {rules:?}"));
     for _ in 0..world.rng.below(4) {
         world.create_campaign();
         world.create_crm();
@@ -89,7 +89,7 @@ pub(crate) fn run(seed: u64, kind: Kind) -> Result<[u64; 6], String> {
         clock: SimClock(Arc::clone(&world)),
         world,
         ledger: MemoryLedger::new(),
-        plans: plans(kind, rules, troubles),
+        plans: plans(kind, rules, troubles, ways),
         in_flight: Sides::default(),
         deaf: BTreeSet::new(),
         backups: Vec::new(),

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 use truce::agent::Clock;
-use truce::reconcile::{Clocks, Entity, Field, RecordId, Row, Side, Sides, Skew, Stamp, Value};
+use truce::reconcile::{
+    Clocks, Entity, Field, LinkId, RecordId, Row, Side, Sides, Skew, Stamp, Value,
+};
 
 use crate::campaign::Campaign;
 use crate::crm::Crm;
@@ -69,11 +71,17 @@ pub(crate) struct Troubles {
     pub again: bool,
     /// The brake lets two records through.
     pub brake: bool,
+    /// People empty a record at once, as a column that is secured does.
+    pub blanks: bool,
+    /// Campaign's contacts are truncated.
+    pub truncates: bool,
+    /// Campaign's keys change.
+    pub rekeys: bool,
 }
 
 impl Troubles {
     pub(crate) fn draw(rng: &mut Rng, own: &mut Rng) -> Self {
-        let rare = own.below(8);
+        let rare = own.below(9);
         let mut on = |n| rng.one_in(n);
         Self {
             crashes: on(2),
@@ -92,7 +100,42 @@ impl Troubles {
             beside: rare == 0,
             again: rare == 1,
             brake: rare == 2,
+            blanks: rare == 3,
+            truncates: rare == 4,
+            rekeys: rare == 5,
         }
+    }
+}
+
+/// Policies that some worlds have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ways {
+    /// The fields that one side alone edits go one way only.
+    pub one_way: bool,
+    /// Records are created on this side only; on both where there is none.
+    pub create: Option<Side>,
+    /// Where two records meet with different values, a person decides.
+    pub pairing_held: bool,
+    /// No contact of the CRM is without an account.
+    pub parent_required: bool,
+    /// By how many seconds Campaign's clock is ahead of ours.
+    pub campaign_ahead: i64,
+}
+
+impl Ways {
+    fn draw(own: &mut Rng) -> Self {
+        let one_way = own.one_in(6);
+        let create = match own.below(10) {
+            0 => Some(Side::Campaign),
+            1 => Some(Side::Crm),
+            _ => None,
+        };
+        let pairing_held = own.one_in(8);
+        let parent_required = own.one_in(10);
+        let skewed = own.one_in(4);
+        let ahead = i64::try_from(own.below(9)).unwrap() - 4;
+        let campaign_ahead = if skewed { ahead * 40 } else { 0 };
+        Self { one_way, create, pairing_held, parent_required, campaign_ahead }
     }
 }
 
@@ -108,6 +151,8 @@ pub(crate) struct World {
     pub rng: Rng,
     pub kind: Kind,
     pub troubles: Troubles,
+    /// What differs by policy alone.
+    pub ways: Ways,
     /// Milliseconds since the world began.
     pub millis: u64,
     pub ticks: u64,
@@ -121,6 +166,8 @@ pub(crate) struct World {
     pub words: BTreeMap<(Side, Entity, RecordId, Field), Word>,
     /// Records whose story has a break that excuses a lost word: deleted, merged, restored.
     pub disturbed: BTreeSet<(Side, RecordId)>,
+    /// Which records were written, or made, for which link.
+    pub written: BTreeSet<(LinkId, Side, RecordId)>,
     /// People's consent edits: side, record, out or in, when.
     pub consents: Vec<(Side, RecordId, bool, u64)>,
     /// Values of people that the agent overwrote: side, record, field, value, when.
@@ -151,21 +198,24 @@ impl World {
         let mut rng = Rng(seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x5DEE_CE66);
         let mut own = Rng(seed ^ 0x7E57_AB1E);
         let troubles = Troubles::draw(&mut rng, &mut own);
+        let ways = Ways::draw(&mut own);
         let skew = i64::try_from(rng.below(7)).unwrap() - 3;
         Self {
             rng,
             kind,
             troubles,
+            ways,
             millis: 0,
             ticks: 1,
             leading_since: 0,
-            campaign: Campaign::default(),
+            campaign: Campaign::ahead_by(ways.campaign_ahead),
             crm: Crm { ahead: skew * 40, ..Crm::default() },
             epochs: Sides { campaign: 1, crm: 1 },
             ledger_epoch: 1,
             quiet: false,
             words: BTreeMap::new(),
             disturbed: BTreeSet::new(),
+            written: BTreeSet::new(),
             consents: Vec::new(),
             overwritten: Vec::new(),
             excused: BTreeSet::new(),
@@ -265,12 +315,15 @@ impl Clock for SimClock {
     }
 
     fn clocks(&self, _account: usize) -> Clocks {
-        let ahead = lock(&self.0).crm.ahead;
+        let (ours, ahead) = {
+            let world = lock(&self.0);
+            (world.campaign.ahead, world.crm.ahead)
+        };
         let skew = |seconds| Skew {
             offset: SignedDuration::from_secs(seconds),
             uncertainty: SignedDuration::from_secs(1),
         };
-        Clocks { campaign: skew(0), crm: skew(ahead) }
+        Clocks { campaign: skew(ours), crm: skew(ahead) }
     }
 
     fn ledger_epoch(&self) -> u32 {

@@ -75,8 +75,6 @@ struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<Place>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    put_off_since: Option<Place>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     held_since: Option<Place>,
 }
 
@@ -127,7 +125,6 @@ impl Body {
             claims: link.claims.as_ref().map(|claims| Arc::clone(&claims.0)),
             waiting_since: link.waiting_since.map(|time| times.place(time)),
             ended: link.ended.map(|time| times.place(time)),
-            put_off_since: link.put_off_since.map(|time| times.place(time)),
             held_since: link.held_since.map(|time| times.place(time)),
             times: times.store(),
         }
@@ -165,7 +162,6 @@ impl Body {
             claims: self.claims.map(RecordId),
             waiting_since: self.waiting_since.map(|place| times.at(place)).transpose()?,
             ended: self.ended.map(|place| times.at(place)).transpose()?,
-            put_off_since: self.put_off_since.map(|place| times.at(place)).transpose()?,
             held_since: self.held_since.map(|place| times.at(place)).transpose()?,
         })
     }

@@ -110,6 +110,7 @@ enum StoredReason {
         change: StoredRow,
     },
     Stale(u8),
+    PutOff(u8),
     Flapping,
     Braked,
     Swapping,
@@ -263,6 +264,7 @@ impl StoredReason {
                 change: store_row(change),
             },
             BlockReason::Stale(times) => Self::Stale(*times),
+            BlockReason::PutOff(times) => Self::PutOff(*times),
             BlockReason::Flapping => Self::Flapping,
             BlockReason::Braked => Self::Braked,
             BlockReason::Swapping => Self::Swapping,
@@ -286,6 +288,7 @@ impl StoredReason {
                 BlockReason::Refused { refusal, change: load_row(change) }
             }
             Self::Stale(times) => BlockReason::Stale(times),
+            Self::PutOff(times) => BlockReason::PutOff(times),
             Self::Flapping => BlockReason::Flapping,
             Self::Braked => BlockReason::Braked,
             Self::Swapping => BlockReason::Swapping,

@@ -1,0 +1,113 @@
+//! The ways out of what is held: each does what it says, or says why it does nothing.
+
+use jiff::Timestamp;
+use truce::agent::held::Way;
+use truce::ledger::{Batch, HeldFilter, Keep, Ledger as _};
+use truce::reconcile::link::{Block, BlockReason, Release};
+use truce::reconcile::{
+    Bond, Change, Consent, Direction, FieldRule, Gone, Interval, Link, LinkState, Row, Rule, Shape,
+    Side, Value,
+};
+
+use crate::stage::{NAME, ONE, OUT, START, Stage, pair_of, set, text};
+
+/// A link that a person let go of what the brake held.
+fn let_go(mut link: Link) -> Link {
+    let reason = BlockReason::Released(Release::Go);
+    link.blocks.push(Block { field: None, side: Side::Crm, reason, since: START });
+    link
+}
+
+#[tokio::test]
+async fn what_was_let_go_once_lets_no_later_deletion_past_the_brake() {
+    let stage = Stage::empty();
+    stage.put(let_go(pair_of(Bond::Here, Bond::Here))).await;
+    stage.settle().await;
+    assert_eq!(stage.link().await.unwrap().released(), None);
+}
+
+#[tokio::test]
+async fn what_the_brake_let_go_says_nothing_of_a_merge() {
+    let stage = Stage::empty();
+    let merged = Bond::Gone(Gone::Merged("004".into()));
+    stage.put(let_go(pair_of(Bond::Here, merged))).await;
+    assert_eq!(stage.settle().await.reads.len(), 1, "the survivor is looked for all the same");
+}
+
+#[tokio::test]
+async fn two_records_that_are_there_by_now_are_not_parted() {
+    let stage = Stage::with(Bond::Here, Bond::Gone(Gone::Deleted)).await;
+    stage.settle().await;
+    assert_eq!(stage.held().await, ["deleted"]);
+    // It comes again in the moment in which a person lets it go.
+    let kept = stage.ledger.links(&[ONE]).await.unwrap().remove(0);
+    let (mut link, mut batch) = (kept.link, Batch::new(START));
+    link.seen.crm.bond = Bond::Here;
+    let page = truce::ledger::HeldPage { after: None, limit: 10 };
+    let held = stage.ledger.held(&HeldFilter::default(), page).await.unwrap().remove(0).held;
+    batch.links.push(Keep { mark: kept.mark, held, ..Keep::new(link) });
+    stage.ledger.store(batch).await.unwrap();
+    for way in [Way::Release, Way::Delete, Way::Recreate] {
+        let why = stage.refused(way).await;
+        assert!(why.starts_with("both records are there by now"), "{why}");
+    }
+    assert_eq!(stage.link().await.unwrap().state, LinkState::Live);
+}
+
+/// A stage on which two records hold different names, and agree on nothing yet.
+async fn in_conflict(rule: FieldRule) -> Stage {
+    let mut stage = Stage::empty();
+    stage.rule(NAME, rule);
+    let mut link = pair_of(Bond::Here, Bond::Here);
+    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
+    set(&mut link, Side::Crm, NAME, Value::text("eva"));
+    stage.put(link).await;
+    stage.settle().await;
+    stage
+}
+
+#[tokio::test]
+async fn a_conflict_is_let_go_only_by_saying_whose_value_stands() {
+    let stage = in_conflict(text()).await;
+    assert_eq!(stage.held().await, ["pairing"]);
+    let why = stage.refused(Way::Release).await;
+    assert!(why.contains("--take"), "{why}");
+    stage.release(Way::Take(Side::Crm)).await;
+    let write = stage.settle().await.writes.remove(0);
+    assert_eq!(write.change, Change::Set(Row::from([(NAME, Value::text("eva"))])));
+    assert_eq!(write.side, Side::Campaign);
+}
+
+#[tokio::test]
+async fn a_value_is_not_taken_against_its_fields_direction() {
+    let mut stage = in_conflict(text()).await;
+    stage.rule(NAME, FieldRule { direction: Direction::ToCrm, ..text() });
+    let why = stage.refused(Way::Take(Side::Crm)).await;
+    assert!(why.contains("direction"), "{why}");
+    stage.release(Way::Take(Side::Campaign)).await;
+}
+
+#[tokio::test]
+async fn a_wider_opt_out_is_let_stand_and_never_taken_away() {
+    let mut stage = Stage::empty();
+    let rule = FieldRule { shape: Shape::Consent, conflict: Rule::MostRestrictive, ..text() };
+    stage.rule(OUT, rule);
+    let mut link = pair_of(Bond::Here, Bond::Here);
+    let second = |second| Timestamp::from_second(second).unwrap();
+    for (side, consent, at) in
+        [(Side::Campaign, Consent::Implied, 10), (Side::Crm, Consent::In, 100)]
+    {
+        set(&mut link, side, OUT, Value::Consent(consent));
+        let changed = Interval { after: second(at), until: second(at + 1) };
+        link.seen[side].fields.get_mut(&OUT).unwrap().changed = Some(changed);
+    }
+    link.base.insert(OUT, Value::Consent(Consent::Out));
+    stage.put(link).await;
+    assert!(stage.settle().await.writes.is_empty());
+    assert_eq!(stage.held().await, ["wider_opt_out"]);
+    let why = stage.refused(Way::Take(Side::Crm)).await;
+    assert!(why.contains("opt-in"), "{why}");
+    stage.release(Way::Take(Side::Campaign)).await;
+    let write = stage.settle().await.writes.remove(0);
+    assert_eq!((write.side, write.opt_in), (Side::Crm, false));
+}
