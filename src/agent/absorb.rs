@@ -218,13 +218,17 @@ impl Page<'_> {
     }
 
     /// The link whose Campaign record this CRM record names, where that has no CRM record yet, or
-    /// is being given one in the place of one that is gone.
+    /// has lost it: the new one was made by us, perhaps long ago, or bears the name all the same.
     fn claimed(&self, seen: &Observation) -> Option<LinkId> {
         seen.row()?;
         let claimed = (seen.entity, Side::Campaign, seen.claims.clone()?);
         let link = &self.bench.live(&claimed)?.link;
         let creates = |sent: &Sent| matches!(sent.write.target, Target::New { .. });
-        let made = link.seen.crm.bond == Bond::Never || link.sent.crm.iter().any(creates);
+        let lacks = match &link.seen.crm.bond {
+            Bond::Never | Bond::Gone(Gone::Deleted | Gone::Truncated | Gone::Missing) => true,
+            Bond::Here | Bond::Gone(Gone::Merged(_)) => false,
+        };
+        let made = lacks || link.sent.crm.iter().any(creates);
         made.then_some(link.id)
     }
 

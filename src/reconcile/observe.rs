@@ -37,6 +37,13 @@ impl Link {
         let before = self.seen[side].clone();
         let had_writes = self.sent[side].len();
         self.resolve_sent(side, seen, policy);
+        let made = had_writes != self.sent[side].len();
+        let another = before.record.as_ref().is_some_and(|record| *record != seen.record);
+        if another && !made && matches!(before.bond, Bond::Gone(_)) {
+            // In the place of one that is gone, and not known to be of our making: they meet.
+            self.base.clear();
+            self.trail.clear();
+        }
         self.remember(side, seen, policy);
         self.resolve_given_up(side, seen, policy);
         self.agree(policy, moment(seen));
@@ -360,7 +367,10 @@ fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) 
     // A new record that names our record as its counterpart is one that we made, but perhaps by an
     // earlier try, with other values: what it holds is not known to have been agreed on.
     let (creates, ours) = match &sent.write.target {
-        Target::New { across, .. } => (true, seen.claims.as_ref() == Some(across)),
+        // The one that it takes the place of names it too, and is gone.
+        Target::New { across, .. } => {
+            (true, seen.row().is_some() && seen.claims.as_ref() == Some(across))
+        }
         Target::Record(_) => (false, false),
     };
     if bears || gone || (!policy.stamped && holds) {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use truce::reconcile::observe::News;
 use truce::reconcile::{
-    Bond, Change, Consent, Gone, Observation, Outcome, Position, Presence, RecordId, Rule, Side,
-    Value,
+    Bond, Change, Consent, DeleteConflict, Gone, Observation, Outcome, Policy, Position, Presence,
+    RecordId, Rule, Side, Value,
 };
 
 use crate::pair::{
@@ -100,4 +100,21 @@ fn what_goes_the_other_way_beside_a_blanked_record_is_decided_in_words() {
     let decision = link.decide(&policy, &moment());
     assert_eq!(decision.held[0].reason, HeldReason::Blanked(Side::Crm));
     assert_eq!((decision.writes[0].side, decision.ruled[0].field), (Side::Crm, PARENT));
+}
+
+#[test]
+fn the_record_that_is_gone_does_not_answer_for_the_one_that_takes_its_place() {
+    let policy = Policy { delete_conflict: DeleteConflict::UpdateWins, ..policy() };
+    let mut link = paired();
+    link.seen.crm.bond = Bond::Gone(Gone::Deleted);
+    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
+    let tick = |major| Position { epoch: 0, major, minor: 0 };
+    let write = link.decide(&policy, &moment()).writes.remove(0);
+    let stamp = link.send(write, at(100), tick(100)).stamp;
+    link.conclude(stamp, Outcome::Lost, &policy, (at(101), tick(101)));
+    let claims = link.record(Side::Campaign).cloned();
+    let presence = Presence::Gone(Gone::Deleted);
+    let old = Observation { presence, claims, ..sighting(102, ["", ""], None) };
+    link.observe(Side::Crm, &old, &policy);
+    assert_eq!(link.sent.crm.len(), 1, "it may have been made all the same");
 }
