@@ -241,7 +241,8 @@ impl Page<'_> {
     ) -> News {
         let Some(piece) = self.bench.pieces.get_mut(&id) else { return News::Nothing };
         let asked = piece.link.seen[self.side].asked;
-        let news = piece.link.observe(self.side, seen, &plan.policy);
+        let skew = clock.clocks(plan.account)[self.side];
+        let news = piece.link.observe_by(self.side, seen, &plan.policy, Some(skew));
         // That a record was read since an answer was lost is what its next read waits for.
         let read = asked != piece.link.seen[self.side].asked;
         if news == News::Nothing && read && !piece.link.sent[self.side].is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::ledger::{Kept, Ledger};
+use crate::ledger::{Bearer, Kept, Ledger};
 use crate::peer::{Ended, Notes, PeerError, Writer};
 use crate::reconcile::conclude::Concluded;
 use crate::reconcile::{
@@ -151,6 +151,10 @@ async fn conclude<L: Ledger, C: Clock>(
         let now = desk.clock.now();
         let mut bench = Bench::default();
         bench.add(desk.ledger.links(&ids).await?);
+        let made = made(&bench, side, &answers);
+        if !made.is_empty() {
+            bench.add(desk.ledger.links_of(&made).await?);
+        }
         let replaced = answers.iter().filter(|((id, _), _)| replaces(&bench, *id, side)).count();
         let mut numbers =
             if replaced == 0 { Vec::new() } else { desk.ledger.draw(replaced).await? };
@@ -164,7 +168,8 @@ async fn conclude<L: Ledger, C: Clock>(
                 metrics::opted_out(&plan.name, side, since(changed, skew, now));
             }
             let most = longest(&piece.link, *stamp);
-            let outcome = outcome.clone();
+            let outcome = give_way(&mut bench, (*id, side), outcome.clone());
+            let Some(piece) = bench.pieces.get_mut(id) else { continue };
             let concluded = piece.link.conclude(*stamp, outcome, &plan.policy, (now, tick));
             let Concluded { again_in, found: others, .. } = concluded;
             let wait = match (again_in, reached) {
@@ -192,6 +197,45 @@ async fn conclude<L: Ledger, C: Clock>(
         }
     }
     Err(AgentError::Contended { links, tries: TRIES_MAX })
+}
+
+/// The records that were made.
+fn made(bench: &Bench, side: Side, answers: &[((LinkId, Stamp), Outcome)]) -> Vec<Bearer> {
+    let made = |((id, _), outcome): &((LinkId, Stamp), Outcome)| match outcome {
+        Outcome::Done { created: Some(record), .. } => {
+            Some((bench.pieces.get(id)?.link.entity, side, record.clone()))
+        }
+        Outcome::Done { created: None, .. }
+        | Outcome::Stale(_)
+        | Outcome::Gone(_)
+        | Outcome::Found(_)
+        | Outcome::Refused(_)
+        | Outcome::Later(_)
+        | Outcome::Lost => None,
+    };
+    answers.iter().filter_map(made).collect()
+}
+
+/// A create may come upon a record that is there and bears our name (an earlier try, a CRM that was
+/// restored). A link that stands for it alone gives way; one that has a counterpart keeps it, and
+/// the create is as good as stale, so that a person is asked in the end.
+fn give_way(bench: &mut Bench, (id, side): (LinkId, Side), outcome: Outcome) -> Outcome {
+    let (Outcome::Done { created: Some(record), .. }, Some(piece)) =
+        (&outcome, bench.pieces.get(&id))
+    else {
+        return outcome;
+    };
+    let bearer = (piece.link.entity, side, record.clone());
+    let Some(other) = bench.live(&bearer).map(|piece| &piece.link).filter(|o| o.id != id) else {
+        return outcome;
+    };
+    let (other, alone) = (other.id, super::prepare::alone(other) == Some(side));
+    if !alone {
+        return Outcome::Stale(None);
+    }
+    bench.remove(other);
+    bench.join(id, other);
+    outcome
 }
 
 /// How long the write with this stamp is put off at most.

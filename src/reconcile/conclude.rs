@@ -188,6 +188,9 @@ impl Link {
                     self.seen[side].bond = Bond::Here;
                     self.seen[side].fields.clear();
                     self.seen[side].modified = None;
+                    // Nothing of it was there before. Of a record that was, nothing was read: what
+                    // people made of its other fields may be older than this answer.
+                    self.seen[side].asked = self.seen[side].asked.max(Some(now));
                     // It is of the side's present life: the first read of it begins no other.
                     self.seen[side].at = self.seen[side].at.max(sent.tick);
                     self.waiting_since = None;
@@ -195,7 +198,6 @@ impl Link {
                 self.hold_written(side, row);
             }
         }
-        self.seen[side].asked = self.seen[side].asked.max(Some(now));
         self.agree(policy, now);
     }
 

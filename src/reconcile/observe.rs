@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
     Answer, Bond, Change, Field, Interval, Lane, Link, Observation, Policy, Presence, Read, Row,
-    Seen, SeenField, Sent, Side, Target, Value,
+    Seen, SeenField, Sent, Side, Skew, Target, Value,
 };
 
 /// What an observation told.
@@ -26,8 +26,20 @@ pub enum News {
 }
 
 impl Link {
-    /// Takes in what was seen on `side`, and says what it told.
+    /// Takes in what was seen on `side`, and says what it told; that side's clock is not known.
     pub fn observe(&mut self, side: Side, seen: &Observation, policy: &Policy) -> News {
+        self.observe_by(side, seen, policy, None)
+    }
+
+    /// The same, where it is known how far that side's clock is ahead of ours: then a read that
+    /// showed the value before tells after when it changed.
+    pub fn observe_by(
+        &mut self,
+        side: Side,
+        seen: &Observation,
+        policy: &Policy,
+        skew: Option<Skew>,
+    ) -> News {
         if let Some(nothing) = self.order(side, seen) {
             return if self.learns_why(side, seen) { News::Changed } else { nothing };
         }
@@ -44,7 +56,7 @@ impl Link {
             self.base.clear();
             self.trail.clear();
         }
-        self.remember(side, seen, policy);
+        self.remember(side, seen, policy, skew);
         self.resolve_given_up(side, seen, policy);
         self.agree(policy, moment(seen));
         let same = before.at.epoch == self.seen[side].at.epoch
@@ -200,12 +212,15 @@ impl Link {
     }
 
     /// Keeps what was seen; a field that is not told stays as it was.
-    fn remember(&mut self, side: Side, seen: &Observation, policy: &Policy) {
+    fn remember(&mut self, side: Side, seen: &Observation, policy: &Policy, skew: Option<Skew>) {
         let ours = seen.stamp.filter(|stamp| stamp.link == self.id);
         let fresh_stamp = ours.is_some() && ours > self.seen[side].stamp;
         let known = &mut self.seen[side];
         let moved = seen.modified.map(|changed| changed.until) != known.modified;
-        let lower = known.asked.and_then(|asked| asked.checked_sub(policy.late_commit).ok());
+        let lower = known.asked.zip(skew).and_then(|(asked, skew)| {
+            let theirs = asked.checked_add(skew.offset).ok()?.checked_sub(skew.uncertainty).ok()?;
+            theirs.checked_sub(policy.late_commit).ok()
+        });
         match &seen.presence {
             Presence::Gone(gone) => known.bond = Bond::Gone(gone.clone()),
             Presence::Here { row, raw, unfit } => {

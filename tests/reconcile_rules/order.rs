@@ -1,11 +1,12 @@
 //! What is told late or twice says nothing (rule 3).
 
+use jiff::SignedDuration;
 use truce::reconcile::observe::News;
 use truce::reconcile::{
-    Bond, Change, Gone, Link, Observation, Outcome, Position, Presence, Side, Value,
+    Bond, Change, Gone, Link, Observation, Outcome, Position, Presence, Side, Skew, Value,
 };
 
-use crate::pair::{NAME, at, logged, moment, paired, policy, selected, set, sighting};
+use crate::pair::{NAME, at, interval, logged, moment, paired, policy, selected, set, sighting};
 
 #[test]
 fn what_the_log_tells_again_says_nothing() {
@@ -92,4 +93,28 @@ fn campaign(link: &mut Link, seen: &Observation) -> (News, String) {
         return (news, String::new());
     };
     (news, name.to_string())
+}
+
+#[test]
+fn when_a_value_was_last_read_is_told_by_the_other_sides_clock() {
+    let skew = Skew { offset: SignedDuration::from_secs(-40), ..Skew::default() };
+    let mut link = paired();
+    for (read, changed, name) in [(100, 10, "ann"), (110, 70, "eva")] {
+        let modified = Some(interval(changed - 1, changed));
+        let seen = Observation { modified, ..sighting(read, [name, "Oslo"], None) };
+        link.observe_by(Side::Crm, &seen, &policy(), Some(skew));
+    }
+    // Read by us at 100, by its own clock at 60, and five seconds a change may be late.
+    assert_eq!(link.seen.crm.fields[&NAME].changed, Some(interval(55, 70)));
+}
+
+#[test]
+fn the_answer_to_a_write_is_no_read_of_the_records_other_fields() {
+    let mut link = paired();
+    set(&mut link, Side::Campaign, NAME, Value::text("eve"));
+    let write = link.decide(&policy(), &moment()).writes.remove(0);
+    let write = link.send(write, at(100), Position::default());
+    let done = Outcome::Done { created: None, xid: None };
+    link.conclude(write.stamp, done, &policy(), (at(101), Position::default()));
+    assert_eq!(link.seen.crm.asked, None);
 }

@@ -186,6 +186,7 @@ impl Run {
 
     /// One round of settling, delivering and reading; false where nothing was due.
     fn settle(&mut self) -> bool {
+        self.note_borne();
         let lifetime = self.lifetime();
         let peers = (CampaignPeer(Arc::clone(&self.world)), CrmPeer(Arc::clone(&self.world)));
         let mut deaf = BTreeSet::new();
@@ -199,6 +200,19 @@ impl Run {
             return true;
         };
         done.unwrap()
+    }
+
+    /// Notes which records links bear: one that is made again has another counterpart than before.
+    fn note_borne(&self) {
+        let mut world = lock(&self.world);
+        if !world.troubles.deletes {
+            return;
+        }
+        for link in self.ledger.every_link() {
+            for side in Side::BOTH {
+                world.written.extend(link.record(side).map(|of| (link.id, side, of.clone())));
+            }
+        }
     }
 
     fn scan_everything(&mut self) {

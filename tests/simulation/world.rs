@@ -166,7 +166,7 @@ pub(crate) struct World {
     pub words: BTreeMap<(Side, Entity, RecordId, Field), Word>,
     /// Records whose story has a break that excuses a lost word: deleted, merged, restored.
     pub disturbed: BTreeSet<(Side, RecordId)>,
-    /// Which records were written, or made, for which link.
+    /// Which records were written, or made, for which link, or borne by it.
     pub written: BTreeSet<(LinkId, Side, RecordId)>,
     /// People's consent edits: side, record, out or in, when.
     pub consents: Vec<(Side, RecordId, bool, u64)>,
