@@ -73,7 +73,7 @@ async fn setup_makes_what_is_missing_once_and_its_undo_leaves_no_trace() {
             "select pg_create_logical_replication_slot('truce', 'pgoutput')",
         ]
     );
-    let printed = script(&steps, Duration::from_millis(500));
+    let printed = script(&steps, Some(Duration::from_millis(500)));
     assert!(steps.iter().all(|step| printed.contains(&format!("{};\n", step.sql))), "{printed}");
     steps.extend(plan_database(&agent, "truce").await.unwrap());
     let mut record = Record::default();

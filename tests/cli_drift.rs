@@ -3,16 +3,18 @@
 
 mod cli_world;
 
-use cli_world::{PATIENCE, World};
+use cli_world::{Agent, PATIENCE, World};
 use serde_json::json;
 
 /// Waits until the server may forget its log up to now.
-async fn lets_the_log_go(world: &World) {
+async fn lets_the_log_go(world: &World, agent: Agent) -> Agent {
     let end = world.rows("select pg_current_wal_lsn()::text").await.remove(0);
     let confirmed =
         format!("select (confirmed_flush_lsn >= '{end}'::pg_lsn)::text from pg_replication_slots");
     let passed = async { while world.rows(&confirmed).await != ["true"] {} };
-    assert!(tokio::time::timeout(PATIENCE, passed).await.is_ok(), "the slot keeps the log");
+    let passed = tokio::time::timeout(PATIENCE, passed).await.is_ok();
+    assert!(passed, "the slot keeps the log: {}", agent.kill().await);
+    agent
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,6 +26,7 @@ async fn a_column_that_was_dropped_while_the_agent_was_away_pauses_its_field_onl
         .await;
     let agent = world.run().await;
     world.agree_on(&agent, &["a@x.org|A|Roe|0"]).await;
+    agent.until("readyz", "\"ready\":true").await;
     agent.end().await;
 
     world.sql("alter table nmsrecipient rename column sfirstname to saway").await;
@@ -34,7 +37,7 @@ async fn a_column_that_was_dropped_while_the_agent_was_away_pauses_its_field_onl
         while world.rows(query).await != ["Rowe"] {}
     };
     assert!(tokio::time::timeout(PATIENCE, changed).await.is_ok(), "the other field waits");
-    lets_the_log_go(&world).await;
+    let agent = lets_the_log_go(&world, agent).await;
 
     world.sql("alter table nmsrecipient rename column saway to sfirstname").await;
     world.agree_on(&agent, &["a@x.org|Anna|Rowe|0"]).await;
@@ -49,7 +52,7 @@ async fn credentials_that_are_refused_keep_no_wal_once_the_crm_was_known() {
     let world = World::start().await;
     world.done(&["setup"]).await;
     let agent = world.run().await;
-    agent.until("readyz", "true").await;
+    agent.until("readyz", "\"ready\":true").await;
     agent.end().await;
 
     let secret = std::fs::read(world.file("secret")).unwrap();
@@ -61,7 +64,7 @@ async fn credentials_that_are_refused_keep_no_wal_once_the_crm_was_known() {
              values (1, 'a@x.org', 'Ann', 'Roe')",
         )
         .await;
-    lets_the_log_go(&world).await;
+    let agent = lets_the_log_go(&world, agent).await;
     let (code, why) = agent.get("readyz").await;
     assert_eq!(code, 503, "{why}");
     agent.end().await;
@@ -77,7 +80,7 @@ async fn a_field_that_the_crm_hides_from_the_agent_keeps_no_wal() {
     let world = World::start().await;
     world.done(&["setup"]).await;
     let agent = world.run().await;
-    agent.until("readyz", "true").await;
+    agent.until("readyz", "\"ready\":true").await;
     agent.end().await;
 
     world.order("fields", json!({"object": "Contact", "hide": ["FirstName"]})).await;
@@ -88,7 +91,7 @@ async fn a_field_that_the_crm_hides_from_the_agent_keeps_no_wal() {
              values (1, 'a@x.org', 'Ann', 'Roe')",
         )
         .await;
-    lets_the_log_go(&world).await;
+    let agent = lets_the_log_go(&world, agent).await;
     agent.until("readyz", "FirstName").await;
 
     world.order("fields", json!({"object": "Contact", "show": ["FirstName"]})).await;

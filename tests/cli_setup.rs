@@ -64,3 +64,29 @@ async fn setup_makes_what_check_misses_and_its_undo_leaves_the_database_as_it_wa
     world.done(&["setup", "--undo", "--yes"]).await;
     assert_eq!((dump(&world), beside(&world).await), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dba_made_by_the_printed_sql_is_named_when_setup_is_undone() {
+    let world = World::start().await;
+    let printed = world.done(&["setup", "--print"]).await;
+    let (_, ours) = printed.split_once("-- in Campaign's database").unwrap();
+    assert!(ours.contains("set lock_timeout = "), "{printed}");
+    // One at a time, as a slot cannot be made in a transaction that has written.
+    let dba = world.database.session("campaign").await.unwrap();
+    for statement in ours.split(";\n") {
+        dba.batch_execute(statement).await.unwrap();
+    }
+    assert!(world.done(&["setup"]).await.contains("the ledger"));
+    assert!(world.done(&["check"]).await.contains("it would run"));
+
+    let told = world.done(&["setup", "--undo", "--yes"]).await;
+    let left: Vec<&str> = told.lines().filter(|line| line.starts_with("left  ")).collect();
+    assert_eq!(left.len(), 2, "{told}");
+    for line in left {
+        let (_, sql) = line.split_once("goes by: ").unwrap();
+        dba.batch_execute(sql).await.unwrap();
+    }
+    let gone = "select slot_name::text from pg_replication_slots
+                 union all select pubname::text from pg_publication";
+    assert_eq!(world.rows(gone).await, [""; 0]);
+}

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
-use crate::campaign::catalog::{Form, Identity, Persistence, Table};
+use crate::campaign::catalog::{Form, Identity, Index, Persistence, Table};
 use crate::campaign::{literal, peer_error, quoted};
 use crate::peer::PeerError;
 
@@ -172,18 +172,53 @@ pub async fn plan(client: &Client, wanted: &Wanted) -> Result<Vec<Step>, PeerErr
     Ok(steps)
 }
 
-/// The steps as a script for a DBA, each with its reason. It gives up on a lock as soon as we do.
-pub fn script(steps: &[Step], lock_timeout: Duration) -> String {
-    let mut lines = vec![format!("set lock_timeout = {};", lock_timeout.as_millis().max(1))];
-    for Step { why, sql, touches, .. } in steps {
+/// The steps as a script for a DBA, each with its reason and what takes it back. It gives up on a
+/// lock as soon as we do.
+pub fn script(steps: &[Step], lock_timeout: Option<Duration>) -> String {
+    let mut lines = Vec::new();
+    if let Some(limit) = lock_timeout {
+        lines.push(
+            "-- a lock that is not had at once makes others queue behind it: try again".into(),
+        );
+        lines.push(format!("set lock_timeout = {};", limit.as_millis().max(1)));
+    }
+    for Step { why, sql, undo, touches, .. } in steps {
         lines.push(format!("-- {why}"));
-        if *touches == Touches::Transactions {
+        if *touches == Touches::Transactions && lock_timeout.is_some() {
             lines.push("-- waits until the transactions that are under way have ended".to_owned());
             lines.push("reset lock_timeout;".to_owned());
         }
         lines.push(format!("{sql};"));
+        if !undo.is_empty() {
+            lines.push(format!("-- taken back by: {undo};"));
+        }
     }
     lines.join("\n") + "\n"
+}
+
+/// What is there of ours although it was not setup that made it, so that taking back what setup did
+/// leaves it: each with the statement that takes it away.
+pub async fn left(
+    client: &Client,
+    wanted: &Wanted,
+    record: &Record,
+) -> Result<Vec<(String, String)>, PeerError> {
+    let known = |found: &Found| record.found.iter().any(|one| one.subject() == found.subject());
+    let Wanted { publication, slot, .. } = wanted;
+    let there = "select exists (select from pg_replication_slots where slot_name = $1::text),
+                        exists (select from pg_publication where pubname = $2::text)";
+    let row = client.query_one(there, &[&&**slot, &&**publication]).await;
+    let row = row.map_err(|error| peer_error("looking for what is left", error))?;
+    let mut left = Vec::new();
+    if row.get(0) && !known(&Found::NoSlot { slot: slot.to_string() }) {
+        let what = format!("the slot {slot}: the server keeps its log for it until it is dropped");
+        left.push((what, drop_slot(slot)));
+    }
+    if row.get(1) && !known(&Found::NoPublication { publication: publication.to_string() }) {
+        let sql = format!("drop publication {}", quoted(publication));
+        left.push((format!("the publication {publication}"), sql));
+    }
+    Ok(left)
 }
 
 /// Identity and publication of the tables alone: what can come undone while the agent runs.
@@ -424,9 +459,17 @@ async fn put_back(client: &Client, found: &Found) -> Result<Option<Step>, PeerEr
             let known = Table::read(client, schema, table).await?;
             known.filter(|known| words(&known.identity) != *was).and_then(|known| {
                 let name = format!("{}.{}", quoted(schema), quoted(table));
+                let index =
+                    |index: &Index| words(&Identity::Index(Arc::clone(&index.name))) == *was;
+                let gone = was.starts_with("using index") && !known.indexes.iter().any(index);
+                let (back, why) = if gone {
+                    ("default", " by an index that is gone, so the default comes instead")
+                } else {
+                    (was.as_str(), "")
+                };
                 step(
-                    format!("alter table {name} replica identity {was}"),
-                    format!("the replica identity of {table} was {was}"),
+                    format!("alter table {name} replica identity {back}"),
+                    format!("the replica identity of {table} was {was}{why}"),
                     Touches::Tables(vec![known.oid]),
                 )
             })

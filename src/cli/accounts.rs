@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentError;
 use crate::agent::held::store_fact;
-use crate::agent::run::told;
+use crate::agent::run::{CAMPAIGN_FEED, told};
 use crate::config::{Config, Label};
 use crate::crm::salesforce::{Account, Described};
 use crate::ledger::{Ledger as _, PostgresLedger};
@@ -168,7 +168,10 @@ async fn meet(
     ledger: &PostgresLedger,
 ) -> Result<Met> {
     let kept = ledger.fact(&fact(name)).await?.and_then(|kept| serde_json::from_value(kept).ok());
-    let Some(known) = kept.filter(|kept: &Answers| knows(kept, config, name)) else {
+    // Before the log was ever followed, a person is there who can mend what is wrong.
+    let followed = !ledger.cursor(CAMPAIGN_FEED).await?.is_start();
+    let kept = kept.filter(|kept: &Answers| followed && knows(kept, config, name));
+    let Some(known) = kept else {
         return ask(config, name, account).await.with_context(|| format!("crm.{name}"));
     };
     let why = match tokio::time::timeout(PATIENCE, ask(config, name, account)).await {

@@ -29,6 +29,7 @@ use crate::reconcile::Side;
 use crate::telemetry::{ApiCall, metrics};
 
 use super::lead::now;
+use super::setup::remember;
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(5);
@@ -128,6 +129,7 @@ impl Attendant {
         self.ledger.prune(before).await?;
         let patience = Patience { attempts: 1, ..Patience::default() };
         let watched = tables.look(session, &self.wanted, &self.tables, patience).await?;
+        remember(&self.ledger, watched.found).await?;
         for alarm in watched.alarms {
             let (what, sql, mended) = (alarm.what, alarm.sql, alarm.mended);
             tracing::error!(what, sql, mended, "a table came undone");

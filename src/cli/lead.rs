@@ -38,6 +38,7 @@ use super::mapped::{self, Mapped, map_all};
 use super::options;
 use super::peers::{CampaignDoors, SalesforceDoors, tables};
 use super::places::{Places, holder};
+use super::run::Come;
 use super::schemas::Schemas;
 use super::setup::wanted;
 use super::signals::Signals;
@@ -61,10 +62,11 @@ pub(super) struct Candidate {
 
 impl Candidate {
     /// From standing by to being told to stop, or to an error.
-    pub(super) async fn live(&self, signals: &mut Signals, led: &mut bool) -> Result<()> {
+    pub(super) async fn live(&self, signals: &mut Signals, come: &mut Come) -> Result<()> {
         let ledger = open_ledger(&self.places.ledger).await?;
+        come.opened = true;
         let Some(mut lease) = self.claim(signals).await? else { return Ok(()) };
-        let outcome = Box::pin(self.lead(ledger, &mut lease, signals, led)).await;
+        let outcome = Box::pin(self.lead(ledger, &mut lease, signals, come)).await;
         if let Err(error) = lease.resign().await {
             tracing::debug!(error = told(&error), "the lease runs out by itself");
         }
@@ -107,7 +109,7 @@ impl Candidate {
         ledger: PostgresLedger,
         lease: &mut Leader,
         signals: &mut Signals,
-        led: &mut bool,
+        come: &mut Come,
     ) -> Result<()> {
         let term = lease.term();
         ledger.lead(term);
@@ -118,7 +120,7 @@ impl Candidate {
             ready = self.prepare(&ledger, term) => ready?,
             error = renew(lease, every) => return Err(error.into()),
         };
-        *led = true;
+        come.led = true;
         let (ready, known) = ready;
         let campaign = Arc::clone(&ready.campaign);
         let attendant = Attendant {
@@ -219,6 +221,9 @@ impl Candidate {
         let fits = |name: &&Label| mapped.iter().any(|one| one.name == **name);
         let names = config.in_order().map(|(name, _)| name);
         let misfits: Vec<&Label> = names.filter(|name| !fits(name)).collect();
+        if ledger.cursor(CAMPAIGN_FEED).await?.is_start() {
+            refuse(&findings)?;
+        }
         fitted::fall_back(ledger, &misfits, &mut schemas.tables).await?;
         accounts.fall_back(config, &misfits, &mut schemas.objects);
         let mut left = Findings::default();

@@ -13,6 +13,7 @@ use crate::agent::run::Health;
 use crate::agent::{AgentError, http};
 use crate::config::{self, Config, CrmKind, Label};
 use crate::crm::salesforce::Account;
+use crate::ledger::LedgerError;
 use crate::peer::PeerError;
 use crate::telemetry::{Page, logs, metrics};
 
@@ -22,6 +23,7 @@ use super::places::{Places, salesforce};
 use super::progress::Bars;
 use super::readings::{self, Estimates};
 use super::signals::Signals;
+use super::visit::Unreached;
 
 /// Between two attempts to lead in one process; each further one in a row takes twice as long.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -60,15 +62,17 @@ pub(super) async fn run(path: &Path) -> Result<()> {
 
 /// From standing by to the end, however often the lead is lost in between.
 async fn live(candidate: &Candidate, health: &Health, signals: &mut Signals) -> Result<()> {
-    let (mut led, mut delay) = (false, AGAIN_AFTER);
+    let (mut come, mut delay) = (Come::default(), AGAIN_AFTER);
     loop {
         let begun = Instant::now();
-        match Box::pin(candidate.live(signals, &mut led)).await {
+        match Box::pin(candidate.live(signals, &mut come)).await {
             Ok(()) => return Ok(()),
             // What is wrong at the very start is for the person who started it.
-            Err(error) if !led && !is_passing(&error) => return Err(error),
+            Err(error) if !come.led && !is_passing(&error, come) => return Err(error),
             Err(error) => {
-                delay = if WENT_WELL < begun.elapsed() { AGAIN_AFTER } else { delay };
+                // Who lost the lead asks for it again; nothing else is asked before it has it.
+                let again = WENT_WELL < begun.elapsed() || is_deposed(&error);
+                delay = if again { AGAIN_AFTER } else { delay };
                 let error = format!("{error:#}");
                 tracing::error!(error, again_in = ?delay, "beginning anew");
                 health.stands_by(&error);
@@ -82,12 +86,32 @@ async fn live(candidate: &Candidate, health: &Health, signals: &mut Signals) -> 
     }
 }
 
+/// How far this process has come since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Come {
+    /// It has reached the ledger.
+    pub(super) opened: bool,
+    /// It has led.
+    pub(super) led: bool,
+}
+
+fn is_deposed(error: &anyhow::Error) -> bool {
+    let deposed = |error: &AgentError| matches!(error, AgentError::Deposed { .. });
+    error.chain().any(|cause| cause.downcast_ref::<AgentError>().is_some_and(deposed))
+}
+
 /// Whether waiting may help: a server that is only starting must not end the agent.
-fn is_passing(error: &anyhow::Error) -> bool {
+fn is_passing(error: &anyhow::Error, come: Come) -> bool {
     let passing = |error: &PeerError| {
         matches!(error, PeerError::Transient { .. } | PeerError::Throttled { .. })
     };
-    error.chain().any(|cause| {
+    let unavailable = |cause: &(dyn std::error::Error + 'static)| {
+        let error = cause.downcast_ref::<LedgerError>();
+        error.is_some_and(|error| matches!(error, LedgerError::Unavailable { .. }))
+            || cause.is::<Unreached>()
+    };
+    let gone = come.opened && error.chain().any(unavailable);
+    gone || error.chain().any(|cause| {
         cause.downcast_ref::<PeerError>().is_some_and(passing)
             || cause.downcast_ref::<AgentError>().is_some_and(|error| match error {
                 AgentError::Peer(error) => passing(error),

@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::campaign::carry_out::{Patience, carry_out};
 use crate::campaign::settings;
 use crate::campaign::setup::{
-    Chosen, Found, Record, Step, Touches, Wanted, WantedTable, drop_database, plan, plan_database,
+    Chosen, Found, Record, Step, Touches, Wanted, WantedTable, drop_database, left, plan,
+    plan_database, script,
 };
 use crate::config::{self, Config};
 use crate::ledger::{Batch, Counts, Ledger as _, PostgresLedger, State, migrate};
@@ -120,16 +121,24 @@ impl Task {
             writeln!(out, "-- first, as what follows fails without it: {what}")?;
             writeln!(out, "-- {}\n", sql.as_deref().unwrap_or_default())?;
         }
-        for step in database.iter().chain(&steps) {
-            writeln!(out, "-- {}\n{};", step.why, step.sql)?;
-            if !step.undo.is_empty() {
-                writeln!(out, "-- taken back by: {};", step.undo)?;
-            }
-            writeln!(out)?;
+        if let Some(step) = &database {
+            writeln!(
+                out,
+                "-- on the ledger's server\n{}",
+                script(std::slice::from_ref(step), None)
+            )?;
+        }
+        if !steps.is_empty() {
+            let lock_timeout = Patience::default().lock_timeout;
+            writeln!(out, "-- in Campaign's database\n{}", script(&steps, Some(lock_timeout)))?;
         }
         if database.is_none() && steps.is_empty() {
             writeln!(out, "-- everything is there")?;
         }
+        writeln!(
+            out,
+            "-- the ledger's tables are made by `truce setup`, which finds the rest there"
+        )?;
         Ok(())
     }
 
@@ -190,6 +199,10 @@ impl Task {
         for step in record.undo(&campaign).await? {
             self.one(&campaign, &step).await?;
         }
+        for (what, sql) in left(&campaign, &wanted(&self.config), &record).await? {
+            let told = format!("left  {what}; it was not made by truce setup, and goes by: {sql};");
+            writeln!(std::io::stdout(), "{told}")?;
+        }
         drop(ledger);
         self.drop_ledger(&record).await
     }
@@ -249,6 +262,16 @@ async fn read_record(ledger: &PostgresLedger) -> Result<Record> {
         Some(fact) => Ok(serde_json::from_value(fact).context("what setup found cannot be read")?),
         None => Ok(Record::default()),
     }
+}
+
+/// Adds what the running agent found before it mended something, so that it can be put back too.
+pub(super) async fn remember(ledger: &PostgresLedger, found: Vec<Found>) -> Result<()> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut record = read_record(ledger).await?;
+    record.merge(found);
+    keep_record(ledger, &record).await
 }
 
 async fn keep_record(ledger: &PostgresLedger, record: &Record) -> Result<()> {

@@ -67,6 +67,11 @@ impl Visit {
     }
 }
 
+/// The ledger's server does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unreached(String);
+
 /// Opens the ledger. Setup makes one that is missing, and helps nobody whose server is down.
 pub(super) async fn open_ledger(url: &ServerUrl) -> Result<PostgresLedger> {
     let error = match PostgresLedger::open(url).await {
@@ -79,7 +84,7 @@ pub(super) async fn open_ledger(url: &ServerUrl) -> Result<PostgresLedger> {
             error.context("the ledger cannot be opened; `truce setup` makes it where it is missing")
         }
         Some(unreached) => {
-            anyhow::anyhow!("{}", told(unreached)).context("the ledger is not there")
+            anyhow::Error::new(Unreached(told(unreached))).context("the ledger is not there")
         }
     })
 }

@@ -93,7 +93,7 @@ url = "postgresql://truce@127.0.0.1:{port}/campaign?sslmode=disable"
 password_file = "password"
 
 [ledger]
-lease_seconds = 2
+lease_seconds = 5
 
 [agent]
 listen = "127.0.0.1:0"

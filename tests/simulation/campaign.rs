@@ -11,14 +11,14 @@ use truce::reconcile::{
     RecordId, Refusal, RefusalKind, Row, Side, Snapshot, Target, Value, Write,
 };
 
-use crate::schema::{CODE, CONTACT};
+use crate::schema::CODE;
 use crate::steps::pause;
 use crate::world::{Shared, World, lock};
 
 #[derive(Clone, Default)]
 pub(crate) struct Campaign {
     pub rows: BTreeMap<(Entity, RecordId), Row>,
-    log: Vec<Entry>,
+    pub log: Vec<Entry>,
     lsn: u64,
     pub xid: u64,
     committed: BTreeSet<u64>,
@@ -48,7 +48,7 @@ pub(crate) struct Open {
 }
 
 #[derive(Clone)]
-struct Entry {
+pub(crate) struct Entry {
     epoch: u32,
     lsn: u64,
     ordinal: u32,
@@ -56,11 +56,11 @@ struct Entry {
     entity: Entity,
     key: RecordId,
     /// The key before, where this changed it.
-    was: Option<RecordId>,
+    pub was: Option<RecordId>,
     row: Option<Row>,
     /// Why there is no row, where there is none.
-    gone: Gone,
-    unchanged: Vec<Field>,
+    pub gone: Gone,
+    pub unchanged: Vec<Field>,
     changed: Interval,
 }
 
@@ -137,50 +137,6 @@ impl World {
             row.extend(edits);
             self.tell(|| format!("campaign: a long transaction {xid} on {key} commits"));
             self.commit(xid, vec![(entity, key, Some(row))]);
-        }
-    }
-
-    /// All contacts at once, which the log tells in one word.
-    pub(crate) fn truncate(&mut self) {
-        let keys: Vec<RecordId> = self.campaign.rows.keys().map(|(_, key)| key.clone()).collect();
-        let contacts = |key: &RecordId| self.campaign.rows.contains_key(&(CONTACT, key.clone()));
-        let keys: Vec<RecordId> = keys.into_iter().filter(contacts).collect();
-        if !self.campaign.open.is_empty() {
-            return;
-        }
-        self.tell(|| "campaign: its contacts are truncated".to_owned());
-        self.disturbed.extend(keys.iter().map(|key| (Side::Campaign, key.clone())));
-        let xid = self.begin();
-        let from = self.campaign.log.len();
-        self.commit(xid, keys.into_iter().map(|key| (CONTACT, key, None)).collect());
-        self.campaign.log[from..].iter_mut().for_each(|entry| entry.gone = Gone::Truncated);
-    }
-
-    /// A contact's key is changed.
-    pub(crate) fn rekey(&mut self, was: &RecordId) {
-        let Some(row) = self.campaign.rows.remove(&(CONTACT, was.clone())) else { return };
-        let key = self.draw_key();
-        self.tell(|| format!("campaign: person changes the key {was} to {key}"));
-        let words: Vec<_> = (self.words.iter())
-            .filter(|((side, of, record, _), _)| {
-                (*side, *of) == (Side::Campaign, CONTACT) && record == was
-            })
-            .map(|((.., field), word)| (*field, word.clone()))
-            .collect();
-        for (field, word) in words {
-            self.words.insert((Side::Campaign, CONTACT, key.clone(), field), word);
-        }
-        for said in self.consents.iter_mut().filter(|said| said.1 == *was) {
-            said.1 = key.clone();
-        }
-        if self.disturbed.contains(&(Side::Campaign, was.clone())) {
-            self.disturbed.insert((Side::Campaign, key.clone()));
-        }
-        let xid = self.begin();
-        self.commit(xid, vec![(CONTACT, key, Some(row))]);
-        if let Some(entry) = self.campaign.log.last_mut() {
-            entry.was = Some(was.clone());
-            entry.unchanged.clear();
         }
     }
 

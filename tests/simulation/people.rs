@@ -305,6 +305,52 @@ impl World {
     }
 }
 
+impl World {
+    /// All contacts at once, which the log tells in one word.
+    pub(crate) fn truncate(&mut self) {
+        let keys: Vec<RecordId> = self.campaign.rows.keys().map(|(_, key)| key.clone()).collect();
+        let contacts = |key: &RecordId| self.campaign.rows.contains_key(&(CONTACT, key.clone()));
+        let keys: Vec<RecordId> = keys.into_iter().filter(contacts).collect();
+        if !self.campaign.open.is_empty() {
+            return;
+        }
+        self.tell(|| "campaign: its contacts are truncated".to_owned());
+        self.disturbed.extend(keys.iter().map(|key| (Side::Campaign, key.clone())));
+        let xid = self.begin();
+        let from = self.campaign.log.len();
+        self.commit(xid, keys.into_iter().map(|key| (CONTACT, key, None)).collect());
+        self.campaign.log[from..].iter_mut().for_each(|entry| entry.gone = Gone::Truncated);
+    }
+
+    /// A contact's key is changed.
+    pub(crate) fn rekey(&mut self, was: &RecordId) {
+        let Some(row) = self.campaign.rows.remove(&(CONTACT, was.clone())) else { return };
+        let key = self.draw_key();
+        self.tell(|| format!("campaign: person changes the key {was} to {key}"));
+        let words: Vec<_> = (self.words.iter())
+            .filter(|((side, of, record, _), _)| {
+                (*side, *of) == (Side::Campaign, CONTACT) && record == was
+            })
+            .map(|((.., field), word)| (*field, word.clone()))
+            .collect();
+        for (field, word) in words {
+            self.words.insert((Side::Campaign, CONTACT, key.clone(), field), word);
+        }
+        for said in self.consents.iter_mut().filter(|said| said.1 == *was) {
+            said.1 = key.clone();
+        }
+        if self.disturbed.contains(&(Side::Campaign, was.clone())) {
+            self.disturbed.insert((Side::Campaign, key.clone()));
+        }
+        let xid = self.begin();
+        self.commit(xid, vec![(CONTACT, key, Some(row))]);
+        if let Some(entry) = self.campaign.log.last_mut() {
+            entry.was = Some(was.clone());
+            entry.unchanged.clear();
+        }
+    }
+}
+
 /// The fields that one side alone edits.
 pub(crate) fn owner(field: Field) -> Option<Side> {
     match field {

@@ -80,23 +80,8 @@ async fn example(play: &Play<'_>, scene: &Scene, both: &Both) -> Result<String> 
     };
     Ok(match scene.what {
         What::TitleConflict | What::MobileConflict => {
-            let (field, rule) = if scene.what == What::TitleConflict {
-                ("Title", "conflict = \"campaign\"")
-            } else {
-                ("MobilePhone", "conflict = \"crm\"")
-            };
-            let (ours, theirs) = value(field);
-            let said = |side| {
-                let mut deeds = play.diary.of(&scene.who, field).filter(|deed| deed.side == side);
-                deeds.next().map(|deed| deed.value.clone()).unwrap_or_default()
-            };
-            format!(
-                "conflict    {field} of {name}: Campaign said `{}`, the CRM `{}`; by `{rule}` both \
-                 now hold `{ours}`{}",
-                said(Where::Campaign),
-                said(Where::Crm),
-                if ours == theirs { String::new() } else { format!(" and `{theirs}`") }
-            )
+            let field = if scene.what == What::TitleConflict { "Title" } else { "MobilePhone" };
+            conflict(play, scene, field, value(field))
         }
         What::OptOutInCampaign => format!(
             "opt-out     {name} in Campaign; in the CRM {}",
@@ -142,6 +127,24 @@ async fn example(play: &Play<'_>, scene: &Scene, both: &Both) -> Result<String> 
             )
         }
     })
+}
+
+/// Which of two values stands, and by which line of the config.
+fn conflict(play: &Play<'_>, scene: &Scene, field: &str, held: (String, String)) -> String {
+    let rule = if field == "Title" { "conflict = \"campaign\"" } else { "conflict = \"crm\"" };
+    let (ours, theirs) = held;
+    let said = |side| {
+        let mut deeds = play.diary.of(&scene.who, field).filter(|deed| deed.side == side);
+        deeds.next().map(|deed| deed.value.clone()).unwrap_or_default()
+    };
+    format!(
+        "conflict    {field} of {}: Campaign said `{}`, the CRM `{}`; by `{rule}` both now hold \
+         `{ours}`{}",
+        play.name(&scene.who),
+        said(Where::Campaign),
+        said(Where::Crm),
+        if ours == theirs { String::new() } else { format!(" and `{theirs}`") }
+    )
 }
 
 fn there(record: Option<&crate::simulator::people::Person>, what: &str) -> String {

@@ -23,18 +23,23 @@ fn select(from: &str) -> String {
     format!("select {COLUMNS} {from}")
 }
 
+/// Laterally, one by one: joined, the planner of a ledger without statistics, which is that of every
+/// first scan, reads all links and compares each with each key.
 static LIVE_OF_CAMPAIGN: LazyLock<String> = LazyLock::new(|| {
     select(
         "from unnest($1::smallint[], $2::text[]) as a (entity, record)
-      join truce.link as l
-        on l.state = 'live' and l.entity = a.entity and l.campaign = a.record",
+      cross join lateral (
+        select * from truce.link as p
+         where p.state = 'live' and p.entity = a.entity and p.campaign = a.record limit 1) as l",
     )
 });
 
 static LIVE_OF_CRM: LazyLock<String> = LazyLock::new(|| {
     select(
         "from unnest($1::smallint[], $2::text[]) as a (entity, record)
-      join truce.link as l on l.state = 'live' and l.entity = a.entity and l.crm = a.record",
+      cross join lateral (
+        select * from truce.link as p
+         where p.state = 'live' and p.entity = a.entity and p.crm = a.record limit 1) as l",
     )
 });
 
@@ -206,7 +211,9 @@ pub(super) async fn matches(
 ) -> Result<Vec<(String, LinkId)>, LedgerError> {
     const MATCHES: &str = "
         select k.key, k.link from unnest($3::text[]) as a (key)
-          join truce.match_key as k on k.entity = $1 and k.side = $2 and k.key = a.key
+         cross join lateral (
+           select m.key, m.link from truce.match_key as m
+            where m.entity = $1 and m.side = $2 and m.key = a.key offset 0) as k
          order by k.key, k.link";
     let keys: BTreeSet<&String> = keys.iter().collect();
     // What was stored was cleaned as well, and the caller knows its own key.
