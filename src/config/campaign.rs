@@ -69,7 +69,7 @@ pub struct Campaign {
     pub scan_rows: Whole<1, 5000, 100_000>,
     /// How many changed rows are handed on at once; it bounds the memory of a large transaction.
     #[serde(default)]
-    pub change_rows: Whole<1, 5000, 100_000>,
+    pub change_rows: Whole<1, 2000, 100_000>,
     /// How many keys for new records are drawn at once from Campaign's id function.
     #[serde(default)]
     pub key_batch: Whole<1, 50, 10_000>,
