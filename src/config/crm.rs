@@ -53,10 +53,11 @@ pub struct Crm {
     /// `late_commit_seconds` from where the last wide pass began.
     #[serde(default)]
     pub wide_seconds: Seconds<50, 300_000, 86_400_000>,
-    /// How often a deep pass looks back furthest.
+    /// How often the CRM's own log of what changed is read, for what it commits hours late. Where an
+    /// object has no log, a deep pass looks back by `deep_overlap_seconds` instead.
     #[serde(default)]
     pub deep_seconds: Seconds<50, 3_600_000, 604_800_000>,
-    /// How far a deep pass looks back.
+    /// How far a deep pass looks back, for objects without a log.
     #[serde(default)]
     pub deep_overlap_seconds: Seconds<0, 7_200_000, 604_800_000>,
     /// How long after its time stamp a change may become visible. `newest` does not trust times

@@ -4,5 +4,6 @@
 mod account;
 mod feed;
 mod lost;
+mod review;
 mod stage;
 mod writes;

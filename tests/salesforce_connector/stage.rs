@@ -138,6 +138,12 @@ impl Stage {
         self.order("clock", json!({ "at": at.to_string(), "scale": 0.0 })).await;
     }
 
+    /// The same, and the connector learns of it, which any answer tells.
+    pub(crate) async fn tell(&self, second: i64) {
+        self.at(second).await;
+        self.crm.account().describe("Contact").await.unwrap();
+    }
+
     /// A contact that has been there for long.
     pub(crate) async fn contact(&self, mut fields: Json) -> RecordId {
         let object = fields.as_object_mut().unwrap();

@@ -102,7 +102,7 @@ struct QueryAnswer {
 /// An organisation's API, of one version.
 pub(super) struct Api {
     pub(super) client: Client,
-    root: String,
+    pub(super) root: String,
 }
 
 impl Api {
@@ -322,7 +322,7 @@ fn collection(records: &[Record]) -> Json {
     json!({ "allOrNone": false, "records": records })
 }
 
-fn get(path: String, call: Call, urgency: Urgency) -> Request {
+pub(super) fn get(path: String, call: Call, urgency: Urgency) -> Request {
     Request {
         call,
         method: Method::GET,
@@ -334,7 +334,10 @@ fn get(path: String, call: Call, urgency: Urgency) -> Request {
     }
 }
 
-fn read<T: DeserializeOwned>(answer: &Answer, doing: &'static str) -> Result<T, PeerError> {
+pub(super) fn read<T: DeserializeOwned>(
+    answer: &Answer,
+    doing: &'static str,
+) -> Result<T, PeerError> {
     serde_json::from_slice(&answer.body)
         .map_err(|error| PeerError::Transient { doing, source: Box::new(error) })
 }

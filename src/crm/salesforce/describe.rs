@@ -31,6 +31,8 @@ pub struct Object {
     pub rights: Rights,
     /// Whether its records are merged, so that a deleted one may name a survivor.
     pub mergeable: bool,
+    /// Whether Salesforce keeps a log of which of its records changed.
+    pub replicateable: bool,
     keys: BTreeMap<Arc<str>, Key>,
 }
 
@@ -165,6 +167,8 @@ pub struct Described {
     queryable: bool,
     #[serde(default)]
     mergeable: bool,
+    #[serde(default)]
+    replicateable: bool,
     fields: Vec<DescribedField>,
 }
 
@@ -230,6 +234,7 @@ impl Described {
             },
             mergeable: self.mergeable
                 && self.fields.iter().any(|field| field.name == "MasterRecordId"),
+            replicateable: self.replicateable,
             keys: keys.collect(),
             columns: self.fields.iter().map(DescribedField::column).map(named).collect(),
         }

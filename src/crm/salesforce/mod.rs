@@ -1,7 +1,7 @@
 //! Salesforce: a feed by `SystemModstamp`, scans by `Id`, writes by sObject Collections.
 //!
 //! Its traps, each with its answer where it is met: time stamps of whole seconds that become visible
-//! late (`progress`); no compare-and-set for many records (`writer`); a record id in two forms
+//! late (`progress`, `review`); no compare-and-set for many records (`writer`); a record id in two forms
 //! (`ids`); upserts that resurrect what was deleted, so that they only ever create (`create`); texts
 //! that are trimmed and e-mail addresses that lose their case (`values`); one code for two meanings
 //! (`errors`).
@@ -19,6 +19,7 @@ mod feed;
 mod ids;
 mod plan;
 mod progress;
+mod review;
 mod save;
 mod scan;
 mod seen;

@@ -9,6 +9,8 @@ use serde_json::{Value as Json, json};
 use crate::crm::http::{Answer, Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows};
 use crate::crm::salesforce::describe::Object;
+use crate::crm::salesforce::progress::Deep;
+use crate::crm::salesforce::seen::Print;
 use crate::crm::salesforce::values::{self, Told};
 use crate::crm::salesforce::{Account, Settings, ids, soql};
 use crate::peer::{Ask, PeerError};
@@ -30,6 +32,8 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Arc<str>>,
     /// The constants of new records.
     pub(super) constants: Record,
+    /// How late commits are found in the end.
+    pub(super) deep: Deep,
     /// What stands before and behind Campaign's key in an external id.
     around_key: (String, String),
 }
@@ -69,7 +73,8 @@ impl Plan {
             constants.insert(name.to_string(), values::constant(column, text));
         }
         let around_key = around_key(settings, &mapping.name)?;
-        Ok(Self { mapping, columns, constants, around_key })
+        let deep = if object.replicateable { Deep::Log } else { Deep::Stamps };
+        Ok(Self { mapping, columns, constants, deep, around_key })
     }
 
     /// `SELECT … FROM …`, to be followed by a condition.
@@ -107,7 +112,7 @@ impl Plan {
             stamp,
             claims: claims.map(RecordId::from),
         };
-        Ok(Sighting { observation, modified })
+        Ok(Sighting { observation, modified, print: Print::of(record, modified) })
     }
 
     fn presence(&self, record: &Record) -> Presence {
@@ -245,6 +250,7 @@ impl Plan {
                 found.remove(*id).unwrap_or_else(|| Sighting {
                     observation: self.missing(id, tick),
                     modified: Timestamp::MIN,
+                    print: Print::default(),
                 })
             }));
         }
@@ -252,11 +258,12 @@ impl Plan {
     }
 }
 
-/// An observation, with the second of its stamp.
+/// An observation, with the second of its stamp, and what it is known again by.
 #[derive(Clone, Debug)]
 pub(super) struct Sighting {
     pub(super) observation: Observation,
     pub(super) modified: Timestamp,
+    pub(super) print: Print,
 }
 
 fn around_key(settings: &Settings, mapping: &str) -> Result<(String, String), PeerError> {

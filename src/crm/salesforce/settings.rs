@@ -56,7 +56,8 @@ pub struct Polling {
     pub wide_every: Duration,
     /// How far it goes back: how long after its stamp a row may become visible.
     pub late_commit: Duration,
-    /// How often a pass goes back by `deep_overlap` instead.
+    /// How often Salesforce's log of what changed is read; where an object has none, how often a pass
+    /// goes back by `deep_overlap` instead.
     pub deep_every: Duration,
     /// How far that one goes back, for what Salesforce's own maintenance commits.
     pub deep_overlap: Duration,
