@@ -120,6 +120,7 @@ pub(crate) fn plans() -> Plans {
         policy,
         brake: BrakeRule { records: 100, share: 0.05, window: Duration::from_hours(1) },
         linger: Linger::default(),
+        census: None,
         tombstone_keep: Duration::from_hours(24 * 365),
         field_names: BTreeMap::new(),
         creates: Gate::Open,

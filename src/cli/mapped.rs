@@ -310,6 +310,7 @@ impl Maker<'_> {
             policy,
             brake: mapping.brake.into(),
             linger: Linger::default(),
+            census: crm.census_every(),
             tombstone_keep: self.config.ledger.tombstone_keep(),
             field_names: made
                 .iter()

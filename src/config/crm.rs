@@ -60,6 +60,11 @@ pub struct Crm {
     /// How far a deep pass looks back, for objects without a log.
     #[serde(default)]
     pub deep_overlap_seconds: Seconds<0, 7_200_000, 604_800_000>,
+    /// How often all records of an object are counted by their ids, and compared with the ledger: for
+    /// what no change tells, such as a record that was deleted for good. It costs a call for 2,000
+    /// records. 0 is never.
+    #[serde(default)]
+    pub census_seconds: Seconds<0, 86_400_000, 2_592_000_000>,
     /// How long after its time stamp a change may become visible. `newest` does not trust times
     /// closer than that.
     #[serde(default)]
@@ -133,6 +138,11 @@ impl Crm {
         self.token_url
             .as_ref()
             .map_or_else(|| format!("{}/services/oauth2/token", self.url), HttpsUrl::to_string)
+    }
+
+    /// How often all records of an object are counted, if ever.
+    pub fn census_every(&self) -> Option<Duration> {
+        Some(self.census_seconds.get()).filter(|every| !every.is_zero())
     }
 
     /// The longest a write that is not consent may wait for company.

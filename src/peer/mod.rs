@@ -71,6 +71,28 @@ pub trait Scan: Send {
     ) -> impl Future<Output = Result<Vec<Observation>, PeerError>> + Send;
 }
 
+/// A scan that can list records without reading them.
+pub trait Outline: Scan {
+    /// Which records follow `after` in the order of their keys, at most `limit`; an empty list is
+    /// the end.
+    fn outline(
+        &mut self,
+        entity: Entity,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, PeerError>> + Send;
+}
+
+/// A record that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub record: RecordId,
+    /// Its own time of its last change, as its observations tell when it ended; `None` where the
+    /// side keeps none.
+    pub modified: Option<Timestamp>,
+}
+
 /// What gives ticks and times: the agent's clock, a test's own.
 pub trait Ask {
     /// The next tick, larger than all before, with the ledger's epoch for that side; and our clock.

@@ -24,6 +24,7 @@ impl World {
             22 if troubles.blanks => self.empty(),
             22 if troubles.truncates && self.rng.one_in(6) => self.truncate(),
             22 if troubles.rekeys => self.change_key(),
+            22 if troubles.untold => self.change_untold(),
             _ => self.consent(),
         }
     }
@@ -242,6 +243,29 @@ impl World {
         self.tell(|| format!("crm: person merges {loser} into {winner}"));
         self.disturbed.insert((Side::Crm, winner.clone()));
         self.end_crm(&loser, Gone::Merged(winner));
+    }
+
+    /// A record goes for good, or is edited; whatever the feed is asked, it does not tell.
+    fn change_untold(&mut self) {
+        let ids = self.crm_ids(CONTACT);
+        let Some(id) = self.rng.pick(&ids).cloned() else { return };
+        if self.rng.one_in(3) {
+            self.tell(|| format!("crm: {id} is purged, untold"));
+            self.disturbed.insert((Side::Crm, id.clone()));
+            self.crm.records.remove(&(CONTACT, id));
+            return;
+        }
+        let edits = self.edits(Side::Crm, CONTACT);
+        self.tell(|| format!("crm: person sets {id} {edits:?}, untold"));
+        for (field, value) in &edits {
+            self.word(Side::Crm, CONTACT, &id, *field, value.clone());
+        }
+        // Its stamp is further back than any poll looks.
+        let second = self.crm_second() - 10_000;
+        if let Some(record) = self.crm.records.get_mut(&(CONTACT, id)) {
+            record.row.extend(edits);
+            record.modified = second;
+        }
     }
 
     /// Two records exchange their codes, as fast as one side allows.

@@ -77,6 +77,8 @@ pub(crate) struct Troubles {
     pub truncates: bool,
     /// Campaign's keys change.
     pub rekeys: bool,
+    /// The CRM's records change, or go for good, and no feed tells.
+    pub untold: bool,
 }
 
 impl Troubles {
@@ -103,6 +105,7 @@ impl Troubles {
             blanks: rare == 3,
             truncates: rare == 4,
             rekeys: rare == 5,
+            untold: rare == 6,
         }
     }
 }

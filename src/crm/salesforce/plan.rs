@@ -105,10 +105,7 @@ impl Plan {
             at: asked.0,
             read: Read::Asked(asked.1),
             presence: self.presence(record),
-            modified: Some(Interval {
-                after: modified,
-                until: modified.saturating_add(SignedDuration::from_secs(1)).unwrap_or(modified),
-            }),
+            modified: Some(second_of(modified)),
             stamp,
             claims: claims.map(RecordId::from),
         };
@@ -275,8 +272,14 @@ fn around_key(settings: &Settings, mapping: &str) -> Result<(String, String), Pe
     Ok((before.to_owned(), behind.to_owned()))
 }
 
+/// The second that a stamp stands for.
+pub(super) fn second_of(stamp: Timestamp) -> Interval {
+    let until = stamp.saturating_add(SignedDuration::from_secs(1)).unwrap_or(stamp);
+    Interval { after: stamp, until }
+}
+
 /// A record's id and stamp, which every answer must have.
-fn identity(record: &Record) -> Result<(RecordId, Timestamp), PeerError> {
+pub(super) fn identity(record: &Record) -> Result<(RecordId, Timestamp), PeerError> {
     let text = |name| record.get(name).and_then(Json::as_str);
     let id = text("Id").and_then(ids::record_id);
     let stamp = text("SystemModstamp").and_then(values::instant);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
-use crate::crm::salesforce::plan::Plan;
+use crate::crm::salesforce::plan::{Plan, identity, second_of};
 use crate::crm::salesforce::{Plans, soql};
-use crate::peer::{Ask, PeerError, Scan};
+use crate::peer::{Ask, Listed, Outline, PeerError, Scan};
 use crate::reconcile::{Entity, Observation, RecordId};
 
 /// Scans of the mappings' objects.
@@ -63,5 +63,33 @@ impl Scan for ObjectScan {
         let records: Vec<&RecordId> = records.iter().collect();
         let sightings = self.plans.of(entity)?.read(&self.account, &records, asked).await?;
         Ok(sightings.into_iter().map(|sighting| sighting.observation).collect())
+    }
+}
+
+impl Outline for ObjectScan {
+    async fn outline(
+        &mut self,
+        entity: Entity,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, PeerError> {
+        let plan: &Plan = self.plans.of(entity)?;
+        let condition = after.map(|id| format!(" WHERE Id > {}", soql::text(&id.0)));
+        let (object, condition) = (&plan.mapping.table, condition.unwrap_or_default());
+        let limit = limit.clamp(1, READS_MAX);
+        let statement =
+            format!("SELECT Id, SystemModstamp FROM {object}{condition} ORDER BY Id LIMIT {limit}");
+        let query = Query {
+            rows: Rows::Live,
+            statement: &statement,
+            call: Call::Scan,
+            urgency: Urgency::Ordinary,
+        };
+        let selected = self.account.api.query(query, &mut || ()).await?;
+        let listed = |record| {
+            let (record, modified) = identity(record)?;
+            Ok(Listed { record, modified: Some(second_of(modified).until) })
+        };
+        selected.records.iter().map(listed).collect()
     }
 }
