@@ -140,7 +140,7 @@ impl ObjectFeed {
         self.read_again = false;
         self.seen.give(next.cursor(), &prints);
         if !next.under_way() {
-            self.seen.drop_before(next.floor(polling));
+            self.seen.drop_before(next.floor(polling, self.plan.deep));
             self.rest(observations.is_empty());
         }
         Ok(Page {

@@ -191,9 +191,12 @@ impl Progress {
     }
 
     /// No pass that is still to come goes back behind this.
-    pub(super) fn floor(&self, polling: &Polling) -> Timestamp {
-        let deep = back(self.deep, polling.deep_overlap.max(polling.late_commit));
-        let deep = self.covered.unwrap_or(deep);
+    pub(super) fn floor(&self, polling: &Polling, deep: Deep) -> Timestamp {
+        let stamps = back(self.deep, polling.deep_overlap.max(polling.late_commit));
+        let deep = match deep {
+            Deep::Log => self.covered.unwrap_or(stamps),
+            Deep::Stamps => stamps,
+        };
         back(self.until, polling.overlap).min(back(self.wide, polling.late_commit)).min(deep)
     }
 }
@@ -290,7 +293,10 @@ mod tests {
         for now in (10_000..20_000).step_by(7) {
             let (from, after) = step(&progress, now);
             passes.push((now, from));
-            assert!(progress.floor(&POLLING) <= from, "dedupe must reach as far as a pass");
+            assert!(
+                progress.floor(&POLLING, Deep::Stamps) <= from,
+                "dedupe must reach as far as a pass"
+            );
             progress = after;
         }
         for committed in 10_000..18_000 {
