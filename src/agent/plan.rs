@@ -69,7 +69,7 @@ impl Plan {
             | Shape::Time
             | Shape::Instant
             | Shape::Uuid
-            | Shape::Set
+            | Shape::Set { .. }
             | Shape::Consent => None,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::agent::{Linger, Plan};
 use crate::campaign::catalog::Table;
 use crate::config::{self, Config, Crm, Label, Mapping};
-use crate::crm::salesforce::{Object, Rights, Wanted};
+use crate::crm::salesforce::{Object, RECORD_TYPE, Rights, Wanted};
 use crate::ledger::{Catalog, CatalogMapping};
 use crate::reconcile::decide::Gate;
 use crate::reconcile::mapping::{Column, FieldOptions, SideField, SideMapping, narrower};
@@ -258,6 +258,13 @@ impl Maker<'_> {
         let unknown = create_with.crm.keys().filter(|c| self.object.column(c.as_str()).is_none());
         for name in unknown {
             findings.problem(Finding::of(self.name, self.object.missing(name.as_str())));
+        }
+        for (name, value) in &create_with.crm {
+            if name.as_str().eq_ignore_ascii_case(RECORD_TYPE)
+                && let Err(why) = self.object.record_type(&value.text(config::Side::Crm))
+            {
+                findings.problem(Finding::of(self.name, format!("create_with.crm: {why}")));
+            }
         }
         for name in create_with.campaign.keys().filter(|c| self.table.column(c.as_str()).is_none())
         {

@@ -285,17 +285,17 @@ fn shape(columns: &[Column]) -> Shape {
         Kind::Bool => Shape::Bool,
         Kind::Int { min, max } => Shape::Int { min: *min, max: *max },
         Kind::Decimal { whole, scale } => Shape::Decimal { whole: *whole, scale: *scale },
-        Kind::Text { max, case, only } => Shape::Text(Text {
+        Kind::Text { max, case, .. } => Shape::Text(Text {
             max: max.unwrap_or(255),
             case: *case,
             too_long: TooLong::Reject,
-            only: only.clone(),
+            only: None,
         }),
         Kind::Date => Shape::Date,
         Kind::Time => Shape::Time,
         Kind::Instant => Shape::Instant,
         Kind::Uuid => Shape::Uuid,
-        Kind::Set => Shape::Set,
+        Kind::Set { max, .. } => Shape::Set { max: max.unwrap_or(255) },
         Kind::Reference(_) => Shape::Reference(ACCOUNTS),
         Kind::Other => panic!("`{}` cannot be mapped", columns[0].name),
     }

@@ -16,7 +16,7 @@ use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
 use crate::crm::salesforce::soql;
-use crate::crm::salesforce::writer::{RecordWriter, row, unsayable};
+use crate::crm::salesforce::writer::{RecordWriter, row};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::{Observation, Outcome, Refusal, RefusalKind, Target, Write};
 
@@ -55,11 +55,11 @@ impl RecordWriter {
                 continue;
             }
             match create_body(plan, external_id, write) {
-                Some(record) => {
+                Ok(record) => {
                     records.push(record);
                     places.push(place);
                 }
-                None => outcomes[place] = Some(unsayable(write)),
+                Err(refusal) => outcomes[place] = Some(Outcome::Refused(refusal)),
             }
         }
         let batch = Batch::Upsert(&records, external_id);
@@ -190,13 +190,14 @@ fn settle(known: Option<Vec<Observation>>) -> Option<Outcome> {
     }
 }
 
-fn create_body(plan: &Plan, external_id: &str, write: &Write) -> Option<Record> {
-    let Target::New { across, .. } = &write.target else { return None };
+fn create_body(plan: &Plan, external_id: &str, write: &Write) -> Result<Record, Refusal> {
     let mut record = Record::new();
     record.insert("attributes".to_owned(), json!({ "type": &*plan.mapping.table }));
-    record.extend(plan.fields(row(write)?, true, &write.stamp.to_string())?);
-    record.insert(external_id.to_owned(), json!(plan.external_id(across)));
-    Some(record)
+    record.extend(plan.fields(row(write), true, &write.stamp.to_string())?);
+    if let Target::New { across, .. } = &write.target {
+        record.insert(external_id.to_owned(), json!(plan.external_id(across)));
+    }
+    Ok(record)
 }
 
 fn errors(answered: &Answered) -> &[ApiError] {

@@ -39,6 +39,7 @@ use plan::Plan;
 pub use account::{Account, Org, Windows};
 pub use describe::{Described, Object, Rights, Wanted};
 pub use feed::ObjectFeed;
+pub use plan::RECORD_TYPE;
 pub use scan::ObjectScan;
 pub use settings::{Polling, Secret, Settings};
 pub use writer::RecordWriter;

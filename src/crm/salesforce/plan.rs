@@ -11,12 +11,13 @@ use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows};
 use crate::crm::salesforce::describe::Object;
 use crate::crm::salesforce::progress::Deep;
 use crate::crm::salesforce::seen::Print;
-use crate::crm::salesforce::values::{self, Told};
+use crate::crm::salesforce::values::{self, Told, Unsaid};
 use crate::crm::salesforce::{Account, Settings, ids, soql};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::mapping::SideMapping;
 use crate::reconcile::{
-    Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Row, Value,
+    Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Refusal, RefusalKind,
+    Row, Value,
 };
 
 /// When a read was asked for: the tick that orders it, and our clock.
@@ -24,6 +25,9 @@ pub(super) type Asked = (Position, Timestamp);
 
 /// So many ids fit a query's address.
 const IDS_IN_QUERY: usize = 400;
+
+/// The field whose constant is a record type, by its developer name.
+pub const RECORD_TYPE: &str = "RecordTypeId";
 
 /// A mapping, ready to read and write with.
 pub(super) struct Plan {
@@ -70,7 +74,13 @@ impl Plan {
             let column = object
                 .column(name)
                 .ok_or_else(|| PeerError::Unfit { why: object.missing(name) })?;
-            constants.insert(name.to_string(), values::constant(column, text));
+            let constant = if column.name.eq_ignore_ascii_case(RECORD_TYPE) {
+                let id = object.record_type(text).map_err(|why| PeerError::Unfit { why })?;
+                json!(id)
+            } else {
+                values::constant(column, text)
+            };
+            constants.insert(name.to_string(), constant);
         }
         let around_key = around_key(settings, &mapping.name)?;
         let deep = if object.replicateable { Deep::Log } else { Deep::Stamps };
@@ -150,22 +160,23 @@ impl Plan {
         }
     }
 
-    /// The fields of a change, and what goes with it.
-    ///
-    /// `None` where a value cannot be said to Salesforce: a link that nobody translated.
-    pub(super) fn fields(&self, row: &Row, new: bool, stamp: &str) -> Option<Record> {
+    /// The fields of a change, and what goes with it; or why Salesforce would not take a value, which
+    /// is told as its own refusal would be, and costs no call.
+    pub(super) fn fields(&self, row: &Row, new: bool, stamp: &str) -> Result<Record, Refusal> {
         let mut record = if new { self.constants.clone() } else { Record::new() };
         for (field, value) in row {
-            let column = self.mapping.field(*field)?.columns.first()?;
+            let mapped = self.mapping.field(*field).and_then(|mapped| mapped.columns.first());
+            let column = mapped.ok_or_else(|| refusal(*field, &Unsaid::NoForm))?;
             // What may only be set later is set by the update that follows.
             if !new || column.creatable {
-                record.insert(column.name.to_string(), values::encode(column, value).ok()?);
+                let said = values::encode(column, value).map_err(|why| refusal(*field, &why))?;
+                record.insert(column.name.to_string(), said);
             }
         }
         if let Some(name) = &self.mapping.stamp {
             record.insert(name.to_string(), json!(stamp));
         }
-        Some(record)
+        Ok(record)
     }
 
     /// The column to look a field's value up by, with the literal.
@@ -252,6 +263,26 @@ impl Plan {
             }));
         }
         Ok(sightings)
+    }
+}
+
+/// Why a field's value is not sent.
+fn refusal(field: Field, why: &Unsaid) -> Refusal {
+    let (code, message) = match why {
+        Unsaid::NoForm => (
+            "TRUCE_UNTRANSLATED",
+            "a value has no form in Salesforce: a reference without a record there",
+        ),
+        Unsaid::NotListed => (
+            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+            "the value is not among the active ones of the restricted picklist",
+        ),
+    };
+    Refusal {
+        kind: RefusalKind::Record,
+        code: code.into(),
+        message: message.into(),
+        fields: vec![field],
     }
 }
 

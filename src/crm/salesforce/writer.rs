@@ -21,8 +21,8 @@ use crate::crm::salesforce::save::{self, AGAIN, Age, Batch};
 use crate::crm::salesforce::{Account, Plans};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::reconcile::{
-    Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal,
-    RefusalKind, Row, Target, Write,
+    Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal, Row,
+    Target, Write,
 };
 
 /// The writer of an account's records.
@@ -111,11 +111,11 @@ impl RecordWriter {
                 continue;
             }
             match update_body(plan, write) {
-                Some(record) => {
+                Ok(record) => {
                     records.push(record);
                     places.push(place);
                 }
-                None => outcomes[place] = Some(unsayable(write)),
+                Err(refusal) => outcomes[place] = Some(Outcome::Refused(refusal)),
             }
         }
         if !records.is_empty() {
@@ -178,8 +178,9 @@ impl RecordWriter {
             return Ok(Outcome::Later(AGAIN));
         }
         let stamp = write.stamp.to_string();
-        let Some(body) = row(write).and_then(|row| plan.fields(row, false, &stamp)) else {
-            return Ok(unsayable(write));
+        let body = match plan.fields(row(write), false, &stamp) {
+            Ok(body) => body,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         let patched =
             self.account.api.patch(&plan.mapping.table, id, &body, sighting.modified).await;
@@ -315,19 +316,20 @@ fn target(write: &Write) -> Option<&RecordId> {
     }
 }
 
-pub(super) fn row(write: &Write) -> Option<&Row> {
+pub(super) fn row(write: &Write) -> &Row {
+    const NOTHING: &Row = &Row::new();
     match &write.change {
-        Change::Set(row) => Some(row),
-        Change::Delete => None,
+        Change::Set(row) => row,
+        Change::Delete => NOTHING,
     }
 }
 
-fn update_body(plan: &Plan, write: &Write) -> Option<Record> {
+fn update_body(plan: &Plan, write: &Write) -> Result<Record, Refusal> {
     let mut record = Record::new();
     record.insert("attributes".to_owned(), serde_json::json!({ "type": &*plan.mapping.table }));
-    record.insert("id".to_owned(), serde_json::json!(&*target(write)?.0));
-    record.extend(plan.fields(row(write)?, false, &write.stamp.to_string())?);
-    Some(record)
+    record.insert("id".to_owned(), serde_json::json!(target(write).map(|id| &*id.0)));
+    record.extend(plan.fields(row(write), false, &write.stamp.to_string())?);
+    Ok(record)
 }
 
 /// Whether the fields that the decision used hold what it saw: their canonical values, or the
@@ -337,15 +339,5 @@ fn as_expected(expect: &BTreeMap<Field, Expected>, observation: &Observation) ->
     expect.iter().all(|(field, expected)| match row.get(field) {
         Some(value) => *value == expected.value,
         None => expected.raw.is_some() && raw.get(field) == expected.raw.as_ref(),
-    })
-}
-
-/// A value that cannot be said to Salesforce is a fault of ours, told like a refusal.
-pub(super) fn unsayable(write: &Write) -> Outcome {
-    Outcome::Refused(Refusal {
-        kind: RefusalKind::Record,
-        code: "TRUCE_UNTRANSLATED".into(),
-        message: "a value has no form in Salesforce: a reference without a record there".into(),
-        fields: row(write).map(|row| row.keys().copied().collect()).unwrap_or_default(),
     })
 }
