@@ -90,6 +90,11 @@ pub struct Crm {
     /// How many records a page of a read holds. Salesforce gives at most 2,000.
     #[serde(default)]
     pub page: Whole<200, 2000, 2_000>,
+    /// From how many records on a first load or a backlog goes as a bulk job, where that costs fewer
+    /// calls. 0 is never. Such writes stand longer between being read and being written; consent is
+    /// never in a job.
+    #[serde(default)]
+    pub bulk_records: Whole<0, 20_000, 100_000_000>,
     /// How long a write that is not consent may wait for company when the budget is short, in
     /// milliseconds. While it is ample, none waits.
     #[serde(default)]

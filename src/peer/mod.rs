@@ -121,6 +121,19 @@ pub trait Writer: Send + Sync {
         count: usize,
     ) -> impl Future<Output = Result<Vec<RecordId>, PeerError>> + Send;
 
+    /// How many writes are best handed over at once while so many wait; 0 is as many as come.
+    fn appetite(&self, waiting: u64) -> usize {
+        let _ = waiting;
+        0
+    }
+
+    /// Ends a job that an earlier leader left running ([`Notes::job`]); what it did is told by its
+    /// records. Only a side that has jobs is asked.
+    fn end_job(&self, job: &str) -> impl Future<Output = Result<(), PeerError>> + Send {
+        let _ = job;
+        async { Ok(()) }
+    }
+
     /// What became of a transaction whose answer was lost; `None` while it is still under way.
     fn transaction(
         &self,
@@ -145,4 +158,11 @@ pub trait Notes {
         links: Vec<LinkId>,
         xid: u64,
     ) -> impl Future<Output = Result<(), PeerError>> + Send;
+
+    /// Keeps that this job is about to run by itself over there, or that none does any more: whoever
+    /// leads next ends it. Only a side that has jobs tells of any.
+    fn job(&self, job: Option<&str>) -> impl Future<Output = Result<(), PeerError>> + Send {
+        let _ = job;
+        async { Ok(()) }
+    }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod held;
+mod jobs;
 mod stage;
 
 use std::collections::BTreeMap;

@@ -136,6 +136,7 @@ where
             compares: (0..count).map(|_| Notify::new()).collect(),
             gates: channel::Sender::new(BTreeMap::new()),
             totals: channel::Sender::new(BTreeMap::new()),
+            waiting: channel::Sender::new(BTreeMap::new()),
             round: self.round,
             stop,
         });

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::crm::http::{Call, Calls, Urgency, Usage};
 use crate::crm::salesforce::Settings;
 use crate::crm::salesforce::api::{Api, Query, Rows};
+use crate::crm::salesforce::bulk::Slot;
 use crate::crm::salesforce::describe::Described;
 use crate::peer::PeerError;
 use crate::telemetry::metrics;
@@ -19,6 +20,8 @@ use crate::telemetry::metrics;
 pub struct Account {
     pub(super) api: Api,
     pub(super) settings: Settings,
+    /// The place of the one job that may be writing.
+    pub(super) slot: Slot,
     window: Window,
 }
 
@@ -63,7 +66,12 @@ struct Window {
 impl Account {
     /// An account that has not been called yet.
     pub fn open(settings: Settings) -> Result<Self, PeerError> {
-        Ok(Self { api: Api::new(&settings)?, settings, window: Window::default() })
+        Ok(Self {
+            api: Api::new(&settings)?,
+            settings,
+            slot: Slot::default(),
+            window: Window::default(),
+        })
     }
 
     /// Asks who answers: the cheapest proof that address, credentials and version are right.

@@ -61,6 +61,8 @@ pub(super) struct Selected {
     pub(super) records: Vec<Record>,
     /// Whether these were all.
     pub(super) done: bool,
+    /// How many there are; all that a count tells.
+    pub(super) total: usize,
     /// The server's clock when it answered.
     pub(super) date: Option<Timestamp>,
     pub(super) took: std::time::Duration,
@@ -94,7 +96,9 @@ pub(super) enum Patched {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct QueryAnswer {
+    total_size: usize,
     done: bool,
     records: Vec<Record>,
 }
@@ -181,8 +185,8 @@ impl Api {
         if answer.status != 200 {
             return Err(errors::refused_read(&answer, doing));
         }
-        let QueryAnswer { done, records } = read(&answer, doing)?;
-        Ok(Selected { records, done, date: answer.date, took: answer.took })
+        let QueryAnswer { total_size: total, done, records } = read(&answer, doing)?;
+        Ok(Selected { records, done, total, date: answer.date, took: answer.took })
     }
 
     /// Reads records by id, in that order; what is deleted or was never there is `None`.
@@ -293,7 +297,7 @@ const QUERY_OPTIONS: HeaderName = HeaderName::from_static("sforce-query-options"
 
 /// What every write says: no assignment rules (they run by default), no list of recently used
 /// records, alerts of duplicate rules pass, and who we are.
-fn write_headers() -> Vec<(HeaderName, String)> {
+pub(super) fn write_headers() -> Vec<(HeaderName, String)> {
     let header = |name, value: &str| (HeaderName::from_static(name), value.to_owned());
     vec![
         header("sforce-auto-assign", "FALSE"),
@@ -343,7 +347,7 @@ pub(super) fn read<T: DeserializeOwned>(
 }
 
 /// The errors of a request that was refused as a whole, never none.
-fn refusals(answer: &Answer) -> Vec<ApiError> {
+pub(super) fn refusals(answer: &Answer) -> Vec<ApiError> {
     let errors = errors::errors(&answer.body);
     if !errors.is_empty() {
         return errors;

@@ -16,7 +16,7 @@ use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
 use crate::crm::salesforce::soql;
-use crate::crm::salesforce::writer::{RecordWriter, row};
+use crate::crm::salesforce::writer::{Ready, RecordWriter, row};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::{Observation, Outcome, Refusal, RefusalKind, Target, Write};
 
@@ -46,7 +46,28 @@ impl RecordWriter {
         let Some(external_id) = &plan.mapping.external_id else {
             return Ok(vec![Outcome::Refused(no_external_id()); writes.len()]);
         };
-        let asked_at = Instant::now();
+        let prepared = self.prepare_creates(plan, external_id, writes, asked).await?;
+        let Ready { mut outcomes, records, places, read_at } = prepared;
+        let batch = Batch::Upsert(&records, external_id);
+        let answered = save::save(&self.account.api, plan, batch).await?;
+        if !records.is_empty() {
+            self.account.count_window(read_at.elapsed());
+        }
+        for (place, answered) in places.into_iter().zip(answered) {
+            outcomes[place] = Some(created(answered, plan, external_id));
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+    }
+
+    /// Asks what is there already, and says the rest in Salesforce's words.
+    pub(super) async fn prepare_creates(
+        &self,
+        plan: &Plan,
+        external_id: &Arc<str>,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Ready, PeerError> {
+        let read_at = Instant::now();
         let known = self.known(plan, external_id, writes, asked).await?;
         let mut outcomes: Vec<Option<Outcome>> = known.into_iter().map(settle).collect();
         let (mut records, mut places) = (Vec::new(), Vec::new());
@@ -62,19 +83,7 @@ impl RecordWriter {
                 Err(refusal) => outcomes[place] = Some(Outcome::Refused(refusal)),
             }
         }
-        let batch = Batch::Upsert(&records, external_id);
-        let answered = save::save(&self.account.api, plan, batch).await?;
-        if !records.is_empty() {
-            self.account.count_window(asked_at.elapsed());
-        }
-        for (place, answered) in places.into_iter().zip(answered) {
-            outcomes[place] = Some(match errors(&answered) {
-                // Another create of the same key was under way.
-                [error, ..] if takes(error, external_id) => Outcome::Later(AGAIN),
-                _ => save::outcome(answered, plan, Age::New),
-            });
-        }
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+        Ok(Ready { outcomes, records, places, read_at })
     }
 
     /// Asks for what stands for the same things already.
@@ -134,6 +143,15 @@ impl RecordWriter {
             }
         }
         Ok(None)
+    }
+}
+
+/// What came of a create that was sent.
+pub(super) fn created(answered: Answered, plan: &Plan, external_id: &str) -> Outcome {
+    match errors(&answered) {
+        // Another create of the same key was under way.
+        [error, ..] if takes(error, external_id) => Outcome::Later(AGAIN),
+        _ => save::outcome(answered, plan, Age::New),
     }
 }
 
@@ -215,7 +233,7 @@ fn takes(error: &ApiError, external_id: &str) -> bool {
     error.code == "DUPLICATE_VALUE" && named.is_some_and(|n| n.eq_ignore_ascii_case(external_id))
 }
 
-fn no_external_id() -> Refusal {
+pub(super) fn no_external_id() -> Refusal {
     Refusal {
         kind: RefusalKind::Mapping,
         code: "TRUCE_NO_EXTERNAL_ID".into(),

@@ -7,16 +7,19 @@
 //! (`errors`).
 //!
 //! [`Salesforce`] is one account with its mappings, and gives the agent's doors: a feed for each
-//! mapping, a scan, a writer. They share one client: its token, its limits, its counters.
+//! mapping, a scan, a writer. They share one client: its token, its limits, its counters. What is too much for
+//! calls goes as jobs (`bulk`, `massed`).
 
 mod account;
 mod api;
 mod auth;
+mod bulk;
 mod create;
 mod describe;
 mod errors;
 mod feed;
 mod ids;
+mod massed;
 mod plan;
 mod progress;
 mod review;
@@ -37,6 +40,7 @@ use crate::reconcile::mapping::SideMapping;
 use plan::Plan;
 
 pub use account::{Account, Org, Windows};
+pub use bulk::Bulk;
 pub use describe::{Described, Object, Rights, Wanted};
 pub use feed::ObjectFeed;
 pub use plan::RECORD_TYPE;

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::crm::http::{Answer, Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows};
+use crate::crm::salesforce::bulk::Cells;
 use crate::crm::salesforce::describe::Object;
 use crate::crm::salesforce::progress::Deep;
 use crate::crm::salesforce::seen::Print;
@@ -36,6 +37,8 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Arc<str>>,
     /// The constants of new records.
     pub(super) constants: Record,
+    /// How cells of CSV are read.
+    pub(super) cells: Cells,
     /// How late commits are found in the end.
     pub(super) deep: Deep,
     /// What stands before and behind Campaign's key in an external id.
@@ -84,7 +87,8 @@ impl Plan {
         }
         let around_key = around_key(settings, &mapping.name)?;
         let deep = if object.replicateable { Deep::Log } else { Deep::Stamps };
-        Ok(Self { mapping, columns, constants, deep, around_key })
+        let cells = Cells::of(object);
+        Ok(Self { mapping, columns, constants, cells, deep, around_key })
     }
 
     /// `SELECT … FROM …`, to be followed by a condition.

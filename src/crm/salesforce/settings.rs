@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
 use crate::crm::salesforce::api::WRITES_MAX;
+use crate::crm::salesforce::bulk::Bulk;
 
 /// An account, as the config describes it.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Settings {
     pub batch: usize,
     /// How changes are asked for.
     pub polling: Polling,
+    /// When and how jobs are used.
+    pub bulk: Bulk,
 }
 
 /// How changes are asked for.
@@ -86,6 +89,7 @@ impl Settings {
             answer_timeout: Duration::from_secs(150),
             batch: WRITES_MAX,
             polling: Polling::default(),
+            bulk: Bulk::default(),
         }
     }
 }

@@ -33,12 +33,24 @@ pub struct RecordWriter {
 
 /// What is sent together, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     OptOut,
     OptIn,
     Update,
     Create,
     Delete,
+}
+
+/// Writes that are ready to be sent.
+pub(super) struct Ready {
+    /// What is settled without being sent, by the write's place.
+    pub(super) outcomes: Vec<Option<Outcome>>,
+    /// What is to be sent,
+    pub(super) records: Vec<Record>,
+    /// and the places of the writes that it is of.
+    pub(super) places: Vec<usize>,
+    /// When the records were read.
+    pub(super) read_at: Instant,
 }
 
 impl Kind {
@@ -103,6 +115,27 @@ impl RecordWriter {
         urgency: Urgency,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
+        let ready = self.prepare_updates(plan, writes, urgency, asked).await?;
+        let Ready { mut outcomes, records, places, read_at } = ready;
+        if !records.is_empty() {
+            let batch = Batch::Update(&records, urgency);
+            let answered = save::save(&self.account.api, plan, batch).await?;
+            self.account.count_window(read_at.elapsed());
+            for (place, answered) in places.into_iter().zip(answered) {
+                outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
+            }
+        }
+        self.explain(plan, writes, outcomes, asked).await
+    }
+
+    /// Reads and compares the records, and says what is to be written in Salesforce's words.
+    pub(super) async fn prepare_updates(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        urgency: Urgency,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Ready, PeerError> {
         let (fresh, read_at) = self.check(plan, writes, urgency, asked).await?;
         let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
         let (mut records, mut places) = (Vec::new(), Vec::new());
@@ -118,15 +151,7 @@ impl RecordWriter {
                 Err(refusal) => outcomes[place] = Some(Outcome::Refused(refusal)),
             }
         }
-        if !records.is_empty() {
-            let batch = Batch::Update(&records, urgency);
-            let answered = save::save(&self.account.api, plan, batch).await?;
-            self.account.count_window(read_at.elapsed());
-            for (place, answered) in places.into_iter().zip(answered) {
-                outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
-            }
-        }
-        self.explain(plan, writes, outcomes, asked).await
+        Ok(Ready { outcomes, records, places, read_at })
     }
 
     async fn delete(
@@ -228,7 +253,7 @@ impl RecordWriter {
 
     /// Reads what is gone or moved once more, to tell how. A record that is there, although the
     /// write was told that something is gone, refers to something that is.
-    async fn explain(
+    pub(super) async fn explain(
         &self,
         plan: &Plan,
         writes: &[&Write],
@@ -270,7 +295,7 @@ impl Writer for RecordWriter {
     async fn write(
         &self,
         writes: Vec<Write>,
-        _notes: &(impl Notes + Sync),
+        notes: &(impl Notes + Sync),
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
         let mut jobs: BTreeMap<(Kind, Entity), Vec<usize>> = BTreeMap::new();
@@ -281,7 +306,24 @@ impl Writer for RecordWriter {
         let plans = plans.collect::<Result<Vec<_>, _>>()?;
         let mut outcomes = vec![Outcome::Lost; writes.len()];
         let mut begun = false;
-        for (((kind, _), places), plan) in jobs.into_iter().zip(plans) {
+        for (((kind, _), mut places), plan) in jobs.into_iter().zip(plans) {
+            if self.wants_job(kind, places.len()) {
+                let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
+                let done = match self.as_job(plan, (kind, &batch), notes, asked).await {
+                    Ok(done) => done,
+                    Err(error) if !begun => return Err(error),
+                    Err(error) => vec![Some(Outcome::Later(save::after(&error))); batch.len()],
+                };
+                begun = true;
+                let mut rest = Vec::new();
+                for (place, outcome) in places.into_iter().zip(done) {
+                    match outcome {
+                        Some(outcome) => outcomes[place] = outcome,
+                        None => rest.push(place),
+                    }
+                }
+                places = rest;
+            }
             for places in places.chunks(kind.batch(self.account.settings.batch)) {
                 let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
@@ -301,6 +343,15 @@ impl Writer for RecordWriter {
     /// Salesforce gives its ids itself.
     async fn draw_keys(&self, _: Entity, _: usize) -> Result<Vec<RecordId>, PeerError> {
         Ok(Vec::new())
+    }
+
+    fn appetite(&self, waiting: u64) -> usize {
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        self.job_size(waiting)
+    }
+
+    async fn end_job(&self, job: &str) -> Result<(), PeerError> {
+        self.account.api.end_job(job).await
     }
 
     /// There are no transactions to ask after: the record is read.
