@@ -139,6 +139,10 @@ impl Page<'_> {
             if gone || severed || ended.link.order(self.side, seen).is_some() {
                 return Vec::new();
             }
+            let id = ended.link.id;
+            if self.revive(id, seen) {
+                return vec![id];
+            }
         }
         let Some(id) = self.numbers.pop() else { return Vec::new() };
         let link = match known.first().and_then(|id| self.bench.pieces.get(id)) {
@@ -156,6 +160,21 @@ impl Page<'_> {
         let id = self.bench.create(link);
         alive.extend((!tombstone).then_some(id));
         alive
+    }
+
+    /// A CRM record that is back out of the recycle bin is the record again: a link of it that was
+    /// ended because it was deleted, and whose other record was left alone, goes on.
+    fn revive(&mut self, id: LinkId, seen: &Observation) -> bool {
+        let Some(piece) = self.bench.pieces.get_mut(&id) else { return false };
+        let back = self.side == Side::Crm
+            && piece.link.state == LinkState::Severed
+            && piece.link.seen.crm.record.as_ref() == Some(&seen.record)
+            && piece.link.seen.campaign.bond == Bond::Here;
+        if back {
+            piece.link.revive();
+            piece.dirty = true;
+        }
+        back
     }
 
     /// A link for a record that none is known for; where it names a record that is gone it stands

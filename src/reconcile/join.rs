@@ -118,6 +118,15 @@ impl Link {
         self.state = LinkState::Severed;
     }
 
+    /// The record that was gone is there again. What became of the other one meanwhile is not known,
+    /// so it is read, and the two meet; consent is what the more restrictive of them says.
+    pub fn revive(&mut self) {
+        self.state = LinkState::Live;
+        self.base.clear();
+        self.seen.campaign.fields.clear();
+        self.ended = None;
+    }
+
     /// A link for a record that comes again, or a record of the same person: it bears the consent
     /// that the ended link left.
     pub fn successor(&self, id: LinkId) -> Self {

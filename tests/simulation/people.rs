@@ -25,6 +25,7 @@ impl World {
             22 if troubles.truncates && self.rng.one_in(6) => self.truncate(),
             22 if troubles.rekeys => self.change_key(),
             22 if troubles.untold => self.change_untold(),
+            22 if troubles.undeletes => self.undelete(),
             _ => self.consent(),
         }
     }
@@ -218,6 +219,31 @@ impl World {
             self.tell(|| format!("crm: person deletes {id}"));
             self.end_crm(&id, Gone::Deleted);
         }
+    }
+
+    /// A contact comes back out of the recycle bin, without what has become another's meanwhile.
+    fn undelete(&mut self) {
+        let deleted = |record: &Record| record.gone == Some(Gone::Deleted);
+        let ids: Vec<RecordId> = (self.crm.records.iter())
+            .filter(|((entity, _), record)| *entity == CONTACT && deleted(record))
+            .map(|((_, id), _)| id.clone())
+            .collect();
+        let Some(id) = self.rng.pick(&ids).cloned() else { return };
+        let mut record = self.crm.records[&(CONTACT, id.clone())].clone();
+        let live = || self.crm.records.values().filter(|record| record.gone.is_none());
+        let taken = live().any(|other| other.claims.is_some() && other.claims == record.claims);
+        let code = record.row.get(&CODE).cloned();
+        let owned = live().any(|other| other.row.get(&CODE) == code.as_ref());
+        if taken {
+            record.claims = None;
+        }
+        if owned {
+            record.row.insert(CODE, Value::Null);
+        }
+        record.gone = None;
+        record.modified = self.crm_second();
+        self.tell(|| format!("crm: person brings {id} back"));
+        self.put(CONTACT, &id, record);
     }
 
     fn end_crm(&mut self, id: &RecordId, gone: Gone) {

@@ -79,6 +79,8 @@ pub(crate) struct Troubles {
     pub rekeys: bool,
     /// The CRM's records change, or go for good, and no feed tells.
     pub untold: bool,
+    /// The CRM's deleted contacts come back.
+    pub undeletes: bool,
 }
 
 impl Troubles {
@@ -90,7 +92,7 @@ impl Troubles {
             lost: on(2),
             latecomers: on(3),
             window: on(3),
-            deletes: on(3),
+            deletes: on(3) || rare == 7,
             merges: on(4),
             restores: on(6),
             refusals: on(4),
@@ -106,6 +108,7 @@ impl Troubles {
             truncates: rare == 4,
             rekeys: rare == 5,
             untold: rare == 6,
+            undeletes: rare == 7,
         }
     }
 }
