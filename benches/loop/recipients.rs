@@ -81,6 +81,7 @@ pub(crate) async fn tables(session: &Session) -> Tables {
         stamp: None,
         fields: fields().into_iter().map(field).collect(),
         match_on: vec![Field(1)],
+        converts: None,
         defaults: BTreeMap::new(),
     };
     Tables::from([(RECIPIENTS, Arc::new(Mapped::new(table, mapping, zone).unwrap()))])

@@ -328,6 +328,24 @@ impl Maker<'_> {
         }
     }
 
+    /// Where a lead's record goes on once it is converted: to the mapping of what it becomes, where
+    /// that maps the same table of Campaign.
+    fn converts(&self) -> Option<(Arc<str>, Entity)> {
+        const BECOMES: [(&str, &str); 2] =
+            [("ConvertedContactId", "Contact"), ("ConvertedAccountId", "Account")];
+        let mapping = self.mapping;
+        BECOMES.into_iter().find_map(|(field, object)| {
+            let column = self.object.column(field)?;
+            let mut others = self.config.mappings.iter().filter(|(_, other)| {
+                other.crm == mapping.crm
+                    && other.table == mapping.table
+                    && other.object.as_str().eq_ignore_ascii_case(object)
+            });
+            let (name, _) = others.next()?;
+            Some((Arc::clone(&column.name), self.catalog.named(name.as_str())?.entity))
+        })
+    }
+
     fn match_on(&self) -> Vec<crate::reconcile::Field> {
         let number = |name: &Label| self.numbers.field(name.as_str());
         self.mapping.match_on.iter().filter_map(number).collect()
@@ -364,6 +382,7 @@ impl Maker<'_> {
             stamp: crm(&mapping.stamp),
             fields,
             match_on: self.match_on(),
+            converts: self.converts().filter(|_| side == Side::Crm),
             defaults,
         }
     }

@@ -114,6 +114,8 @@ pub struct SideMapping {
     pub fields: Vec<SideField>,
     /// By which fields records are matched, besides the external id.
     pub match_on: Vec<Field>,
+    /// CRM: the field that says into which record of another mapping a lead was converted.
+    pub converts: Option<(Arc<str>, Entity)>,
     /// Constants for new records, by column, in the side's own text.
     pub defaults: BTreeMap<Arc<str>, String>,
 }

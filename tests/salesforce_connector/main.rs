@@ -4,6 +4,7 @@
 mod account;
 mod bulk;
 mod feed;
+mod leads;
 mod lost;
 mod review;
 mod stage;

@@ -22,6 +22,7 @@ use truce::simulator::salesforce::{Options, Running, start};
 
 pub(crate) const CONTACTS: Entity = Entity(1);
 pub(crate) const ACCOUNTS: Entity = Entity(2);
+pub(crate) const LEADS: Entity = Entity(3);
 
 pub(crate) const LAST_NAME: Field = Field(1);
 pub(crate) const EMAIL: Field = Field(2);
@@ -104,7 +105,11 @@ impl Stage {
         let account = Arc::new(Account::open(settings).unwrap());
         let contact = account.describe("Contact").await.unwrap().object();
         let firm = account.describe("account").await.unwrap().object();
+        let lead = account.describe("Lead").await.unwrap().object();
+        let mut leads = mapping(LEADS, &lead, &[(LAST_NAME, &["LastName"]), (TITLE, &["Title"])]);
+        leads.converts = Some(("ConvertedContactId".into(), CONTACTS));
         let mappings = vec![
+            (leads, &lead),
             (mapping(CONTACTS, &contact, &CONTACT_FIELDS), &contact),
             (mapping(ACCOUNTS, &firm, &[(NAME, &["Name"])]), &firm),
         ];
@@ -272,6 +277,7 @@ fn mapping(entity: Entity, object: &Object, fields: &[(Field, &[&str])]) -> Side
         stamp: Some("Truce_Stamp__c".into()),
         fields: fields.iter().map(field).collect(),
         match_on: Vec::new(),
+        converts: None,
         defaults: BTreeMap::new(),
     }
 }

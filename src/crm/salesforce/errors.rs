@@ -108,7 +108,7 @@ const TABLE: &[(Class, &[&str])] = &[
         ],
     ),
     (Class::Dependency, &["INVALID_CROSS_REFERENCE_KEY"]),
-    (Class::Gone, &["ENTITY_IS_DELETED", "NOT_FOUND"]),
+    (Class::Gone, &["ENTITY_IS_DELETED", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"]),
     (Class::Unique, &["DUPLICATE_VALUE"]),
     (Class::Body, &["JSON_PARSER_ERROR"]),
     (
@@ -132,7 +132,6 @@ const TABLE: &[(Class, &[&str])] = &[
             "TRANSFER_REQUIRES_READ",
             "SELF_REFERENCE_FROM_TRIGGER",
             "CUSTOM_APEX_ERROR",
-            "CANNOT_UPDATE_CONVERTED_LEAD",
             "ENTITY_IS_ARCHIVED",
             "MALFORMED_ID",
             "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",

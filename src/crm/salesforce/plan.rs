@@ -30,6 +30,9 @@ const IDS_IN_QUERY: usize = 400;
 /// The field whose constant is a record type, by its developer name.
 pub const RECORD_TYPE: &str = "RecordTypeId";
 
+/// The field of leads that says that they became something else.
+const CONVERTED: &str = "IsConverted";
+
 /// A mapping, ready to read and write with.
 pub(super) struct Plan {
     pub(super) mapping: SideMapping,
@@ -39,6 +42,8 @@ pub(super) struct Plan {
     pub(super) constants: Record,
     /// How cells of CSV are read.
     pub(super) cells: Cells,
+    /// Whether the object's records can be converted, after which nobody can write them.
+    converts: bool,
     /// How late commits are found in the end.
     pub(super) deep: Deep,
     /// What stands before and behind Campaign's key in an external id.
@@ -62,6 +67,11 @@ impl Plan {
         let optional =
             ["IsDeleted"].into_iter().chain(object.mergeable.then_some("MasterRecordId"));
         columns.extend(optional.filter(|name| object.column(name).is_some()).map(Arc::from));
+        let converts = object.column(CONVERTED).is_some();
+        if converts {
+            columns.push(CONVERTED.into());
+            columns.extend(mapping.converts.iter().map(|(name, _)| Arc::clone(name)));
+        }
         let mapped = mapping.fields.iter().flat_map(|field| &field.columns).map(|c| &c.name);
         let named = mapping.external_id.iter().chain(&mapping.stamp).chain(mapped);
         for name in named {
@@ -88,12 +98,25 @@ impl Plan {
         let around_key = around_key(settings, &mapping.name)?;
         let deep = if object.replicateable { Deep::Log } else { Deep::Stamps };
         let cells = Cells::of(object);
-        Ok(Self { mapping, columns, constants, cells, deep, around_key })
+        Ok(Self { mapping, columns, constants, cells, converts, deep, around_key })
     }
 
     /// `SELECT … FROM …`, to be followed by a condition.
     pub(super) fn select(&self) -> String {
         format!("SELECT {} FROM {}", self.columns.join(", "), self.mapping.table)
+    }
+
+    /// The condition of those that can be written and follow a record in the order of ids; empty where
+    /// that is all.
+    pub(super) fn standing(&self, after: Option<&RecordId>) -> String {
+        let behind = after.map(|id| format!("Id > {}", soql::text(&id.0)));
+        let standing = self.converts.then(|| format!("{CONVERTED} = false"));
+        let conditions: Vec<String> = standing.into_iter().chain(behind).collect();
+        if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        }
     }
 
     /// The external id of the record across.
@@ -133,6 +156,12 @@ impl Plan {
                 Some(survivor) => Gone::Merged(survivor),
                 None => Gone::Deleted,
             });
+        }
+        if record.get(CONVERTED).and_then(Json::as_bool) == Some(true) {
+            let into = self.mapping.converts.as_ref().and_then(|(name, entity)| {
+                Some((*entity, ids::record_id(record.get(&**name)?.as_str()?)?))
+            });
+            return Presence::Gone(Gone::Converted(into));
         }
         let (mut row, mut raw, mut unfit) = (Row::new(), BTreeMap::new(), BTreeMap::new());
         for field in &self.mapping.fields {

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
+use crate::crm::salesforce::Plans;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
 use crate::crm::salesforce::bulk::Extract;
 use crate::crm::salesforce::plan::{Plan, identity, second_of};
-use crate::crm::salesforce::{Plans, soql};
 use crate::peer::{Ask, Listed, Outline, PeerError, Scan};
 use crate::reconcile::{Entity, Observation, RecordId};
 
@@ -44,7 +44,7 @@ impl ObjectScan {
             return Ok(());
         }
         let plan: &Plan = self.plans.of(entity)?;
-        let condition = behind(after);
+        let condition = plan.standing(after);
         let statement = format!("SELECT COUNT() FROM {}{condition}", plan.mapping.table);
         let query = Query {
             rows: Rows::Live,
@@ -71,10 +71,6 @@ impl ObjectScan {
     }
 }
 
-fn behind(after: Option<&RecordId>) -> String {
-    after.map(|id| format!(" WHERE Id > {}", soql::text(&id.0))).unwrap_or_default()
-}
-
 impl Scan for ObjectScan {
     async fn scan(
         &mut self,
@@ -91,7 +87,7 @@ impl Scan for ObjectScan {
         if let Some(extract) = &mut self.extract {
             return extract.page(&self.account, plan, limit).await;
         }
-        let condition = behind(after);
+        let condition = plan.standing(after);
         let limit = limit.clamp(1, READS_MAX);
         let statement = format!("{}{condition} ORDER BY Id LIMIT {limit}", plan.select());
         let mut tick = None;
@@ -128,7 +124,7 @@ impl Outline for ObjectScan {
         limit: usize,
     ) -> Result<Vec<Listed>, PeerError> {
         let plan: &Plan = self.plans.of(entity)?;
-        let (object, condition) = (&plan.mapping.table, behind(after));
+        let (object, condition) = (&plan.mapping.table, plan.standing(after));
         let limit = limit.clamp(1, READS_MAX);
         let statement =
             format!("SELECT Id, SystemModstamp FROM {object}{condition} ORDER BY Id LIMIT {limit}");
