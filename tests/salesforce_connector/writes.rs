@@ -359,7 +359,7 @@ async fn a_write_holds_no_more_records_than_it_may() {
 async fn what_a_restricted_picklist_would_refuse_is_refused_before_it_is_sent() {
     let mut stage = Stage::new().await;
     let (bad, good) = (stage.contact(json!({})).await, stage.contact(json!({})).await);
-    let writes = vec![
+    let writes = [
         stage.set(&bad, &[(SOURCE, text("Semaphore")), (TITLE, text("a"))]),
         stage.set(&good, &[(SOURCE, text("Web"))]),
         stage.set(&bad, &[(INTERESTS, Value::Set(["News".into(), "Semaphores".into()].into()))]),

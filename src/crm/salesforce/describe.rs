@@ -43,7 +43,8 @@ pub struct Object {
 #[serde(rename_all = "camelCase")]
 pub struct RecordType {
     /// Its id, which differs between organisations.
-    record_type_id: String,
+    #[serde(rename = "recordTypeId")]
+    id: String,
     /// Its name, which does not.
     developer_name: String,
     /// Whether it is in use.
@@ -126,7 +127,7 @@ impl Object {
     pub fn record_type(&self, name: &str) -> Result<&str, String> {
         let object = &self.name;
         let is = |known: &&RecordType| {
-            known.developer_name.eq_ignore_ascii_case(name) || known.record_type_id == name
+            known.developer_name.eq_ignore_ascii_case(name) || known.id == name
         };
         let Some(found) = self.record_types.iter().find(is) else {
             let known: Vec<&str> =
@@ -142,7 +143,7 @@ impl Object {
                  integration user; activate it, or assign it in a permission set"
             ));
         }
-        Ok(&found.record_type_id)
+        Ok(&found.id)
     }
 
     fn unfit_external_id(&self, name: &str) -> Option<String> {

@@ -83,7 +83,8 @@ struct Updated {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Deleted {
-    deleted_records: Vec<DeletedRecord>,
+    #[serde(rename = "deletedRecords")]
+    records: Vec<DeletedRecord>,
     earliest_date_available: Option<String>,
     latest_date_covered: Option<String>,
 }
@@ -173,19 +174,19 @@ impl Review {
         let (from, too_old) = self.reaching(DELETIONS_KEPT);
         gap |= too_old;
         if too_old && self.until.duration_since(from) < WINDOW_MIN {
-            return Ok(Some((covered, Logged { ids: in_order(ids), gap })));
+            return Ok(Some((covered, Logged { ids: in_order(&ids), gap })));
         }
         let deleted: Told<Deleted> = api.log(object, "deleted", (from, self.until)).await?;
         match deleted {
             Told::All(deleted) => {
                 gap |= time(deleted.earliest_date_available).is_some_and(|first| from < first);
                 covered = covered.min(time(deleted.latest_date_covered).unwrap_or(self.from));
-                ids.extend(deleted.deleted_records.into_iter().map(|record| record.id));
+                ids.extend(deleted.records.into_iter().map(|record| record.id));
             }
             Told::TooMany => return Ok(None),
             Told::TooOld => gap = true,
         }
-        Ok(Some((covered, Logged { ids: in_order(ids), gap })))
+        Ok(Some((covered, Logged { ids: in_order(&ids), gap })))
     }
 }
 
@@ -231,7 +232,7 @@ fn time(text: Option<String>) -> Option<Timestamp> {
     values::instant(&text?)
 }
 
-fn in_order(ids: Vec<String>) -> Vec<Id> {
+fn in_order(ids: &[String]) -> Vec<Id> {
     let mut ids: Vec<Id> =
         ids.iter().filter_map(|id| id.as_bytes().first_chunk().copied()).collect();
     ids.sort_unstable();
@@ -279,7 +280,7 @@ mod tests {
     #[test]
     fn records_are_given_in_order_and_each_once() {
         let id = |n: u32| format!("003xx{n:010}");
-        let ids = in_order(vec![id(3), id(1), id(2), id(1), "short".to_owned()]);
+        let ids = in_order(&[id(3), id(1), id(2), id(1), "short".to_owned()]);
         let logged = Logged { ids, gap: false };
         let (first, more) = logged.after(None, 2);
         assert!(more && first.len() == 2);
