@@ -28,7 +28,8 @@ pub(crate) async fn run(pairs: u64, opt_outs: u64) {
     println!("opt-outs behind a backlog: {pairs} pairs, paired in {:.0?}", begun.elapsed());
 
     stage.desk.script(&change("one")).await.unwrap();
-    wait(&mut agent, "the backlog", |_, due| due * 2 >= pairs).await;
+    wait(&mut agent, "the backlog", |_, due| due * 4 >= pairs).await;
+    read(&mut agent).await;
     let (mut to_crm, mut to_campaign) = (Vec::new(), Vec::new());
     println!("  waiting to be written, before     {:>8}", due(&agent).await);
     for number in 0..opt_outs {
@@ -96,6 +97,16 @@ async fn wait(agent: &mut Agent, what: &str, over: impl Fn(u64, u64) -> bool) {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let links = figure(agent.metric("truce_links", "contacts").await);
         quiet = if over(links, due(agent).await) { quiet + 1 } else { 0 };
+    }
+}
+
+/// Waits until Campaign's log is read: what is left is to be written.
+async fn read(agent: &mut Agent) {
+    let deadline = Instant::now() + PAIRED_MAX;
+    while agent.metric("truce_campaign_wal_lag_bytes", "").await.is_none_or(|lag| 1e6 < lag) {
+        agent.must_live().unwrap();
+        assert!(Instant::now() < deadline, "the log is not read");
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
