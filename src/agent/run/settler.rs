@@ -55,9 +55,10 @@ enum Ended<C, A> {
     Asked(Result<(), AgentError>),
 }
 
-/// How many deliveries of one side and lane are under way at once. Four calls of 200 hide each
-/// other's waiting; more would only queue at the account's own limits.
-const DELIVERIES: usize = 4;
+/// How many deliveries of one side and lane are under way at once. A full one is ten calls of 200
+/// side by side, and while the second reads or is concluded the first writes; more would only queue
+/// at the account's own limits.
+const DELIVERIES: usize = 2;
 
 /// Links become due by time too (a limit, a second look); this is how late they may be looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
