@@ -44,6 +44,7 @@ pub(super) const LINKS_DUE: &str = "truce_links_due";
 pub(super) const BRAKE: &str = "truce_brake";
 pub(super) const SETTLE: &str = "truce_settle_seconds";
 pub(super) const OPTOUT: &str = "truce_optout_propagation_seconds";
+pub(super) const OPPOSED: &str = "truce_optout_disagreements";
 pub(super) const WINDOW: &str = "truce_read_write_window_seconds";
 pub(super) const API_CALLS: &str = "truce_crm_calls_total";
 pub(super) const API_BUDGET: &str = "truce_crm_budget_left_ratio";
@@ -54,7 +55,7 @@ pub(super) const LEDGER_SIZE: &str = "truce_ledger_size_bytes";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 22] = [
+pub(super) const ALL: [Metric; 23] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -80,6 +81,10 @@ pub(super) const ALL: [Metric; 22] = [
         OPTOUT,
         LATENCY,
         "From an opt-out on the other side to its write on this side, answered.",
+    ),
+    gauge(
+        OPPOSED,
+        "Pairs of which one side says opted out and the other does not, or may not yet.",
     ),
     histogram(
         WINDOW,

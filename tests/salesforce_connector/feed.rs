@@ -87,6 +87,42 @@ async fn rows_that_become_visible_late_are_found_by_the_wide_pass() {
 }
 
 #[tokio::test]
+async fn an_opt_out_is_told_ahead_of_the_pages_before_it() {
+    let mut stage = Stage::with(|settings| {
+        settings.polling.page = 2;
+        settings.polling.interval = Duration::ZERO;
+    })
+    .await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    for second in 50..56 {
+        stage.contact(json!({ "SystemModstamp": format!("2026-10-31T11:59:{second}Z") })).await;
+    }
+    let out = stage.contact(json!({})).await;
+    stage.edit(&out, json!({ "DoNotCall": true })).await;
+    let (mut told, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = stage.page(&mut feed, &cursor).await;
+        pages += 1;
+        told.extend(ids(&page.observations));
+        if pages == 1 {
+            assert!(!told.contains(&out), "the first page is the oldest");
+        } else if pages == 2 {
+            assert_eq!(page.cursor, cursor, "the pass stays where it is");
+            assert_eq!(told.last(), Some(&out));
+        }
+        cursor = page.cursor;
+        if !page.more {
+            break;
+        }
+    }
+    told.sort();
+    let times = told.iter().filter(|id| **id == out).count();
+    assert!(1 < times, "the pass comes by it as well");
+    told.dedup();
+    assert_eq!(told.len(), 7, "and by all others");
+}
+
+#[tokio::test]
 async fn pages_go_on_among_rows_of_the_same_second() {
     let mut stage = Stage::with(|settings| settings.polling.page = 2).await;
     let (mut feed, mut cursor) = (stage.feed(), Cursor::start());

@@ -120,6 +120,11 @@ impl Account {
         Ok(self.api.client.token().await?.organisation.clone())
     }
 
+    /// As whom we act there.
+    pub(super) async fn user(&self) -> Result<String, PeerError> {
+        Ok(self.api.client.token().await?.user.clone())
+    }
+
     /// Goes on without asking who answers: it is the organisation of this id, or an error.
     pub async fn assume(&self, organisation: &str) {
         self.api.client.expect(Some(organisation.to_owned())).await;

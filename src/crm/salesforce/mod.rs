@@ -17,6 +17,7 @@ mod describe;
 mod errors;
 mod feed;
 mod ids;
+mod peek;
 mod plan;
 mod progress;
 mod save;
