@@ -27,6 +27,8 @@ fn bad(
 fn list() -> Vec<Bad> {
     let second = r#"last_name = { campaign = "slastname", crm = "LastName" }
 again = { campaign = "smiddlename", crm = "LastName" }"#;
+    let lookup = r#"last_name = { campaign = "slastname", crm = "LastName" }
+account = { campaign = "iaccountid", crm = "AccountId", references = "contacts" }"#;
     vec![
         bad("url = \"https://", "url = \"http://", 2, &["crm.sales.url", "https"]),
         bad("match_on", "matches_on", 2, &["matches_on", "match_on"]),
@@ -59,6 +61,12 @@ again = { campaign = "smiddlename", crm = "LastName" }"#;
             "\"iaddrquality\"",
             1,
             &["last_name", "`iaddrquality` (integer)", "`LastName` (string"],
+        ),
+        bad(
+            "last_name = { campaign = \"slastname\", crm = \"LastName\" }",
+            lookup,
+            1,
+            &["mapping.contacts", "account", "`AccountId` refers to Account", "of `Contact`"],
         ),
         bad(
             "\"nmsrecipient\"",
