@@ -36,7 +36,7 @@ account = { campaign = "iaccountid", crm = "AccountId", references = "contacts" 
             "client_secret_file = \"secret\"",
             "client_secret_file = \"no-secret\"",
             2,
-            &["no-secret", "cannot be read"],
+            &["crm.sales.client_secret_file", "no-secret", "cannot be read"],
         ),
         bad(
             "last_name = { campaign = \"slastname\", crm = \"LastName\" }",
@@ -104,9 +104,30 @@ fn files() -> Vec<Bad> {
         ca("no.pem", &["crm.sales.ca_file", "no.pem", "cannot be read"]),
         ca("secret", &["crm.sales.ca_file", "secret", "no certificate in PEM form"]),
         ca("torn.pem", &["crm.sales.ca_file", "torn.pem", "not a PEM file"]),
-        bad(secret, "client_secret_file = \".\"", 2, &["secret file", "cannot be read"]),
-        bad(secret, "client_secret_file = \"empty\"", 2, &["empty", "should hold a secret"]),
-        bad(secret, "client_secret_env = \"TRUCE_NO\"", 2, &["TRUCE_NO is not set"]),
+        bad(
+            secret,
+            "client_secret_file = \".\"",
+            2,
+            &["crm.sales.client_secret_file", "secret file", "cannot be read"],
+        ),
+        bad(
+            secret,
+            "client_secret_file = \"empty\"",
+            2,
+            &["client_secret_file", "empty", "should hold a secret"],
+        ),
+        bad(
+            "password_file = \"password\"",
+            "password_file = \"no-password\"",
+            2,
+            &["campaign.password_file", "no-password", "cannot be read"],
+        ),
+        bad(
+            secret,
+            "client_secret_env = \"TRUCE_NO\"",
+            2,
+            &["crm.sales.client_secret_env", "TRUCE_NO is not set"],
+        ),
     ]
 }
 
