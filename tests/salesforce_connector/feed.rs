@@ -298,3 +298,23 @@ async fn a_scan_reads_everything_in_the_order_of_ids() {
     assert_eq!(read[1].presence, Presence::Gone(Gone::Deleted));
     assert_eq!(read[2].presence, Presence::Gone(Gone::Missing));
 }
+
+#[tokio::test]
+async fn deleted_records_with_long_texts_are_all_read_though_an_answer_holds_fewer() {
+    let mut stage = Stage::new().await;
+    // With two long texts in a row Salesforce gives 200 rows at a time, whatever is asked for.
+    let long = json!([{ "name": "Title", "type": "textarea", "length": 300 }]);
+    stage.order("fields", json!({ "object": "Contact", "fields": long })).await;
+    let rows: Vec<_> = (0..250).map(|_| json!({ "LastName": "Roe" })).collect();
+    let made = stage.order("seed", json!({ "object": "Contact", "records": rows })).await;
+    stage.order("delete", json!({ "object": "Contact", "ids": made["ids"] })).await;
+    let made: Vec<RecordId> =
+        made["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().into()).collect();
+    let never = RecordId::from("003xx0000000zzzAAA");
+    let asked_for: Vec<RecordId> = made.iter().chain([&never]).cloned().collect();
+    let read = stage.crm.scan().read(CONTACTS, &asked_for, &mut stage.ticks).await.unwrap();
+    assert_eq!(ids(&read), asked_for);
+    let (last, deleted) = read.split_last().unwrap();
+    assert!(deleted.iter().all(|seen| seen.presence == Presence::Gone(Gone::Deleted)));
+    assert_eq!(last.presence, Presence::Gone(Gone::Missing));
+}

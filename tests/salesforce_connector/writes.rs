@@ -346,6 +346,33 @@ async fn a_full_batch_of_creates_asks_in_few_calls_and_writes_in_one() {
 }
 
 #[tokio::test]
+async fn a_value_that_thousands_hold_stops_its_own_create_only() {
+    let mut stage = Stage::new().await;
+    for _ in 0..5 {
+        let many: Vec<_> =
+            (0..2000).map(|_| json!({ "LastName": "Roe", "Title": "none" })).collect();
+        stage.order("seed", json!({ "object": "Contact", "records": many })).await;
+    }
+    let writes = (0..5)
+        .map(|n: u32| {
+            let write = stage.create(&n.to_string(), &[(LAST_NAME, text("Ann"))]);
+            let title = if n == 3 { "none".to_owned() } else { format!("title {n}") };
+            let unless = vec![(TITLE, text(&title))];
+            let across = n.to_string().into();
+            Write { target: Target::New { key: None, across, unless }, ..write }
+        })
+        .collect();
+    let outcomes = stage.write(writes).await.unwrap();
+    for (n, outcome) in outcomes.iter().enumerate() {
+        if n == 3 {
+            assert_eq!(refusal(outcome).0, "TRUCE_MATCHES_TOO_MANY");
+        } else {
+            created(outcome);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_write_holds_no_more_records_than_it_may() {
     let mut stage = Stage::with(|settings| settings.batch = 2).await;
     let writes = (0..5).map(|n: u32| stage.create(&n.to_string(), &[(LAST_NAME, text("X"))]));

@@ -104,7 +104,7 @@ impl Budget {
     /// The calls that are left, and of how many: by our own count or the CRM's, whichever is less.
     fn left(&self, urgency: Urgency) -> Option<(u64, u64)> {
         let reserve = |most: u64| match urgency {
-            Urgency::Ordinary => most * u64::from(self.reserve_percent) / 100,
+            Urgency::Ordinary => most.saturating_mul(u64::from(self.reserve_percent)) / 100,
             Urgency::Urgent => 0,
         };
         let left = |allowed: u64, used: u64| {

@@ -260,7 +260,11 @@ impl Client {
             match self.judge(attempt, request) {
                 Judged::Answered(answer) => return Ok(answer),
                 Judged::Expired if dead.is_none() => dead = Some(generation),
-                Judged::Expired => return Err(Failure::Undone(twice_expired())),
+                Judged::Expired => {
+                    self.tokens.refuse(generation, Instant::now(), TWICE_EXPIRED).await;
+                    let why = TWICE_EXPIRED.to_owned();
+                    return Err(Failure::Undone(PeerError::Denied { why }));
+                }
                 Judged::Failed(failure) => return Err(failure),
                 Judged::Again { asked, failure } => {
                     let Some(delay) = delays.next() else { return Err(failure) };
@@ -337,13 +341,8 @@ impl Client {
     }
 }
 
-fn twice_expired() -> PeerError {
-    PeerError::Denied {
-        why: "a token was refused as soon as it had been given; check the session policies of \
-              the app that client_id names"
-            .to_owned(),
-    }
-}
+const TWICE_EXPIRED: &str = "a token was refused as soon as it had been given; check the session \
+                             policies of the app that client_id names";
 
 /// What follows from an attempt.
 enum Judged {

@@ -66,6 +66,15 @@ impl Tokens {
         state.organisation = known.or_else(|| Some(state.token.as_ref()?.organisation.clone()));
     }
 
+    /// Believes for a while that no token is taken: this one was refused as soon as it was given.
+    pub(super) async fn refuse(&self, dead: Generation, now: Instant, why: &str) {
+        let mut state = self.state.lock().await;
+        if dead == Generation(state.renewals) {
+            state.token = None;
+            state.refused = Some((now, why.to_owned()));
+        }
+    }
+
     /// The token to use; `dead` is one that the other side no longer takes.
     pub(super) async fn current<F>(
         &self,
@@ -154,6 +163,28 @@ mod tests {
         assert!(tokens.current(None, now, ask).await.is_ok());
         tokens.expect(Some("another".to_owned())).await;
         assert!(tokens.current(None, now, ask).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn tokens_that_are_refused_as_soon_as_they_are_given_are_not_asked_for_on_and_on() {
+        let (tokens, asked) = (Tokens::default(), AtomicU32::new(0));
+        let ask = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Ok(token())
+        };
+        let now = Instant::now();
+        let (_, first) = tokens.current(None, now, ask).await.unwrap();
+        let (_, second) = tokens.current(Some(first), now, ask).await.unwrap();
+        tokens.refuse(first, now, "no").await;
+        assert!(tokens.current(None, now, ask).await.is_ok(), "the first was replaced long ago");
+        tokens.refuse(second, now, "no").await;
+        for _ in 0..3 {
+            let refused = tokens.current(None, now, ask).await;
+            assert!(matches!(refused, Err(PeerError::Denied { .. })), "{refused:?}");
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert!(tokens.current(None, now + REFUSED_FOR, ask).await.is_ok());
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
     }
 
     #[tokio::test]

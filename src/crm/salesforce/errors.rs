@@ -294,13 +294,30 @@ fn denied(error: &ApiError) -> String {
     )
 }
 
-/// The error of a read that was answered by refusal.
-pub(super) fn refused_read(answer: &Answer, what: &str) -> PeerError {
-    let words = match errors(&answer.body).first() {
+/// The error of a read that was answered by refusal: one that passes by itself, or one to mend.
+pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
+    let errors = errors(&answer.body);
+    let words = match errors.first() {
         Some(error) => format!("{}: {}", error.code, first_words(&error.message)),
         None => format!("HTTP status {}", answer.status),
     };
-    PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
+    match errors.first().map(ApiError::class) {
+        Some(Class::Soon) => PeerError::Transient { doing: what, source: words.into() },
+        Some(Class::Late) => PeerError::Throttled { after: LATE, why: words },
+        Some(
+            Class::Expired
+            | Class::Denied
+            | Class::Quota
+            | Class::Broken
+            | Class::Dependency
+            | Class::Gone
+            | Class::Unique
+            | Class::Body
+            | Class::Record
+            | Class::Mapping,
+        )
+        | None => PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") },
+    }
 }
 
 /// Messages to a query repeat the query, and with it what records hold: that is no log's business.
@@ -348,6 +365,23 @@ mod tests {
         assert_eq!(error("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", trigger).class(), Class::Soon);
         assert_eq!(error("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "x").class(), Class::Record);
         assert_eq!(error("A_CODE_OF_NEXT_YEAR", "").class(), Class::Record);
+    }
+
+    #[test]
+    fn a_read_that_is_refused_for_now_is_no_fault_of_the_mapping() {
+        let refused = |code: &str| {
+            let answer = Answer {
+                status: 400,
+                headers: reqwest::header::HeaderMap::new(),
+                body: format!(r#"[{{"errorCode":"{code}","message":"later"}}]"#).into_bytes(),
+                date: None,
+                took: Duration::ZERO,
+            };
+            refused_read(&answer, "reading records")
+        };
+        assert!(matches!(refused("REQUEST_RUNNING_TOO_LONG"), PeerError::Transient { .. }));
+        assert!(matches!(refused("ORG_IN_MAINTENANCE"), PeerError::Throttled { .. }));
+        assert!(matches!(refused("INVALID_FIELD"), PeerError::Unfit { .. }));
     }
 
     #[test]
