@@ -1,8 +1,6 @@
 //! SIGHUP has the config read again: what may change does, without another start, and what may not
 //! is refused while the old goes on.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 mod cli_world;
 
 use cli_world::{Agent, PATIENCE, World};
