@@ -90,6 +90,7 @@ fn files() -> Vec<Bad> {
         bad(ca_file, format!("ca_file = \"{file}\""), 2, told)
     };
     let secret = "client_secret_file = \"secret\"";
+    let key = |file: &str| format!("private_key_file = \"{file}\"\nusername = \"u@example.com\"");
     vec![
         // A directory is what nobody can read, not even root.
         ca(".", &["crm.sales.ca_file", "cannot be read"]),
@@ -97,6 +98,8 @@ fn files() -> Vec<Bad> {
         ca("secret", &["crm.sales.ca_file", "secret", "no certificate in PEM form"]),
         ca("torn.pem", &["crm.sales.ca_file", "torn.pem", "not a PEM file"]),
         bad(secret, "client_secret_file = \".\"", 2, &["secret file", "cannot be read"]),
+        bad(secret, key("no-key"), 2, &["private_key_file", "no-key", "cannot be read"]),
+        bad(secret, key("secret"), 2, &["private_key_file", "holds no private key"]),
         bad(secret, "client_secret_file = \"empty\"", 2, &["empty", "should hold a secret"]),
         bad(secret, "client_secret_env = \"TRUCE_NO\"", 2, &["TRUCE_NO is not set"]),
     ]

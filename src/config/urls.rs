@@ -33,6 +33,19 @@ impl HttpsUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its host, in small letters, without the port.
+    pub fn host(&self) -> String {
+        let (authority, _) = host_of(self.0.trim_start_matches("https://"));
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        host.to_ascii_lowercase()
+    }
+
+    /// Whether the address is of the form that sandboxes of Salesforce have:
+    /// `https://acme--uat.sandbox.my.salesforce.com`.
+    pub fn is_sandbox(&self) -> bool {
+        self.host().ends_with(".sandbox.my.salesforce.com")
+    }
 }
 
 impl TryFrom<String> for PostgresUrl {

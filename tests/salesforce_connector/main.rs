@@ -5,4 +5,5 @@ mod account;
 mod feed;
 mod lost;
 mod stage;
+mod tokens;
 mod writes;

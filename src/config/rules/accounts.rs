@@ -69,17 +69,7 @@ pub(super) fn crm(name: &Label, crm: &Crm, findings: &mut Findings) {
         CrmKind::Dynamics => findings
             .add(key("kind"), "dynamics is not supported by this version; \"salesforce\" is"),
     }
-    match (&crm.client_secret_file, &crm.client_secret_env) {
-        (Some(_), None) | (None, Some(_)) => {}
-        (None, None) => findings.add(
-            key("client_secret_file"),
-            "is missing; name the file that holds the consumer secret, or client_secret_env",
-        ),
-        (Some(_), Some(_)) => findings.add(
-            key("client_secret_env"),
-            "stands beside client_secret_file, and there is one secret; remove one of both",
-        ),
-    }
+    proof(name, crm, findings);
     if crm.client_id.trim().is_empty() {
         findings.add(key("client_id"), "is empty; write the consumer key of the connected app");
     }
@@ -87,6 +77,51 @@ pub(super) fn crm(name: &Label, crm: &Crm, findings: &mut Findings) {
         findings.add(key("api_version"), "is not a version such as \"66.0\"");
     }
     limits(name, crm, findings);
+}
+
+/// One way to prove who asks, and all that it takes.
+fn proof(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let key = |key: &str| format!("crm.{name}.{key}");
+    let signs = crm.private_key_file.is_some();
+    match (&crm.client_secret_file, &crm.client_secret_env) {
+        (Some(_), None) if signs => findings.add(
+            key("client_secret_file"),
+            "stands beside private_key_file, by which no secret is sent; remove one of both",
+        ),
+        (None, Some(_)) if signs => findings.add(
+            key("client_secret_env"),
+            "stands beside private_key_file, by which no secret is sent; remove one of both",
+        ),
+        (None, None) if !signs => findings.add(
+            key("client_secret_file"),
+            "is missing; name the file that holds the consumer secret, or client_secret_env, or \
+             private_key_file to sign for tokens",
+        ),
+        (Some(_), Some(_)) => findings.add(
+            key("client_secret_env"),
+            "stands beside client_secret_file, and there is one secret; remove one of both",
+        ),
+        (Some(_), None) | (None, Some(_) | None) => {}
+    }
+    let named = crm.username.as_deref().is_some_and(|username| !username.trim().is_empty());
+    if signs && !named {
+        findings.add(
+            key("username"),
+            "is missing; name the user that the app acts as, who is approved for it beforehand",
+        );
+    }
+    let needless = [("username", crm.username.is_some()), ("audience", crm.audience.is_some())];
+    for (needless, given) in needless {
+        if given && !signs {
+            findings.add(
+                key(needless),
+                format!(
+                    "has no effect without private_key_file: with a secret the app acts as its \
+                     run-as user; remove {needless}, or name the key"
+                ),
+            );
+        }
+    }
 }
 
 fn is_version(version: &str) -> bool {

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::crm::http::budget::{Budget, Reported, Urgency, Usage};
+use crate::crm::http::stop::Stop;
 use crate::peer::PeerError;
 
 /// An account's limits.
@@ -59,6 +60,7 @@ pub(super) struct Gate {
 struct State {
     budget: Budget,
     closed: Option<(Instant, String)>,
+    stop: Stop,
 }
 
 impl Gate {
@@ -69,12 +71,13 @@ impl Gate {
             limits,
             second: RateLimiter::direct(Quota::per_second(limits.per_second)),
             at_once: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
-            state: Mutex::new(State { budget, closed: None }),
+            state: Mutex::new(State { budget, closed: None, stop: Stop::default() }),
         }
     }
 
     /// Waits until a request may go out; the permit is held until it is answered.
     pub(super) async fn admit(&self, urgency: Urgency) -> Result<OwnedSemaphorePermit, PeerError> {
+        self.stands()?;
         let permit =
             Arc::clone(&self.at_once).acquire_owned().await.expect("the semaphore is never closed");
         while let Some((after, why)) = self.closed(Instant::now()) {
@@ -93,6 +96,23 @@ impl Gate {
             tokio::time::sleep(early.wait_time_from(self.second.clock().now())).await;
         }
         Ok(permit)
+    }
+
+    /// Whether the account may be called, or what it said when it refused.
+    pub(super) fn stands(&self) -> Result<(), PeerError> {
+        self.with(|state| state.stop.check(Instant::now()))
+    }
+
+    /// The account refuses to be called: it is left alone, where this error is such a refusal.
+    pub(super) fn refused(&self, error: &PeerError) {
+        if let Some(again_in) = self.with(|state| state.stop.take(error, Instant::now())) {
+            tracing::debug!(?again_in, "the account refuses, and is left alone");
+        }
+    }
+
+    /// The account answers.
+    pub(super) fn answered(&self) {
+        self.with(|state| state.stop.answered());
     }
 
     /// Stops all workers of the account for a while.

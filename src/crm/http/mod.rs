@@ -10,6 +10,7 @@ mod budget;
 mod calls;
 mod exchange;
 mod limits;
+mod stop;
 mod tls;
 mod token;
 
@@ -68,7 +69,9 @@ pub struct Dialect {
 pub enum TokenRefusal {
     /// Asking again may help.
     Again(String),
-    /// Asking again would hammer.
+    /// Asking again may help after so long.
+    Later(Duration, String),
+    /// Asking again would hammer: somebody must mend something first.
     Denied(String),
 }
 
@@ -81,6 +84,8 @@ pub enum Verdict {
     Expired,
     /// The account may not do this; nothing was carried out.
     Denied(String),
+    /// The account may do nothing at all until somebody mends it; nothing was carried out.
+    Stopped(String),
     /// Too much at once; nothing was carried out.
     Busy,
     /// The day's calls are used up; nothing was carried out.
@@ -94,9 +99,13 @@ pub enum Verdict {
 pub struct TokenRequest {
     /// Where.
     pub url: String,
-    /// The form, credentials included.
-    pub form: Vec<(&'static str, String)>,
+    /// The form, credentials included, as it is made at this time: what is signed for a token is
+    /// good for minutes only.
+    pub form: Arc<dyn Fn(Timestamp) -> TokenForm + Send + Sync>,
 }
+
+/// The form of a request for a token, by name and value.
+pub type TokenForm = Result<Vec<(&'static str, String)>, PeerError>;
 
 /// A request to the account.
 #[derive(Clone, Debug)]
@@ -225,7 +234,20 @@ impl Client {
 
     /// The token in use, asked for where there is none yet.
     pub async fn token(&self) -> Result<Arc<Token>, PeerError> {
-        Ok(self.tokens.current(None, Instant::now(), || self.ask_for_token()).await?.0)
+        Ok(self.current(None).await?.0)
+    }
+
+    /// The token to use, and which it is; `dead` is one that the other side no longer takes.
+    async fn current(
+        &self,
+        dead: Option<Generation>,
+    ) -> Result<(Arc<Token>, Generation), PeerError> {
+        let renew = || async {
+            // Asked under the lock: of many workers the first alone is refused.
+            self.gate.stands()?;
+            self.ask_for_token().await.inspect_err(|error| self.gate.refused(error))
+        };
+        self.tokens.current(dead, Instant::now(), renew).await
     }
 
     /// Names the only organisation that may answer from now on; `None` takes the one that does.
@@ -244,9 +266,7 @@ impl Client {
         let mut delays = Delays::new(self.connection.pace);
         let mut dead: Option<Generation> = None;
         loop {
-            let renew = || self.ask_for_token();
-            let current = self.tokens.current(dead, Instant::now(), renew).await;
-            let (token, generation) = current.map_err(Failure::Undone)?;
+            let (token, generation) = self.current(dead).await.map_err(Failure::Undone)?;
             let permit = self.gate.admit(request.urgency).await.map_err(Failure::Undone)?;
             about();
             self.calls.count(request.call);
@@ -258,9 +278,12 @@ impl Client {
                 self.gate.report(reported);
             }
             match self.judge(attempt, request) {
-                Judged::Answered(answer) => return Ok(answer),
+                Judged::Answered(answer) => {
+                    self.gate.answered();
+                    return Ok(answer);
+                }
                 Judged::Expired if dead.is_none() => dead = Some(generation),
-                Judged::Expired => return Err(Failure::Undone(twice_expired())),
+                Judged::Expired => return Err(Failure::Undone(self.stop(twice_expired()))),
                 Judged::Failed(failure) => return Err(failure),
                 Judged::Again { asked, failure } => {
                     let Some(delay) = delays.next() else { return Err(failure) };
@@ -288,6 +311,7 @@ impl Client {
                     Verdict::Denied(why) => {
                         Judged::Failed(Failure::Undone(PeerError::Denied { why }))
                     }
+                    Verdict::Stopped(why) => Judged::Failed(Failure::Undone(self.stop(why))),
                     Verdict::Exhausted => Judged::Failed(Failure::Undone(self.gate.exhausted())),
                     Verdict::Busy => {
                         let after = asked.unwrap_or(self.connection.pace.longest);
@@ -317,6 +341,13 @@ impl Client {
         if repeatable { Judged::Again { asked, failure } } else { Judged::Failed(failure) }
     }
 
+    /// Stops the whole account until somebody mends it.
+    fn stop(&self, why: String) -> PeerError {
+        let error = PeerError::Denied { why };
+        self.gate.refused(&error);
+        error
+    }
+
     /// Waits before the next try; where the other side asked for it, the whole account waits.
     async fn wait(&self, delay: Duration, all: bool) {
         if all {
@@ -337,12 +368,10 @@ impl Client {
     }
 }
 
-fn twice_expired() -> PeerError {
-    PeerError::Denied {
-        why: "a token was refused as soon as it had been given; check the session policies of \
-              the app that client_id names"
-            .to_owned(),
-    }
+fn twice_expired() -> String {
+    "a token was refused as soon as it had been given; check the session policies of the app that \
+     client_id names"
+        .to_owned()
 }
 
 /// What follows from an attempt.

@@ -264,10 +264,10 @@ pub(super) fn verdict(answer: &Answer) -> Verdict {
     };
     match error.class() {
         Class::Expired if NEVER_RENEWED.iter().any(|text| error.message.contains(text)) => {
-            Verdict::Denied(denied(error))
+            Verdict::Stopped(denied(error))
         }
         Class::Expired => Verdict::Expired,
-        Class::Denied => Verdict::Denied(denied(error)),
+        Class::Denied => Verdict::Stopped(denied(error)),
         Class::Quota if error.message.contains("TotalRequests") => Verdict::Exhausted,
         Class::Quota => Verdict::Busy,
         Class::Broken => Verdict::Broken(format!("{} ({})", error.code, answer.status)),

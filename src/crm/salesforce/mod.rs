@@ -11,6 +11,7 @@
 
 mod account;
 mod api;
+mod assertion;
 mod auth;
 mod create;
 mod describe;
@@ -36,10 +37,11 @@ use crate::reconcile::mapping::SideMapping;
 use plan::Plan;
 
 pub use account::{Account, Org, Windows};
+pub use assertion::{KeyError, Signer};
 pub use describe::{Described, Object, Rights, Wanted};
 pub use feed::ObjectFeed;
 pub use scan::ObjectScan;
-pub use settings::{Polling, Secret, Settings};
+pub use settings::{Credentials, Polling, Secret, Settings};
 pub use writer::RecordWriter;
 
 /// An account with its mappings.
