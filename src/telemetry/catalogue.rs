@@ -46,6 +46,7 @@ pub(super) const SETTLE: &str = "truce_settle_seconds";
 pub(super) const OPTOUT: &str = "truce_optout_propagation_seconds";
 pub(super) const WINDOW: &str = "truce_read_write_window_seconds";
 pub(super) const API_CALLS: &str = "truce_crm_calls_total";
+pub(super) const CRM_ERRORS: &str = "truce_crm_errors_total";
 pub(super) const API_BUDGET: &str = "truce_crm_budget_left_ratio";
 pub(super) const POLL_AGE: &str = "truce_crm_poll_age_seconds";
 pub(super) const CLOCK_OFFSET: &str = "truce_crm_clock_offset_seconds";
@@ -54,7 +55,7 @@ pub(super) const LEDGER_SIZE: &str = "truce_ledger_size_bytes";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 22] = [
+pub(super) const ALL: [Metric; 23] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -87,6 +88,11 @@ pub(super) const ALL: [Metric; 22] = [
         "From reading a record to writing it: an edit of the same field within is lost.",
     ),
     counter(API_CALLS, "Calls to the CRM, answered or not."),
+    counter(
+        CRM_ERRORS,
+        "Errors that the CRM answered with, by code; what each class means is in \
+         docs/salesforce-errors.md, and one of class unknown is not known to the agent.",
+    ),
     gauge(API_BUDGET, "The share of the day's calls that is left."),
     gauge(POLL_AGE, "How long ago the last complete poll was asked for."),
     gauge(CLOCK_OFFSET, "The CRM's clock less ours."),

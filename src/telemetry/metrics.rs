@@ -160,6 +160,11 @@ pub fn called(crm: &str, kind: ApiCall) {
     counter!(names::API_CALLS, "crm" => crm.to_owned(), "kind" => kind).increment(1);
 }
 
+/// An error that a CRM answered with. Codes are the CRM's own, of which there are some hundreds.
+pub fn crm_error(class: &'static str, code: &str) {
+    counter!(names::CRM_ERRORS, "class" => class, "code" => code.to_owned()).increment(1);
+}
+
 /// Which share of the day's calls is left.
 pub fn budget(crm: &str, left: f64) {
     gauge!(names::API_BUDGET, "crm" => crm.to_owned()).set(left);
@@ -229,6 +234,7 @@ mod tests {
         opted_out(mapping, side, second);
         window("sales", Duration::from_millis(40));
         called("sales", ApiCall::Write);
+        crm_error("retry", "UNABLE_TO_LOCK_ROW");
         budget("sales", 0.75);
         poll_age("sales", mapping, second);
         clock_offset("sales", -0.5);

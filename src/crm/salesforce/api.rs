@@ -254,7 +254,7 @@ impl Api {
         assert!(count <= WRITES_MAX, "a write holds at most {WRITES_MAX} records");
         let answer = self.client.send(&request, &mut || ()).await?;
         if !(200..300).contains(&answer.status) {
-            return Ok(Saved::Refused(refusals(&answer)));
+            return Ok(Saved::Refused(errors::refusals(&answer)));
         }
         // An answer that cannot be read leaves open what was done.
         let results: Vec<SaveResult> =
@@ -284,7 +284,7 @@ impl Api {
         match answer.status {
             200..300 => Ok(Patched::Done),
             412 => Ok(Patched::Moved),
-            _ => Ok(Patched::Refused(refusals(&answer))),
+            _ => Ok(Patched::Refused(errors::refusals(&answer))),
         }
     }
 }
@@ -339,18 +339,8 @@ fn read<T: DeserializeOwned>(answer: &Answer, doing: &'static str) -> Result<T, 
         .map_err(|error| PeerError::Transient { doing, source: Box::new(error) })
 }
 
-/// The errors of a request that was refused as a whole, never none.
-fn refusals(answer: &Answer) -> Vec<ApiError> {
-    let errors = errors::errors(&answer.body);
-    if !errors.is_empty() {
-        return errors;
-    }
-    let message = "refused without a word".to_owned();
-    vec![ApiError { code: format!("HTTP_{}", answer.status), message, fields: None }]
-}
-
 /// `api-usage=25/5000`, perhaps with `; per-app-api-usage=17/250(appName=x)` behind it.
-fn usage(headers: &HeaderMap) -> Option<Reported> {
+pub(super) fn usage(headers: &HeaderMap) -> Option<Reported> {
     let text = headers.get("sforce-limit-info")?.to_str().ok()?;
     let part = text.split(';').find_map(|part| part.trim().strip_prefix("api-usage="))?;
     let (used, allowed) = part.split_once('/')?;

@@ -13,6 +13,7 @@ mod account;
 mod api;
 mod assertion;
 mod auth;
+mod codes;
 mod create;
 mod describe;
 mod errors;

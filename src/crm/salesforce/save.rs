@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::crm::http::{Failure, Urgency};
 use crate::crm::salesforce::api::{Api, Record, SaveResult, Saved};
-use crate::crm::salesforce::errors::{ApiError, Class};
+use crate::crm::salesforce::codes::Action;
+use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::ids;
 use crate::crm::salesforce::plan::Plan;
 use crate::peer::PeerError;
@@ -80,7 +81,7 @@ pub(super) async fn save(
             Ok(Saved::Each(results)) => answered.extend(results.into_iter().map(Answered::Saved)),
             Ok(Saved::Refused(errors)) => {
                 let error = errors.into_iter().next().unwrap_or_else(unexplained);
-                if error.class() == Class::Body && part.len() > 1 {
+                if error.action() == Action::SplitBody && part.len() > 1 {
                     let middle = part.start + part.len() / 2;
                     parts.extend([middle..part.end, part.start..middle]);
                 } else {
@@ -132,8 +133,7 @@ pub(super) fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
 }
 
 fn unexplained() -> ApiError {
-    let (code, message) = ("NO_ERROR_GIVEN".to_owned(), "refused without a word".to_owned());
-    ApiError { code, message, fields: None }
+    ApiError::new("NO_ERROR_GIVEN", "refused without a word")
 }
 
 /// When what was not done may be tried again.
