@@ -48,6 +48,9 @@ pub(super) const WINDOW: &str = "truce_read_write_window_seconds";
 pub(super) const API_CALLS: &str = "truce_crm_calls_total";
 pub(super) const CRM_ERRORS: &str = "truce_crm_errors_total";
 pub(super) const API_BUDGET: &str = "truce_crm_budget_left_ratio";
+pub(super) const CALLS_USED: &str = "truce_crm_day_calls_used";
+pub(super) const CALLS_LEFT: &str = "truce_crm_day_calls_left";
+pub(super) const PAUSED: &str = "truce_crm_paused";
 pub(super) const POLL_AGE: &str = "truce_crm_poll_age_seconds";
 pub(super) const CLOCK_OFFSET: &str = "truce_crm_clock_offset_seconds";
 pub(super) const LEDGER_SAVE: &str = "truce_ledger_save_seconds";
@@ -55,7 +58,7 @@ pub(super) const LEDGER_SIZE: &str = "truce_ledger_size_bytes";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 23] = [
+pub(super) const ALL: [Metric; 26] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -94,6 +97,16 @@ pub(super) const ALL: [Metric; 23] = [
          docs/salesforce-errors.md, and one of class unknown is not known to the agent.",
     ),
     gauge(API_BUDGET, "The share of the day's calls that is left."),
+    gauge(
+        CALLS_USED,
+        "Calls of the last 24 hours, by everyone where the CRM says so, else by this agent.",
+    ),
+    gauge(CALLS_LEFT, "Calls that ordinary work may still make; the reserve is not among them."),
+    gauge(
+        PAUSED,
+        "1 while the CRM is not called: its budget is used up (consent may go on from the reserve), \
+         it asked to be left alone, or it refuses until somebody mends something.",
+    ),
     gauge(POLL_AGE, "How long ago the last complete poll was asked for."),
     gauge(CLOCK_OFFSET, "The CRM's clock less ours."),
     histogram(LEDGER_SAVE, CALL, "How long a page takes to become durable in the ledger."),

@@ -170,6 +170,19 @@ pub fn budget(crm: &str, left: f64) {
     gauge!(names::API_BUDGET, "crm" => crm.to_owned()).set(left);
 }
 
+/// How many calls of a day are used, and how many are left for ordinary work.
+pub fn calls(crm: &str, used: u64, left: Option<u64>) {
+    gauge!(names::CALLS_USED, "crm" => crm.to_owned()).set(real(used));
+    if let Some(left) = left {
+        gauge!(names::CALLS_LEFT, "crm" => crm.to_owned()).set(real(left));
+    }
+}
+
+/// Whether a CRM is not called for this reason.
+pub fn paused(crm: &str, reason: &'static str, is: bool) {
+    gauge!(names::PAUSED, "crm" => crm.to_owned(), "reason" => reason).set(flag(is));
+}
+
 /// How long ago a mapping's last complete poll was asked for.
 pub fn poll_age(crm: &str, mapping: &str, age: Duration) {
     gauge!(names::POLL_AGE, "crm" => crm.to_owned(), "mapping" => mapping.to_owned()).set(age);
@@ -236,6 +249,8 @@ mod tests {
         called("sales", ApiCall::Write);
         crm_error("retry", "UNABLE_TO_LOCK_ROW");
         budget("sales", 0.75);
+        calls("sales", 4_000, Some(8_000));
+        paused("sales", "budget", false);
         poll_age("sales", mapping, second);
         clock_offset("sales", -0.5);
         saved(Duration::from_millis(2));

@@ -9,7 +9,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::crm::http::budget::{Budget, Reported, Urgency, Usage};
+use crate::crm::http::budget::{Budget, Paused, Reported, Spend, Urgency, Usage};
 use crate::crm::http::stop::Stop;
 use crate::peer::PeerError;
 
@@ -44,6 +44,15 @@ impl Default for Limits {
     }
 }
 
+/// Whether a request may go out.
+#[derive(Debug)]
+pub(super) enum Admission {
+    /// It may; the permit is held until it is answered.
+    Go(OwnedSemaphorePermit),
+    /// Not before it was asked whether the day's calls are back.
+    Probe,
+}
+
 /// Waits shorter than this are slept through; longer ones are the caller's to know of.
 const NAP: Duration = Duration::from_secs(5);
 
@@ -75,8 +84,8 @@ impl Gate {
         }
     }
 
-    /// Waits until a request may go out; the permit is held until it is answered.
-    pub(super) async fn admit(&self, urgency: Urgency) -> Result<OwnedSemaphorePermit, PeerError> {
+    /// Waits until a request may go out, for a while.
+    pub(super) async fn admit(&self, urgency: Urgency) -> Result<Admission, PeerError> {
         self.stands()?;
         let permit =
             Arc::clone(&self.at_once).acquire_owned().await.expect("the semaphore is never closed");
@@ -86,16 +95,17 @@ impl Gate {
             }
             tokio::time::sleep(after).await;
         }
-        if !self.with(|state| state.budget.take(urgency, Instant::now(), self.limits.probe)) {
-            return Err(PeerError::Throttled {
-                after: self.limits.probe,
-                why: "the day's calls are used up, but for the reserve for consent".to_owned(),
-            });
+        match self.with(|state| state.budget.take(urgency, Instant::now(), self.limits.probe)) {
+            Spend::Taken => {}
+            Spend::Probe => return Ok(Admission::Probe),
+            Spend::Wait(after) => {
+                return Err(PeerError::Throttled { after, why: used_up(urgency) });
+            }
         }
         while let Err(early) = self.second.check() {
             tokio::time::sleep(early.wait_time_from(self.second.clock().now())).await;
         }
-        Ok(permit)
+        Ok(Admission::Go(permit))
     }
 
     /// Whether the account may be called, or what it said when it refused.
@@ -125,11 +135,10 @@ impl Gate {
         });
     }
 
-    /// Leaves the account alone until one call may ask whether the day's calls are back.
+    /// Leaves the account alone until a probe learns that the day's calls are back.
     pub(super) fn exhausted(&self) -> PeerError {
-        let why = "the organisation has used up its calls of the last 24 hours";
-        self.close(self.limits.probe, why);
-        PeerError::Throttled { after: self.limits.probe, why: why.to_owned() }
+        self.with(|state| state.budget.exhausted(Instant::now()));
+        PeerError::Throttled { after: self.limits.probe, why: used_up(Urgency::Urgent) }
     }
 
     pub(super) fn report(&self, reported: Reported) {
@@ -137,7 +146,13 @@ impl Gate {
     }
 
     pub(super) fn usage(&self) -> Usage {
-        self.with(|state| state.budget.usage(Instant::now()))
+        let now = Instant::now();
+        let closed = self.closed(now).map(|_| Paused::Asked);
+        self.with(|state| {
+            let usage = state.budget.usage(now);
+            let stopped = state.stop.reason(now);
+            Usage { paused: stopped.or(usage.paused).or(closed), ..usage }
+        })
     }
 
     fn closed(&self, now: Instant) -> Option<(Duration, String)> {
@@ -152,6 +167,14 @@ impl Gate {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn used_up(urgency: Urgency) -> String {
+    match urgency {
+        Urgency::Ordinary => "the calls of 24 hours are used up, but for the reserve for consent",
+        Urgency::Urgent | Urgency::Probe => "the calls of 24 hours are used up",
+    }
+    .to_owned()
 }
 
 #[cfg(test)]

@@ -26,10 +26,10 @@ use tokio::time::Instant;
 use crate::crm::delays::{Delays, Pace};
 use crate::peer::PeerError;
 use exchange::Broken;
-use limits::Gate;
+use limits::{Admission, Gate};
 use token::{Generation, Tokens};
 
-pub use budget::{Reported, Urgency, Usage};
+pub use budget::{Paused, Reported, Urgency, Usage};
 pub use calls::{Call, Calls};
 pub use limits::Limits;
 pub use token::Token;
@@ -51,6 +51,8 @@ pub struct Connection {
     pub pace: Pace,
     /// How fast the account may be called.
     pub limits: Limits,
+    /// The path that tells whether the day's calls are back.
+    pub probe: String,
 }
 
 /// What one CRM says about tokens, usage and errors.
@@ -62,6 +64,8 @@ pub struct Dialect {
     pub verdict: fn(&Answer) -> Verdict,
     /// What an answer says of the day's calls.
     pub usage: fn(&HeaderMap) -> Option<Reported>,
+    /// What the answer to a probe says of them.
+    pub probed: fn(&Answer) -> Option<Reported>,
 }
 
 /// Why there is no token.
@@ -267,7 +271,13 @@ impl Client {
         let mut dead: Option<Generation> = None;
         loop {
             let (token, generation) = self.current(dead).await.map_err(Failure::Undone)?;
-            let permit = self.gate.admit(request.urgency).await.map_err(Failure::Undone)?;
+            let permit = match self.gate.admit(request.urgency).await.map_err(Failure::Undone)? {
+                Admission::Go(permit) => permit,
+                Admission::Probe => {
+                    Box::pin(self.probe()).await?;
+                    continue;
+                }
+            };
             about();
             self.calls.count(request.call);
             let attempt = self.exchange(request, &token).await;
@@ -292,6 +302,24 @@ impl Client {
             }
             self.calls.count_repeated();
         }
+    }
+
+    /// Asks whether the day's calls are back.
+    async fn probe(&self) -> Result<(), Failure> {
+        let request = Request {
+            call: Call::Limits,
+            method: Method::GET,
+            path: self.connection.probe.clone(),
+            headers: Vec::new(),
+            body: None,
+            repeat: Repeat::IfUndone,
+            urgency: Urgency::Probe,
+        };
+        let answer = self.send(&request, &mut || ()).await?;
+        if let Some(reported) = (self.dialect.probed)(&answer) {
+            self.gate.report(reported);
+        }
+        Ok(())
     }
 
     /// What follows from an attempt: the pure part of [`Client::send`], but for what it counts.

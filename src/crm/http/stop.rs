@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::crm::http::budget::Paused;
 use crate::peer::PeerError;
 
 /// How long the first refusal is believed.
@@ -57,6 +58,12 @@ impl Stop {
         *self = Self::default();
     }
 
+    /// Why it is left alone, where it is.
+    pub(super) fn reason(&self, now: Instant) -> Option<Paused> {
+        let said = self.said.as_ref().filter(|said| now < said.until)?;
+        Some(if said.mend { Paused::Refused } else { Paused::Asked })
+    }
+
     /// Whether it may be called; the error is what it said, and not asked again for.
     pub(super) fn check(&self, now: Instant) -> Result<(), PeerError> {
         let Some(Said { until, why, mend }) = &self.said else { return Ok(()) };
@@ -85,6 +92,7 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
         let soon = stop.check(now + Duration::from_secs(599));
         assert!(matches!(soon, Err(PeerError::Denied { why }) if why == "no"));
+        assert_eq!(stop.reason(now), Some(Paused::Refused));
         assert!(stop.check(now + LONGEST).is_ok(), "it is asked once more");
         stop.answered();
         assert!(stop.check(now).is_ok());
@@ -99,7 +107,9 @@ mod tests {
         let soon = stop.check(now + Duration::from_mins(2));
         let rest = Duration::from_mins(3);
         assert!(matches!(soon, Err(PeerError::Throttled { after, .. }) if after == rest));
+        assert_eq!(stop.reason(now), Some(Paused::Asked));
         assert!(stop.check(now + after).is_ok());
+        assert_eq!(stop.reason(now + after), None);
         let broken = PeerError::Transient { doing: "asking", source: "gone".into() };
         assert_eq!(stop.take(&broken, now), None);
     }

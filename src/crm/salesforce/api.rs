@@ -28,7 +28,7 @@ pub(super) const READS_MAX: usize = 2000;
 /// Nothing that is asked for comes near: 2,000 records of 30 kilobytes.
 const BODY_BYTES_MAX: usize = 64 << 20;
 
-const DIALECT: Dialect = Dialect { token: auth::token, verdict: errors::verdict, usage };
+const DIALECT: Dialect = Dialect { token: auth::token, verdict: errors::verdict, usage, probed };
 
 /// Whether deleted rows are asked for too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,9 @@ impl Api {
                 why: format!("api_version `{}` is no version such as 66.0", settings.api_version),
             });
         }
+        let root = format!("/services/data/v{version}");
         let connection = Connection {
+            probe: format!("{root}/limits"),
             url: settings.url.clone(),
             ca_pem: settings.ca_pem.clone(),
             connect_timeout: settings.connect_timeout,
@@ -123,7 +125,7 @@ impl Api {
             limits: settings.limits,
         };
         let client = Client::new(connection, DIALECT, auth::token_request(settings))?;
-        Ok(Self { client, root: format!("/services/data/v{version}") })
+        Ok(Self { client, root })
     }
 
     /// The versions that the instance speaks.
@@ -345,6 +347,14 @@ pub(super) fn usage(headers: &HeaderMap) -> Option<Reported> {
     let part = text.split(';').find_map(|part| part.trim().strip_prefix("api-usage="))?;
     let (used, allowed) = part.split_once('/')?;
     Some(Reported { used: used.trim().parse().ok()?, allowed: allowed.trim().parse().ok()? })
+}
+
+/// The day's calls in an answer of `/limits`.
+fn probed(answer: &Answer) -> Option<Reported> {
+    let limits: Json = serde_json::from_slice(&answer.body).ok()?;
+    let day = limits.get("DailyApiRequests")?;
+    let allowed = day.get("Max")?.as_u64()?;
+    Some(Reported { used: allowed.saturating_sub(day.get("Remaining")?.as_u64()?), allowed })
 }
 
 #[cfg(test)]
