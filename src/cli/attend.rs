@@ -207,6 +207,7 @@ impl Attendant {
             }
             let usage = account.usage();
             let used = usage.reported.map_or(usage.ours, |reported| reported.used);
+            metrics::workers(name.as_str(), usage.at_once);
             metrics::calls(name.as_str(), used, usage.left);
             for reason in Paused::ALL {
                 metrics::paused(name.as_str(), word(reason), usage.paused == Some(reason));

@@ -50,6 +50,7 @@ pub(super) const CRM_ERRORS: &str = "truce_crm_errors_total";
 pub(super) const API_BUDGET: &str = "truce_crm_budget_left_ratio";
 pub(super) const CALLS_USED: &str = "truce_crm_day_calls_used";
 pub(super) const CALLS_LEFT: &str = "truce_crm_day_calls_left";
+pub(super) const WORKERS: &str = "truce_crm_calls_at_once";
 pub(super) const PAUSED: &str = "truce_crm_paused";
 pub(super) const POLL_AGE: &str = "truce_crm_poll_age_seconds";
 pub(super) const CLOCK_OFFSET: &str = "truce_crm_clock_offset_seconds";
@@ -58,7 +59,7 @@ pub(super) const LEDGER_SIZE: &str = "truce_ledger_size_bytes";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 26] = [
+pub(super) const ALL: [Metric; 27] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -102,6 +103,7 @@ pub(super) const ALL: [Metric; 26] = [
         "Calls of the last 24 hours, by everyone where the CRM says so, else by this agent.",
     ),
     gauge(CALLS_LEFT, "Calls that ordinary work may still make; the reserve is not among them."),
+    gauge(WORKERS, "How many calls may be under way at once; fewer while the CRM is crowded."),
     gauge(
         PAUSED,
         "1 while the CRM is not called: its budget is used up (consent may go on from the reserve), \

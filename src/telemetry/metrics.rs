@@ -178,6 +178,11 @@ pub fn calls(crm: &str, used: u64, left: Option<u64>) {
     }
 }
 
+/// How many calls to a CRM may be under way at once.
+pub fn workers(crm: &str, at_once: u32) {
+    gauge!(names::WORKERS, "crm" => crm.to_owned()).set(f64::from(at_once));
+}
+
 /// Whether a CRM is not called for this reason.
 pub fn paused(crm: &str, reason: &'static str, is: bool) {
     gauge!(names::PAUSED, "crm" => crm.to_owned(), "reason" => reason).set(flag(is));
@@ -250,6 +255,7 @@ mod tests {
         crm_error("retry", "UNABLE_TO_LOCK_ROW");
         budget("sales", 0.75);
         calls("sales", 4_000, Some(8_000));
+        workers("sales", 8);
         paused("sales", "budget", false);
         poll_age("sales", mapping, second);
         clock_offset("sales", -0.5);

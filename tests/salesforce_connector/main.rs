@@ -3,6 +3,7 @@
 
 mod account;
 mod budget;
+mod crowding;
 mod feed;
 mod lost;
 mod stage;

@@ -71,6 +71,8 @@ pub struct Usage {
     pub most: Option<u64>,
     /// Why ordinary work is paused, where it is.
     pub paused: Option<Paused>,
+    /// How many calls may be under way at once.
+    pub at_once: u32,
 }
 
 impl Usage {
@@ -166,6 +168,7 @@ impl Budget {
             left: if self.refused { Some(0) } else { left.map(|(left, _)| left) },
             most: left.map(|(_, most)| most),
             paused: none.then_some(Paused::Budget),
+            at_once: 0,
         }
     }
 

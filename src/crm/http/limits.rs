@@ -1,16 +1,16 @@
 //! How fast an account may be called: a second, at once, a day, and not at all for a while.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::crm::http::budget::{Budget, Paused, Reported, Spend, Urgency, Usage};
 use crate::crm::http::stop::Stop;
+use crate::crm::http::workers::{Permit, Permits};
 use crate::peer::PeerError;
 
 /// An account's limits.
@@ -46,9 +46,9 @@ impl Default for Limits {
 
 /// Whether a request may go out.
 #[derive(Debug)]
-pub(super) enum Admission {
+pub(super) enum Admission<'a> {
     /// It may; the permit is held until it is answered.
-    Go(OwnedSemaphorePermit),
+    Go(Permit<'a>),
     /// Not before it was asked whether the day's calls are back.
     Probe,
 }
@@ -61,7 +61,7 @@ const NAP: Duration = Duration::from_secs(5);
 pub(super) struct Gate {
     limits: Limits,
     second: DefaultDirectRateLimiter,
-    at_once: Arc<Semaphore>,
+    at_once: Permits,
     state: Mutex<State>,
 }
 
@@ -74,21 +74,20 @@ struct State {
 
 impl Gate {
     pub(super) fn new(limits: Limits) -> Self {
-        let at_once = usize::try_from(limits.in_flight.get()).unwrap_or(usize::MAX);
-        let budget = Budget::new(limits.per_day, limits.reserve_percent, Instant::now());
+        let now = Instant::now();
+        let budget = Budget::new(limits.per_day, limits.reserve_percent, now);
         Self {
             limits,
             second: RateLimiter::direct(Quota::per_second(limits.per_second)),
-            at_once: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
+            at_once: Permits::new(limits.in_flight.get(), now),
             state: Mutex::new(State { budget, closed: None, stop: Stop::default() }),
         }
     }
 
     /// Waits until a request may go out, for a while.
-    pub(super) async fn admit(&self, urgency: Urgency) -> Result<Admission, PeerError> {
+    pub(super) async fn admit(&self, urgency: Urgency) -> Result<Admission<'_>, PeerError> {
         self.stands()?;
-        let permit =
-            Arc::clone(&self.at_once).acquire_owned().await.expect("the semaphore is never closed");
+        let permit = self.at_once.take(urgency).await;
         while let Some((after, why)) = self.closed(Instant::now()) {
             if after > NAP {
                 return Err(PeerError::Throttled { after, why });
@@ -135,6 +134,13 @@ impl Gate {
         });
     }
 
+    /// A sign that calls of ours, or of others, are too many at once.
+    pub(super) fn crowded(&self) {
+        if let Some(allowed) = self.at_once.shrink(Instant::now()) {
+            tracing::warn!(allowed, "the organisation is crowded: fewer calls are made at once");
+        }
+    }
+
     /// Leaves the account alone until a probe learns that the day's calls are back.
     pub(super) fn exhausted(&self) -> PeerError {
         self.with(|state| state.budget.exhausted(Instant::now()));
@@ -151,7 +157,8 @@ impl Gate {
         self.with(|state| {
             let usage = state.budget.usage(now);
             let stopped = state.stop.reason(now);
-            Usage { paused: stopped.or(usage.paused).or(closed), ..usage }
+            let at_once = self.at_once.allowed(now);
+            Usage { paused: stopped.or(usage.paused).or(closed), at_once, ..usage }
         })
     }
 
@@ -193,16 +200,5 @@ mod tests {
         assert_eq!(gate.closed(now + Duration::from_secs(61)), None);
         let refused = gate.admit(Urgency::Urgent).await.unwrap_err();
         assert!(matches!(refused, PeerError::Throttled { after, .. } if after > NAP));
-    }
-
-    #[tokio::test]
-    async fn no_more_requests_are_under_way_than_allowed() {
-        let limits = Limits { in_flight: NonZeroU32::MIN, ..Limits::default() };
-        let gate = Gate::new(limits);
-        let first = gate.admit(Urgency::Ordinary).await.unwrap();
-        let mut second = Box::pin(gate.admit(Urgency::Ordinary));
-        assert!(futures_util::FutureExt::now_or_never(&mut second).is_none());
-        drop(first);
-        assert!(second.await.is_ok());
     }
 }

@@ -13,6 +13,7 @@ mod limits;
 mod stop;
 mod tls;
 mod token;
+mod workers;
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -236,6 +237,11 @@ impl Client {
         self.gate.usage()
     }
 
+    /// A sign that calls are too many at once, which only who reads the answer sees.
+    pub fn crowded(&self) {
+        self.gate.crowded();
+    }
+
     /// The token in use, asked for where there is none yet.
     pub async fn token(&self) -> Result<Arc<Token>, PeerError> {
         Ok(self.current(None).await?.0)
@@ -342,6 +348,7 @@ impl Client {
                     Verdict::Stopped(why) => Judged::Failed(Failure::Undone(self.stop(why))),
                     Verdict::Exhausted => Judged::Failed(Failure::Undone(self.gate.exhausted())),
                     Verdict::Busy => {
+                        self.gate.crowded();
                         let after = asked.unwrap_or(self.connection.pace.longest);
                         let why = "the organisation takes no more calls at once".to_owned();
                         Judged::Again {

@@ -16,7 +16,7 @@ use crate::crm::salesforce::codes::{self, Action};
 use crate::crm::salesforce::ids;
 use crate::peer::PeerError;
 use crate::reconcile::mapping::SideMapping;
-use crate::reconcile::{Field, Outcome, Refusal, RefusalKind};
+use crate::reconcile::{Field, Outcome, RecordId, Refusal, RefusalKind};
 use crate::telemetry::metrics;
 
 /// An error, of a request or of one record in it.
@@ -87,6 +87,11 @@ impl ApiError {
         let is_code =
             (1..=CODE_LENGTH_MAX).contains(&self.code.len()) && self.code.bytes().all(letter);
         if is_code { &self.code } else { "MALFORMED_CODE" }
+    }
+
+    /// The record that was locked, where the words name it: mostly a parent.
+    pub(super) fn locked(&self) -> Option<RecordId> {
+        ids::find(&self.message, "records:")
     }
 
     /// The outcome of a write that got this error; `Gone` and `Stale` need a read and are the

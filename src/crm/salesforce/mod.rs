@@ -14,6 +14,7 @@ mod api;
 mod assertion;
 mod auth;
 mod codes;
+mod contention;
 mod create;
 mod describe;
 mod errors;

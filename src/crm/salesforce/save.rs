@@ -51,6 +51,17 @@ pub(super) enum Answered {
     Lost,
 }
 
+impl Answered {
+    /// Why it was refused, where it was.
+    pub(super) fn error(&self) -> Option<&ApiError> {
+        match self {
+            Self::Saved(result) => result.errors.first(),
+            Self::Refused(error) => Some(error),
+            Self::Undone(_) | Self::Lost => None,
+        }
+    }
+}
+
 /// Whether a record was there before its write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
@@ -123,7 +134,7 @@ pub(super) fn outcome(answered: Answered, plan: &Plan, age: Age) -> Outcome {
 }
 
 /// The outcome of a write that was refused with these errors, of which the first counts.
-pub(super) fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
+fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
     let outcome = errors.into_iter().next().unwrap_or_else(unexplained).outcome(&plan.mapping);
     // A new record cannot be gone: what it refers to is.
     if age == Age::New && outcome == Outcome::Gone(None) {
@@ -132,7 +143,7 @@ pub(super) fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
     outcome
 }
 
-fn unexplained() -> ApiError {
+pub(super) fn unexplained() -> ApiError {
     ApiError::new("NO_ERROR_GIVEN", "refused without a word")
 }
 

@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use crate::crm::http::{Failure, Urgency};
 use crate::crm::salesforce::api::{Patched, Record, WRITES_MAX};
+use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::plan::{Plan, Sighting};
-use crate::crm::salesforce::save::{self, AGAIN, Age, Batch};
+use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
 use crate::crm::salesforce::{Account, Plans};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::reconcile::{
@@ -123,7 +124,7 @@ impl RecordWriter {
             let answered = save::save(&self.account.api, plan, batch).await?;
             self.account.count_window(read_at.elapsed());
             for (place, answered) in places.into_iter().zip(answered) {
-                outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
+                outcomes[place] = Some(self.outcome(plan, writes[place], answered, Age::Known));
             }
         }
         self.explain(plan, writes, outcomes, asked).await
@@ -145,7 +146,7 @@ impl RecordWriter {
             let answered = save::save(&self.account.api, plan, batch).await?;
             self.account.count_window(read_at.elapsed());
             for (place, answered) in places.into_iter().zip(answered) {
-                outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
+                outcomes[place] = Some(self.outcome(plan, writes[place], answered, Age::Known));
             }
         }
         self.explain(plan, writes, outcomes, asked).await
@@ -187,7 +188,10 @@ impl RecordWriter {
         let outcome = match patched {
             Ok(Patched::Done) => Outcome::Done { created: None, xid: None },
             Ok(Patched::Moved) => Outcome::Stale(None),
-            Ok(Patched::Refused(errors)) => save::refused(errors, plan, Age::Known),
+            Ok(Patched::Refused(errors)) => {
+                let error = errors.into_iter().next().unwrap_or_else(save::unexplained);
+                self.outcome(plan, write, Answered::Refused(error), Age::Known)
+            }
             Err(Failure::Undone(error)) => return Err(error),
             Err(Failure::Lost(error)) => {
                 save::lost(&*error, 1);
@@ -196,6 +200,26 @@ impl RecordWriter {
         };
         let outcomes = self.explain(plan, &[write], vec![Some(outcome)], asked).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Lost))
+    }
+
+    /// The outcome of a write that was sent. One that was locked is remembered: when it comes again,
+    /// it goes with those of its parent.
+    pub(super) fn outcome(
+        &self,
+        plan: &Plan,
+        write: &Write,
+        answered: Answered,
+        age: Age,
+    ) -> Outcome {
+        let (record, error) = (known_by(write), answered.error());
+        if let Some(error) = error.filter(|error| error.action() == Action::SmallerBatch) {
+            let after = self.account.locked(record, error.locked());
+            // It is counted like every error; only the wait is ours.
+            drop(save::outcome(answered, plan, age));
+            return Outcome::Later(after);
+        }
+        self.account.contention(|contention| contention.passed(record));
+        save::outcome(answered, plan, age)
     }
 
     /// Reads the records and compares; what is not as expected is settled. Also tells when the
@@ -281,7 +305,11 @@ impl Writer for RecordWriter {
         let mut outcomes = vec![Outcome::Lost; writes.len()];
         let mut begun = false;
         for (((kind, _), places), plan) in jobs.into_iter().zip(plans) {
-            for places in places.chunks(kind.batch(self.account.settings.batch)) {
+            let records: Vec<_> =
+                places.iter().map(|place| (*place, known_by(&writes[*place]))).collect();
+            let most = kind.batch(self.account.settings.batch);
+            let batches = self.account.contention(|known| known.batches(&records, most));
+            for places in batches {
                 let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
                     Ok(done) => done,
@@ -305,6 +333,14 @@ impl Writer for RecordWriter {
     /// There are no transactions to ask after: the record is read.
     async fn transaction(&self, _: u64) -> Result<Option<Ended>, PeerError> {
         Ok(Some(Ended::Aborted))
+    }
+}
+
+/// The record, or of a new one that across.
+fn known_by(write: &Write) -> &RecordId {
+    match &write.target {
+        Target::Record(id) => id,
+        Target::New { across, .. } => across,
     }
 }
 
