@@ -29,6 +29,12 @@ fn list() -> Vec<Bad> {
 again = { campaign = "smiddlename", crm = "LastName" }"#;
     vec![
         bad("url = \"https://", "url = \"http://", 2, &["crm.sales.url", "https"]),
+        bad(
+            "client_id",
+            "sandbox = true\nclient_id",
+            1,
+            &["crm.sales", "sandbox = true, and at", "the production organisation", "00D"],
+        ),
         bad("match_on", "matches_on", 2, &["matches_on", "match_on"]),
         bad(
             "client_secret_file = \"secret\"",

@@ -11,6 +11,7 @@ mod held;
 mod lead;
 mod mapped;
 mod options;
+mod organisation;
 mod peers;
 mod places;
 mod progress;

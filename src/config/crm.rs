@@ -20,6 +20,10 @@ pub struct Crm {
     /// The address of the organisation: its own domain, not that of the login page. https only.
     #[schemars(example = &"https://example.my.salesforce.com")]
     pub url: HttpsUrl,
+    /// Whether the organisation is a sandbox. By default what the form of `url` says, where it says
+    /// so, and then what it was before. An organisation that is otherwise is not written to.
+    #[schemars(example = &false)]
+    pub sandbox: Option<bool>,
     /// Where tokens come from, where that is not `{url}/services/oauth2/token`.
     #[schemars(example = &"https://example.my.salesforce.com/services/oauth2/token")]
     pub token_url: Option<HttpsUrl>,
@@ -157,13 +161,19 @@ impl Crm {
     pub fn proof(&self) -> Proof<'_> {
         if let Some(file) = &self.private_key_file {
             let username = self.username.as_deref().expect("a key without a user is refused");
-            let default = if self.url.is_sandbox() { TEST_AUDIENCE } else { LOGIN_AUDIENCE };
+            let default =
+                if self.is_sandbox() == Some(true) { TEST_AUDIENCE } else { LOGIN_AUDIENCE };
             let audience = self.audience.as_ref().map_or(default, HttpsUrl::as_str);
             return Proof::PrivateKey { file, username, audience };
         }
         let (file, env) = (self.client_secret_file.as_ref(), self.client_secret_env.as_ref());
         let secret = SecretSource::of(file, env);
         Proof::Secret(secret.expect("a config without a secret and without a key is refused"))
+    }
+
+    /// Whether the organisation is to be a sandbox, where that is said.
+    pub fn is_sandbox(&self) -> Option<bool> {
+        self.sandbox.or(self.url.names_sandbox())
     }
 
     /// Where tokens come from.

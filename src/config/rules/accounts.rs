@@ -69,6 +69,7 @@ pub(super) fn crm(name: &Label, crm: &Crm, findings: &mut Findings) {
         CrmKind::Dynamics => findings
             .add(key("kind"), "dynamics is not supported by this version; \"salesforce\" is"),
     }
+    address(name, crm, findings);
     proof(name, crm, findings);
     if crm.client_id.trim().is_empty() {
         findings.add(key("client_id"), "is empty; write the consumer key of the connected app");
@@ -77,6 +78,36 @@ pub(super) fn crm(name: &Label, crm: &Crm, findings: &mut Findings) {
         findings.add(key("api_version"), "is not a version such as \"66.0\"");
     }
     limits(name, crm, findings);
+}
+
+/// Addresses that look like an organisation's and are not.
+const STRANGE_HOSTS: [(&str, &str); 4] = [
+    ("login.salesforce.com", "is the login page of all organisations"),
+    ("test.salesforce.com", "is the login page of all sandboxes"),
+    (".lightning.force.com", "is where people work, and not where programs do"),
+    (".my.salesforce-setup.com", "is where administrators work, and not where programs do"),
+];
+
+fn address(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let host = crm.url.host();
+    let strange = STRANGE_HOSTS.iter().find(|(end, _)| host.ends_with(end));
+    if let Some((_, why)) = strange {
+        findings.add(
+            format!("crm.{name}.url"),
+            format!(
+                "{why}; write the My Domain, https://….my.salesforce.com, of this organisation"
+            ),
+        );
+    }
+    if let (Some(said), Some(named)) = (crm.sandbox, crm.url.names_sandbox())
+        && said != named
+    {
+        let form = if named { "a sandbox's" } else { "production's" };
+        findings.add(
+            format!("crm.{name}.sandbox"),
+            format!("is {said}, and url is {form} address; correct one of both"),
+        );
+    }
 }
 
 /// One way to prove who asks, and all that it takes.

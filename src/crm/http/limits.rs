@@ -70,6 +70,8 @@ struct State {
     budget: Budget,
     closed: Option<(Instant, String)>,
     stop: Stop,
+    /// Why the account is not to be called at all, for as long as this process runs.
+    barred: Option<String>,
 }
 
 impl Gate {
@@ -80,7 +82,7 @@ impl Gate {
             limits,
             second: RateLimiter::direct(Quota::per_second(limits.per_second)),
             at_once: Permits::new(limits.in_flight.get(), now),
-            state: Mutex::new(State { budget, closed: None, stop: Stop::default() }),
+            state: Mutex::new(State { budget, closed: None, stop: Stop::default(), barred: None }),
         }
     }
 
@@ -109,7 +111,15 @@ impl Gate {
 
     /// Whether the account may be called, or what it said when it refused.
     pub(super) fn stands(&self) -> Result<(), PeerError> {
-        self.with(|state| state.stop.check(Instant::now()))
+        self.with(|state| match &state.barred {
+            Some(why) => Err(PeerError::Denied { why: why.clone() }),
+            None => state.stop.check(Instant::now()),
+        })
+    }
+
+    /// Nothing is to be asked of the account any more.
+    pub(super) fn bar(&self, why: String) {
+        self.with(|state| state.barred = Some(why));
     }
 
     /// The account refuses to be called: it is left alone, where this error is such a refusal.
@@ -156,7 +166,8 @@ impl Gate {
         let closed = self.closed(now).map(|_| Paused::Asked);
         self.with(|state| {
             let usage = state.budget.usage(now);
-            let stopped = state.stop.reason(now);
+            let barred = state.barred.as_ref().map(|_| Paused::Refused);
+            let stopped = barred.or(state.stop.reason(now));
             let at_once = self.at_once.allowed(now);
             Usage { paused: stopped.or(usage.paused).or(closed), at_once, ..usage }
         })

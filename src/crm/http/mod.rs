@@ -237,6 +237,11 @@ impl Client {
         self.gate.usage()
     }
 
+    /// Nothing is to be asked of the account any more, while this process runs.
+    pub fn bar(&self, why: String) {
+        self.gate.bar(why);
+    }
+
     /// A sign that calls are too many at once, which only who reads the answer sees.
     pub fn crowded(&self) {
         self.gate.crowded();

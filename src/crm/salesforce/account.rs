@@ -124,6 +124,28 @@ impl Account {
         Ok(self.api.client.token().await?.organisation.clone())
     }
 
+    /// Whether the organisation is a sandbox; `None` where the integration user may not see that.
+    pub async fn is_sandbox(&self) -> Result<Option<bool>, PeerError> {
+        let statement = "SELECT Id, IsSandbox FROM Organization";
+        let (rows, call, urgency) = (Rows::Live, Call::Describe, Urgency::Urgent);
+        match self.api.query(Query { rows, statement, call, urgency }, &mut || ()).await {
+            Ok(selected) => {
+                let row = selected.records.first();
+                Ok(row.and_then(|row| row.get("IsSandbox")).and_then(Json::as_bool))
+            }
+            Err(PeerError::Unfit { why }) => {
+                tracing::warn!(account = %self.settings.name, why, "it is not told whether this is a sandbox");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks nothing more of the account while this process runs: it is not the one that is meant.
+    pub fn bar(&self, why: String) {
+        self.api.client.bar(why);
+    }
+
     /// Goes on without asking who answers: it is the organisation of this id, or an error.
     pub async fn assume(&self, organisation: &str) {
         self.api.client.expect(Some(organisation.to_owned())).await;
