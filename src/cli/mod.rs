@@ -4,6 +4,7 @@ mod accounts;
 mod attend;
 mod check;
 mod demo;
+mod drift;
 mod failure;
 mod finding;
 mod fitted;

@@ -88,6 +88,7 @@ pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Set
     settings.pace =
         Pace { longest: crm.retry_seconds_max.get(), again: crm.retries.get(), ..Pace::default() };
     settings.batch = crm.batch.size();
+    settings.describe_every = crm.describe_seconds.get();
     settings.connect_timeout = crm.connect_timeout_seconds.get();
     settings.answer_timeout = crm.timeout_seconds.get();
     settings.polling = Polling {

@@ -79,6 +79,10 @@ pub struct Crm {
     /// closer than that.
     #[serde(default)]
     pub late_commit_seconds: Seconds<0, 900_000, 86_400_000>,
+    /// How often the mapped objects are described again, to see which fields are not as they were
+    /// mapped: a call each object, mostly answered by nothing.
+    #[serde(default)]
+    pub describe_seconds: Seconds<100, 600_000, 86_400_000>,
     /// How many calls a day this agent may make, whatever the CRM would allow. The default is the
     /// allowance of a small production organisation; see the organisation's own limit.
     #[serde(default)]

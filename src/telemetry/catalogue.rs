@@ -42,6 +42,7 @@ pub(super) const HELD: &str = "truce_held";
 pub(super) const LINKS: &str = "truce_links";
 pub(super) const LINKS_DUE: &str = "truce_links_due";
 pub(super) const BRAKE: &str = "truce_brake";
+pub(super) const PAUSED_FIELDS: &str = "truce_fields_paused";
 pub(super) const SETTLE: &str = "truce_settle_seconds";
 pub(super) const OPTOUT: &str = "truce_optout_propagation_seconds";
 pub(super) const WINDOW: &str = "truce_read_write_window_seconds";
@@ -59,7 +60,7 @@ pub(super) const LEDGER_SIZE: &str = "truce_ledger_size_bytes";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 27] = [
+pub(super) const ALL: [Metric; 28] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -75,6 +76,10 @@ pub(super) const ALL: [Metric; 27] = [
     gauge(LINKS, "Pairs of records that are kept in agreement."),
     gauge(LINKS_DUE, "Links that are to be looked at, now or later, by their more urgent lane."),
     gauge(BRAKE, "1 while the brake holds the mapping."),
+    gauge(
+        PAUSED_FIELDS,
+        "Fields that are paused, as the CRM's are not what they were mapped as; truce status says why.",
+    ),
     histogram(
         SETTLE,
         LATENCY,

@@ -137,6 +137,11 @@ pub fn brake(mapping: &str, holds: bool) {
     gauge!(names::BRAKE, "mapping" => mapping.to_owned()).set(flag(holds));
 }
 
+/// How many fields of a mapping are paused.
+pub fn paused_fields(mapping: &str, count: u64) {
+    gauge!(names::PAUSED_FIELDS, "mapping" => mapping.to_owned()).set(real(count));
+}
+
 /// How long it took from a change on the other side to the request that writes it to this side.
 pub fn settled(mapping: &str, side: Side, after: Duration) {
     let side = labels::side(side);
@@ -248,6 +253,7 @@ mod tests {
         links(mapping, 10);
         due(mapping, Lane::Ordinary, 1);
         brake(mapping, false);
+        paused_fields(mapping, 1);
         settled(mapping, side, second);
         opted_out(mapping, side, second);
         window("sales", Duration::from_millis(40));

@@ -4,6 +4,7 @@
 mod account;
 mod budget;
 mod crowding;
+mod drift;
 mod feed;
 mod lost;
 mod stage;

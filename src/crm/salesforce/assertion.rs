@@ -77,7 +77,9 @@ impl Signer {
         let pair = match &key {
             PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
             PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
-            _ => return Err(KeyError::Unusable("not an RSA key".to_owned())),
+            PrivateKeyDer::Sec1(_) | _ => {
+                return Err(KeyError::Unusable("not an RSA key".to_owned()));
+            }
         };
         let pair = pair.map_err(|error| KeyError::Unusable(error.to_string()))?;
         if let Some(certificate) = CertificateDer::pem_slice_iter(text).flatten().next() {

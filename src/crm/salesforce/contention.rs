@@ -87,12 +87,11 @@ impl Contention {
         locked.sort();
         let (mut of, mut size) = (0, 0);
         for (tries, _, place) in locked {
-            match batches.last_mut().filter(|last| of == tries && last.len() < size) {
-                Some(last) => last.push(place),
-                None => {
-                    (of, size) = (tries, (most >> tries).max(1));
-                    batches.push(vec![place]);
-                }
+            if let Some(last) = batches.last_mut().filter(|last| of == tries && last.len() < size) {
+                last.push(place);
+            } else {
+                (of, size) = (tries, (most >> tries).max(1));
+                batches.push(vec![place]);
             }
         }
         batches

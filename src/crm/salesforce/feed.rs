@@ -100,6 +100,7 @@ impl ObjectFeed {
         pass: &Pass,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Page, PeerError> {
+        self.plan.stands()?;
         let polling = &self.account.settings.polling;
         let statement = format!("{} {}", self.plan.select(), pass.condition(polling.page));
         let mut tick = None;

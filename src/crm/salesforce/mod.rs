@@ -17,6 +17,7 @@ mod codes;
 mod contention;
 mod create;
 mod describe;
+mod drift;
 mod errors;
 mod feed;
 mod ids;
@@ -27,6 +28,7 @@ mod scan;
 mod seen;
 mod settings;
 mod soql;
+mod standing;
 mod values;
 mod writer;
 
@@ -41,6 +43,7 @@ use plan::Plan;
 pub use account::{Account, Org, Windows};
 pub use assertion::{KeyError, Signer};
 pub use describe::{Described, Object, Rights, Wanted};
+pub use drift::{Drift, DriftWatch};
 pub use feed::ObjectFeed;
 pub use scan::ObjectScan;
 pub use settings::{Credentials, Polling, Secret, Settings};
@@ -90,6 +93,11 @@ impl Salesforce {
     /// The writer of all mappings.
     pub fn writer(&self) -> RecordWriter {
         RecordWriter::new(Arc::clone(&self.account), self.plans.clone())
+    }
+
+    /// Watches what the mappings' objects look like.
+    pub fn drift(&self) -> DriftWatch {
+        DriftWatch::new(Arc::clone(&self.account), self.plans.clone())
     }
 
     /// Scans of the mappings' objects.

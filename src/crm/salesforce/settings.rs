@@ -40,6 +40,8 @@ pub struct Settings {
     pub answer_timeout: Duration,
     /// The most records of a write; Salesforce takes 200.
     pub batch: usize,
+    /// How often the objects are described again.
+    pub describe_every: Duration,
     /// How changes are asked for.
     pub polling: Polling,
 }
@@ -101,6 +103,7 @@ impl Settings {
             // A query begins to answer within two minutes or not at all.
             answer_timeout: Duration::from_secs(150),
             batch: WRITES_MAX,
+            describe_every: Duration::from_mins(10),
             polling: Polling::default(),
         }
     }

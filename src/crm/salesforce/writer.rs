@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::time::Instant;
@@ -62,6 +63,9 @@ impl Kind {
     }
 }
 
+/// How soon writes to an object that cannot be read are tried again.
+const BLOCKED: Duration = Duration::from_mins(1);
+
 /// A record that was read just before its write.
 struct Fresh {
     /// Why it is not to be written after all.
@@ -75,7 +79,31 @@ impl RecordWriter {
         Self { account, plans }
     }
 
+    /// Carries out what can be: a paused field stops its own writes, without a call.
     async fn carry_out(
+        &self,
+        plan: &Plan,
+        kind: Kind,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        if plan.stands().is_err() {
+            return Ok(vec![Outcome::Later(BLOCKED); writes.len()]);
+        }
+        let mut outcomes: Vec<Option<Outcome>> =
+            writes.iter().map(|write| plan.refuses(write).map(Outcome::Refused)).collect();
+        let places: Vec<usize> = (0..writes.len()).filter(|n| outcomes[*n].is_none()).collect();
+        if !places.is_empty() {
+            let fit: Vec<&Write> = places.iter().map(|place| writes[*place]).collect();
+            let done = self.send(plan, kind, &fit, asked).await?;
+            for (place, outcome) in places.into_iter().zip(done) {
+                outcomes[place] = Some(outcome);
+            }
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+    }
+
+    async fn send(
         &self,
         plan: &Plan,
         kind: Kind,
@@ -217,6 +245,9 @@ impl RecordWriter {
             // It is counted like every error; only the wait is ours.
             drop(save::outcome(answered, plan, age));
             return Outcome::Later(after);
+        }
+        if error.is_some_and(|error| error.action() == Action::DescribeAnew) {
+            self.account.api.doubt();
         }
         self.account.contention(|contention| contention.passed(record));
         save::outcome(answered, plan, age)
