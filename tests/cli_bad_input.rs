@@ -31,6 +31,12 @@ again = { campaign = "smiddlename", crm = "LastName" }"#;
 account = { campaign = "iaccountid", crm = "AccountId", references = "contacts" }"#;
     vec![
         bad("url = \"https://", "url = \"http://", 2, &["crm.sales.url", "https"]),
+        bad(
+            "client_id",
+            "sandbox = true\nclient_id",
+            1,
+            &["crm.sales", "sandbox = true, and at", "the production organisation", "00D"],
+        ),
         bad("match_on", "matches_on", 2, &["matches_on", "match_on"]),
         bad(
             "client_secret_file = \"secret\"",
@@ -98,6 +104,7 @@ fn files() -> Vec<Bad> {
         bad(ca_file, format!("ca_file = \"{file}\""), 2, told)
     };
     let secret = "client_secret_file = \"secret\"";
+    let key = |file: &str| format!("private_key_file = \"{file}\"\nusername = \"u@example.com\"");
     vec![
         // A directory is what nobody can read, not even root.
         ca(".", &["crm.sales.ca_file", "cannot be read"]),
@@ -128,6 +135,8 @@ fn files() -> Vec<Bad> {
             2,
             &["crm.sales.client_secret_env", "TRUCE_NO is not set"],
         ),
+        bad(secret, key("no-key"), 2, &["private_key_file", "no-key", "cannot be read"]),
+        bad(secret, key("secret"), 2, &["private_key_file", "holds no private key"]),
     ]
 }
 

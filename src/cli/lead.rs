@@ -23,7 +23,7 @@ use crate::campaign::lead::Leader as Lock;
 use crate::campaign::settings;
 use crate::campaign::table::Tables;
 use crate::config::{Config, Label};
-use crate::crm::salesforce::{Account as Organisation, ObjectFeed, Salesforce};
+use crate::crm::salesforce::{Account as Organisation, DriftWatch, ObjectFeed, Salesforce};
 use crate::ledger::{Catalog, Leader, LeaseError, Ledger as _, Life, PostgresLedger};
 use crate::peer::PeerError;
 use crate::postgres::{ServerUrl, Session, connect};
@@ -32,6 +32,7 @@ use crate::reconcile::Entity;
 use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
 use super::check::standing;
+use super::drift::Drifts;
 use super::failure::Unusable;
 use super::finding::{Findings, Level};
 use super::fitted;
@@ -48,6 +49,16 @@ use super::signals::Signals;
 use super::visit::open_ledger;
 
 type Agents = Agent<PostgresLedger, CampaignDoors, CampaignFeed, SalesforceDoors, ObjectFeed>;
+
+/// What leads.
+struct Ready {
+    agents: Agents,
+    accounts: Accounts,
+    watches: Vec<(Label, DriftWatch)>,
+}
+
+/// The accounts, with their doors open.
+type Opened = Vec<Account<SalesforceDoors, ObjectFeed>>;
 
 /// How often a standby asks again, at the most.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -102,14 +113,13 @@ impl Candidate {
             let reloaded = before.is_some();
             match Box::pin(self.prepare(&ledger, lease, signals)).await {
                 Ok(None) => return Ok(()),
-                Ok(Some((ready, known))) => {
+                Ok(Some(ready)) => {
                     come.led = true;
                     before = None;
                     if reloaded {
-                        let plans = Arc::clone(&ready.plans);
-                        reload::taken_up(&ledger, &plans).await?;
+                        reload::taken_up(&ledger, &ready.agents.plans).await?;
                     }
-                    match Box::pin(self.work(ready, known, (&ledger, lease), signals)).await? {
+                    match Box::pin(self.work(ready, (&ledger, lease), signals)).await? {
                         Order::Stop => return Ok(()),
                         Order::Reload(config) => match self.adopt(*config) {
                             Ok(old) => before = Some(old),
@@ -173,7 +183,7 @@ impl Candidate {
         ledger: &Arc<PostgresLedger>,
         lease: &mut Leader,
         signals: &mut Signals,
-    ) -> Result<Option<(Agents, Accounts)>> {
+    ) -> Result<Option<Ready>> {
         let (term, every) = (lease.term(), self.renewed_every());
         tokio::select! {
             () = signals.stop() => Ok(None),
@@ -189,12 +199,14 @@ impl Candidate {
     /// Runs the loops until we are told to stop or to go on by another config.
     async fn work(
         &self,
-        ready: Agents,
-        known: Accounts,
+        ready: Ready,
         (ledger, lease): (&Arc<PostgresLedger>, &mut Leader),
         signals: &mut Signals,
     ) -> Result<Order> {
         let every = self.renewed_every();
+        let Ready { agents: ready, accounts: known, watches } = ready;
+        let drifts =
+            Drifts { watches, ledger: Arc::clone(ledger), plans: Arc::clone(&ready.plans) };
         let campaign = Arc::clone(&ready.campaign);
         let attendant = Attendant {
             url: self.places.campaign.clone(),
@@ -221,6 +233,7 @@ impl Candidate {
                 error = check(&campaign) => error,
                 error = known.contradicted(&self.config) => error,
                 never = attendant.attend() => match never {},
+                never = drifts.watch() => match never {},
             }
         };
         let mut ordered = Order::Stop;
@@ -229,11 +242,7 @@ impl Candidate {
         Ok(ordered)
     }
 
-    async fn make_ready(
-        &self,
-        ledger: &Arc<PostgresLedger>,
-        term: u64,
-    ) -> Result<(Agents, Accounts)> {
+    async fn make_ready(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<Ready> {
         let schema = self.config.campaign.schema.as_str();
         let url = &self.places.campaign;
         let session = connect(url, &settings(schema)).await.context("campaign.url")?;
@@ -263,7 +272,8 @@ impl Candidate {
             scan: options::scan(&self.config.campaign),
             writer,
         });
-        let agent = Agent {
+        let (crms, watches) = self.crm_accounts(&mapped, &schemas, &accounts)?;
+        let agents = Agent {
             ledger: Arc::clone(ledger),
             clock: Arc::new(AgentClock::new(term, epochs)),
             health: Arc::clone(&self.health),
@@ -273,11 +283,11 @@ impl Candidate {
                 options::feed(&self.config.campaign, url.clone()),
                 tables,
             ),
-            accounts: self.crm_accounts(&mapped, &schemas, &accounts)?,
+            accounts: crms,
             round: self.config.ledger.claim_links.size(),
             drain: self.config.agent.drain_seconds.get(),
         };
-        Ok((agent, accounts))
+        Ok(Ready { agents, accounts, watches })
     }
 
     /// The mappings, made ready. One that does not fit what is there now goes by what it fitted last:
@@ -390,8 +400,8 @@ impl Candidate {
         mapped: &[Mapped],
         schemas: &Schemas,
         known: &Accounts,
-    ) -> Result<Vec<Account<SalesforceDoors, ObjectFeed>>> {
-        let mut accounts = Vec::new();
+    ) -> Result<(Opened, Vec<(Label, DriftWatch)>)> {
+        let (mut accounts, mut watches) = (Vec::new(), Vec::new());
         for (name, answers) in &known.known {
             let of_account =
                 mapped.iter().filter(|one| self.config.mappings[&one.name].crm == *name);
@@ -404,6 +414,7 @@ impl Candidate {
                 .with_context(|| format!("crm.{name}"))?;
             let feeds: Vec<(Entity, ObjectFeed)> =
                 salesforce.feeds().into_iter().map(|feed| (feed.entity(), feed)).collect();
+            watches.push((name.clone(), salesforce.drift()));
             let crm = &self.config.crms[name];
             accounts.push(Account {
                 name: name.as_str().into(),
@@ -412,7 +423,7 @@ impl Candidate {
                 fresh_within: 3 * crm.poll_idle_seconds.get() + crm.timeout_seconds.get(),
             });
         }
-        Ok(accounts)
+        Ok((accounts, watches))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Rows};
 use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::plan::Plan;
-use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
+use crate::crm::salesforce::save::{self, AGAIN, Age, Batch};
 use crate::crm::salesforce::soql;
 use crate::crm::salesforce::writer::{RecordWriter, row, unsayable};
 use crate::peer::{Ask, PeerError};
@@ -68,10 +68,10 @@ impl RecordWriter {
             self.account.count_window(asked_at.elapsed());
         }
         for (place, answered) in places.into_iter().zip(answered) {
-            outcomes[place] = Some(match errors(&answered) {
+            outcomes[place] = Some(match answered.error() {
                 // Another create of the same key was under way.
-                [error, ..] if takes(error, external_id) => Outcome::Later(AGAIN),
-                _ => save::outcome(answered, plan, Age::New),
+                Some(error) if takes(error, external_id) => Outcome::Later(AGAIN),
+                Some(_) | None => self.outcome(plan, writes[place], answered, Age::New),
             });
         }
         Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
@@ -211,14 +211,6 @@ fn create_body(plan: &Plan, external_id: &str, write: &Write) -> Option<Record> 
     record.extend(plan.fields(row(write)?, true, &write.stamp.to_string())?);
     record.insert(external_id.to_owned(), json!(plan.external_id(across)));
     Some(record)
-}
-
-fn errors(answered: &Answered) -> &[ApiError] {
-    match answered {
-        Answered::Saved(result) => &result.errors,
-        Answered::Refused(error) => std::slice::from_ref(error),
-        Answered::Undone(_) | Answered::Lost => &[],
-    }
 }
 
 /// Whether the external id itself was taken while we asked: the next try finds who holds it.

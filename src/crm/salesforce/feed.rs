@@ -128,6 +128,7 @@ impl ObjectFeed {
         pass: &Pass,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Page, PeerError> {
+        self.plan.stands()?;
         let polling = &self.account.settings.polling;
         self.peeked = false;
         if !progress.under_way() {

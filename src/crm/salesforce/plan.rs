@@ -9,12 +9,14 @@ use serde_json::{Value as Json, json};
 use crate::crm::http::{Answer, Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows, Selected};
 use crate::crm::salesforce::describe::Object;
+use crate::crm::salesforce::standing::{Extent, Shared};
 use crate::crm::salesforce::values::{self, Told};
 use crate::crm::salesforce::{Account, Settings, ids, soql};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::mapping::SideMapping;
 use crate::reconcile::{
-    Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Row, Value,
+    Change, Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Refusal,
+    RefusalKind, Row, Target, Value, Write,
 };
 
 /// When a read was asked for: the tick that orders it, and our clock.
@@ -30,6 +32,8 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Arc<str>>,
     /// The constants of new records.
     pub(super) constants: Record,
+    /// How its fields stand.
+    pub(super) standing: Shared,
     /// What stands before and behind Campaign's key in an external id.
     around_key: (String, String),
 }
@@ -69,12 +73,60 @@ impl Plan {
             constants.insert(name.to_string(), values::constant(column, text));
         }
         let around_key = around_key(settings, &mapping.name)?;
-        Ok(Self { mapping, columns, constants, around_key })
+        let standing = Shared::default();
+        Ok(Self { mapping, columns, constants, standing, around_key })
     }
 
     /// `SELECT … FROM …`, to be followed by a condition.
     pub(super) fn select(&self) -> String {
-        format!("SELECT {} FROM {}", self.columns.join(", "), self.mapping.table)
+        format!("SELECT {} FROM {}", self.selected().join(", "), self.mapping.table)
+    }
+
+    /// Everything that can be read of a record now.
+    fn selected(&self) -> Vec<Arc<str>> {
+        let standing = self.standing.now();
+        self.columns.iter().filter(|column| standing.reads(column)).map(Arc::clone).collect()
+    }
+
+    /// Whether anything can be read of the object; the error says why not.
+    pub(super) fn stands(&self) -> Result<(), PeerError> {
+        match &self.standing.now().blocked {
+            Some(why) => Err(PeerError::Unfit { why: why.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Why a write cannot be made now, where fields that it is about are paused; named are these
+    /// alone, so that the others go on.
+    pub(super) fn refuses(&self, write: &Write) -> Option<Refusal> {
+        let standing = self.standing.now();
+        let sets = match &write.change {
+            Change::Set(row) => Some(row),
+            Change::Delete => None,
+        };
+        let unless = match &write.target {
+            Target::New { unless, .. } => unless.as_slice(),
+            Target::Record(_) => &[],
+        };
+        let (mut fields, mut message) = (Vec::new(), String::new());
+        for field in &self.mapping.fields {
+            let Some((column, pause)) = standing.pauses(field) else { continue };
+            let compared = write.expect.contains_key(&field.field)
+                || unless.iter().any(|(one, _)| *one == field.field);
+            let hit = sets.is_some_and(|row| row.contains_key(&field.field))
+                || (compared && pause.extent == Extent::Whole);
+            if hit {
+                let (name, why) = (&field.name, &pause.why);
+                message = format!("the field `{name}` is paused: `{column}` {why}");
+                fields.push(field.field);
+            }
+        }
+        (!fields.is_empty()).then(|| Refusal {
+            kind: RefusalKind::Record,
+            code: "TRUCE_FIELD_PAUSED".into(),
+            message: message.into(),
+            fields,
+        })
     }
 
     /// The external id of the record across.
@@ -206,7 +258,7 @@ impl Plan {
     ) -> Result<(Vec<Option<Sighting>>, Answer), PeerError> {
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
-        let (object, fields) = (&self.mapping.table, &self.columns);
+        let (object, fields) = (&self.mapping.table, &self.selected());
         let retrieve = Retrieve { object, fields, ids: records, urgency };
         let (live, answer) = account.api.retrieve(retrieve, &mut about).await?;
         let tick = tick.expect("what was answered was sent");

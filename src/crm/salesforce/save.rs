@@ -7,7 +7,8 @@ use futures_util::future::join_all;
 
 use crate::crm::http::{Failure, Urgency};
 use crate::crm::salesforce::api::{Api, Record, SaveResult, Saved};
-use crate::crm::salesforce::errors::{ApiError, Class};
+use crate::crm::salesforce::codes::Action;
+use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::ids;
 use crate::crm::salesforce::plan::Plan;
 use crate::peer::PeerError;
@@ -63,6 +64,17 @@ pub(super) enum Answered {
     Refused(ApiError),
     Undone(Duration),
     Lost,
+}
+
+impl Answered {
+    /// Why it was refused, where it was.
+    pub(super) fn error(&self) -> Option<&ApiError> {
+        match self {
+            Self::Saved(result) => result.errors.first(),
+            Self::Refused(error) => Some(error),
+            Self::Undone(_) | Self::Lost => None,
+        }
+    }
 }
 
 /// Whether a record was there before its write.
@@ -127,7 +139,7 @@ pub(super) async fn save(
             Ok(Saved::Each(results)) => answered.extend(results.into_iter().map(Answered::Saved)),
             Ok(Saved::Refused(errors)) => {
                 let error = errors.into_iter().next().unwrap_or_else(unexplained);
-                if error.class() == Class::Body && part.len() > 1 {
+                if error.action() == Action::SplitBody && part.len() > 1 {
                     let middle = part.start + part.len() / 2;
                     parts.extend([middle..part.end, part.start..middle]);
                 } else {
@@ -169,7 +181,7 @@ pub(super) fn outcome(answered: Answered, plan: &Plan, age: Age) -> Outcome {
 }
 
 /// The outcome of a write that was refused with these errors, of which the first counts.
-pub(super) fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
+fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
     let outcome = errors.into_iter().next().unwrap_or_else(unexplained).outcome(&plan.mapping);
     // A new record cannot be gone: what it refers to is.
     if age == Age::New && outcome == Outcome::Gone(None) {
@@ -178,9 +190,8 @@ pub(super) fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
     outcome
 }
 
-fn unexplained() -> ApiError {
-    let (code, message) = ("NO_ERROR_GIVEN".to_owned(), "refused without a word".to_owned());
-    ApiError { code, message, fields: None }
+pub(super) fn unexplained() -> ApiError {
+    ApiError::new("NO_ERROR_GIVEN", "refused without a word")
 }
 
 /// When what was not done may be tried again.
