@@ -9,7 +9,7 @@ use truce::reconcile::{
     Side, Value,
 };
 
-use crate::stage::{NAME, ONE, OUT, START, Stage, pair_of, set, text};
+use crate::stage::{NAME, ONE, OUT, START, Stage, here, pair_of, set, text};
 
 /// A link that a person let go of what the brake held.
 fn let_go(mut link: Link) -> Link {
@@ -110,4 +110,23 @@ async fn a_wider_opt_out_is_let_stand_and_never_taken_away() {
     stage.release(Way::Take(Side::Campaign)).await;
     let write = stage.settle().await.writes.remove(0);
     assert_eq!((write.side, write.opt_in), (Side::Crm, false));
+}
+
+#[tokio::test]
+async fn a_contact_that_comes_back_is_itself_again_also_where_the_other_was_left_alone() {
+    let mut stage = Stage::empty();
+    stage.rule(NAME, text());
+    let mut link = pair_of(Bond::Here, Bond::Gone(Gone::Deleted));
+    set(&mut link, Side::Campaign, NAME, Value::text("old"));
+    link.base.insert(NAME, Value::text("old"));
+    link.state = LinkState::Severed;
+    stage.put(link).await;
+    stage.settle().await;
+    stage.see("003", here(Row::from([(NAME, Value::text("ann"))])), None).await;
+    let link = stage.link().await.unwrap();
+    assert_eq!((&link.state, link.id), (&LinkState::Live, pair_of(Bond::Here, Bond::Here).id));
+    let settled = stage.settle().await;
+    assert!(settled.writes.is_empty(), "what Campaign holds by now is not known");
+    let wanted: Vec<_> = settled.reads.iter().map(|(_, side, id)| (*side, &*id.0)).collect();
+    assert_eq!(wanted, [(Side::Campaign, "7")]);
 }

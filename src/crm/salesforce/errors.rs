@@ -346,7 +346,7 @@ mod tests {
         let refused = |code: &str| {
             let answer = Answer {
                 status: 400,
-                headers: reqwest::header::HeaderMap::new(),
+                headers: HeaderMap::new(),
                 body: format!(r#"[{{"errorCode":"{code}","message":"later"}}]"#).into_bytes(),
                 date: None,
                 took: Duration::ZERO,

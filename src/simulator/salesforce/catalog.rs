@@ -96,6 +96,10 @@ fn lead() -> Object {
         ..choice("Status", "Status", &status)
     });
     fields.push(never("IsConverted", "Converted", Kind::Boolean));
+    for (name, to) in [("ConvertedContactId", "Contact"), ("ConvertedAccountId", "Account")] {
+        let parent = name.trim_end_matches("Id");
+        fields.push(Field { writable: Writable::Never, ..lookup(name, parent, to, parent) });
+    }
     fields.push(long_text("Description", "Description", 32_000));
     fields.extend(address(""));
     fields.extend(person_fields());

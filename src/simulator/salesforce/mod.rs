@@ -12,6 +12,7 @@
 //! Salesforce is judged by someone who does not share its code.
 
 mod api;
+mod bulk;
 mod catalog;
 mod clock;
 pub mod control;
@@ -33,6 +34,7 @@ mod table;
 mod tls;
 mod trigger;
 mod value;
+mod wish;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

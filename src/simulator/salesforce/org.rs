@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::{Value as Json, json};
 
 use super::api::{Cursors, Request};
+use super::bulk::{self, Jobs};
 use super::catalog;
 use super::clock::{Clock, Millis, second};
 use super::data::{Actor, Data, Via};
@@ -174,6 +175,7 @@ pub(super) struct Org {
     pub(super) quota: Quota,
     pub(super) faults: Faults,
     pub(super) cursors: Cursors,
+    pub(super) bulk: Jobs,
     pub(super) log: Log,
     /// When the model was changed last, in seconds.
     pub(super) model_changed: i64,
@@ -199,6 +201,7 @@ impl Org {
             quota: Quota { max: 1_000_000, used: VecDeque::new() },
             faults: Faults::default(),
             cursors: Cursors::default(),
+            bulk: Jobs::default(),
             log: Log::default(),
             model_changed: second(clock.now()),
             names,
@@ -207,12 +210,20 @@ impl Org {
         org
     }
 
+    /// Does what is due by the clock: jobs run, held commits are shown.
+    pub(super) fn catch_up(&mut self) {
+        let now = self.clock.now();
+        bulk::advance(self, now);
+        self.data.publish(now);
+    }
+
     /// Empties the organisation; tokens and the clock stay.
     pub(super) fn reset(&mut self) {
         let now = second(self.clock.now());
         self.data = Data::new(catalog::model());
         self.faults = Faults::default();
         self.cursors = Cursors::default();
+        self.bulk = Jobs::default();
         self.log = Log::default();
         self.quota = Quota { max: 1_000_000, used: VecDeque::new() };
         self.model_changed = now;

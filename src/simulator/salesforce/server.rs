@@ -23,6 +23,8 @@ use super::refusal::{Refusal, UNREADABLE};
 
 /// Largest body, packed or not (Salesforce: "REST API Limits").
 const BODY_MAX: usize = 50 * 1024 * 1024;
+/// Largest upload of a job (Salesforce: "Bulk API 2.0 Limits and Allocations").
+const UPLOAD_MAX: usize = 100 * 1024 * 1024;
 /// Smaller answers are not worth packing.
 const GZIP_FROM: usize = 512;
 
@@ -38,10 +40,13 @@ impl Shared {
         Shared { org: Arc::new(Mutex::new(org)), lines: Lines::new() }
     }
 
-    /// The organisation, for as long as one request takes. A panic under the lock is a bug that a
-    /// test has seen already: the state is still whole enough to be looked at.
+    /// The organisation, for as long as one request takes, with all that is due by its clock. A
+    /// panic under the lock is a bug that a test has seen already: the state is still whole enough
+    /// to be looked at.
     pub(super) fn org(&self) -> MutexGuard<'_, Org> {
-        self.org.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut org = self.org.lock().unwrap_or_else(PoisonError::into_inner);
+        org.catch_up();
+        org
     }
 }
 
@@ -59,8 +64,9 @@ async fn serve(
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let packed = accepts_gzip(&head.headers);
     let pretty = head.headers.contains_key("x-prettyprint");
-    let read = to_bytes(body, BODY_MAX).await.map_err(|error| error.to_string());
-    let body = read.and_then(|body| unpack(&head.headers, body.to_vec()));
+    let limit = if target.contains("/jobs/ingest/") { UPLOAD_MAX } else { BODY_MAX };
+    let read = to_bytes(body, limit).await.map_err(|error| error.to_string());
+    let body = read.and_then(|body| unpack(&head.headers, body.to_vec(), limit));
     let answer = match body {
         Ok(body) => {
             let request = Request::new(head.method.as_str(), &target, head.headers, body);
@@ -141,6 +147,7 @@ fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str
     let asked = list("ids").into_iter().flatten().filter_map(serde_json::Value::as_str);
     let records = match request.method.as_str() {
         "DELETE" => request.parameter("ids").map_or(1, |ids| ids.split(',').count()),
+        "PUT" => request.body.split(|byte| *byte == b'\n').count().saturating_sub(2),
         _ => list("records").or(list("ids")).map_or(usize::from(body.is_object()), Vec::len),
     };
     Logged {
@@ -163,13 +170,13 @@ fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
         .is_some_and(|value| value.contains("gzip"))
 }
 
-fn unpack(headers: &axum::http::HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, String> {
+fn unpack(headers: &axum::http::HeaderMap, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, String> {
     let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     if encoding != Some("gzip") {
         return Ok(body);
     }
     let mut plain = Vec::new();
-    let limit = u64::try_from(BODY_MAX).unwrap_or(u64::MAX);
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     MultiGzDecoder::new(body.as_slice())
         .take(limit)
         .read_to_end(&mut plain)
@@ -180,7 +187,7 @@ fn unpack(headers: &axum::http::HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, Str
 fn respond(answer: Answer, packed: bool, pretty: bool) -> Response<Bytes> {
     let (kind, body) = match answer.body {
         Body::Empty => (None, Vec::new()),
-        Body::Html(page) => (Some("text/html;charset=UTF-8"), page.into_bytes()),
+        Body::Text(kind, text) => (Some(kind), text.into_bytes()),
         Body::Json(body) => {
             let text =
                 if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) };

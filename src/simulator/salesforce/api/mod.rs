@@ -2,6 +2,10 @@
 
 mod auth;
 mod collections;
+mod condition;
+mod extract;
+mod ingest;
+mod jobs;
 mod metadata;
 mod query;
 mod replication;
@@ -91,7 +95,8 @@ impl Request {
 pub(super) enum Body {
     Empty,
     Json(Json),
-    Html(String),
+    /// A text of that content type.
+    Text(&'static str, String),
 }
 
 /// An answer.
@@ -115,7 +120,12 @@ impl Answer {
 
     pub(super) fn html(status: u16, title: &str) -> Answer {
         let page = format!("<html><head><title>{title}</title></head><body>{title}</body></html>");
-        Answer { status, headers: Vec::new(), body: Body::Html(page), rows: 0 }
+        let body = Body::Text("text/html;charset=UTF-8", page);
+        Answer { status, headers: Vec::new(), body, rows: 0 }
+    }
+
+    fn csv(text: String) -> Answer {
+        Answer { status: 200, headers: Vec::new(), body: Body::Text("text/csv", text), rows: 0 }
     }
 
     pub(super) fn error(status: u16, refusal: &Refusal) -> Answer {
@@ -198,7 +208,7 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
     match (path, method) {
         ([], "GET") => Ok(metadata::root(org, call)),
         (["limits"], "GET") => Ok(metadata::limits(org, call)),
-        (["sobjects"], "GET") => Ok(metadata::global(org, call)),
+        (["sobjects"], "GET") => metadata::global(org, call),
         (["sobjects", object], "GET") => metadata::basic(org, call, object),
         (["sobjects", object] | ["sobjects", object, "Id"], "POST") => {
             rows::create(org, call, object)
@@ -227,10 +237,9 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
         (["composite", "sobjects", object, field], "PATCH") => {
             collections::upsert(org, call, (object, field))
         }
-        (known, _) if is_resource(known) => {
-            let message = format!("HTTP Method '{method}' not allowed.");
-            Err(Refusal::new("METHOD_NOT_ALLOWED", message).into())
-        }
+        (["jobs", "ingest", rest @ ..], _) => ingest::route(org, call, rest),
+        (["jobs", "query", rest @ ..], _) => extract::route(org, call, rest),
+        (known, _) if is_resource(known) => Err(not_allowed(method)),
         _ => Err(not_found()),
     }
 }
@@ -249,6 +258,15 @@ fn is_resource(path: &[&str]) -> bool {
 
 fn not_found() -> Failure {
     Refusal::new("NOT_FOUND", "The requested resource does not exist").into()
+}
+
+fn not_allowed(method: &str) -> Failure {
+    let message = format!("HTTP Method '{method}' not allowed.");
+    Refusal::new("METHOD_NOT_ALLOWED", message).into()
+}
+
+fn invalid_locator() -> Failure {
+    Refusal::new("INVALID_QUERY_LOCATOR", "invalid query locator").into()
 }
 
 /// The object of a path.

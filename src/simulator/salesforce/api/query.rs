@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::super::clock::second;
+use super::super::clock::{Millis, second};
 use super::super::draw::Draw;
 use super::super::id::Id;
 use super::super::org::Org;
@@ -14,7 +14,7 @@ use super::super::soql::bind::{Answer as Wanted, Pick, bind};
 use super::super::soql::read::read;
 use super::super::soql::run::{Scope, fold_rows, print, rows};
 use super::super::table::Row;
-use super::{Answer, Answered, Call};
+use super::{Answer, Answered, Call, invalid_locator};
 
 /// Rows of a page: at least, at most and by default.
 const PAGE: (usize, usize) = (200, 2_000);
@@ -42,6 +42,8 @@ pub(in super::super) struct Cursors {
     serial: u64,
     /// Later pages show rows as they were when the query was asked, instead of as they are.
     pub(in super::super) frozen: bool,
+    /// What was opened before is lost, by a test's order.
+    expired_before: Millis,
 }
 
 impl Cursors {
@@ -55,6 +57,17 @@ impl Cursors {
         let id = Id::compose("0r8", (self.serial << 20) | (draw.next() & 0xf_ffff));
         self.open.insert(id, cursor);
         id
+    }
+
+    /// Loses every cursor and every locator of a job's results.
+    pub(in super::super) fn expire(&mut self, now: Millis) -> usize {
+        self.expired_before = now;
+        std::mem::take(&mut self.open).len()
+    }
+
+    /// Whether what was opened then is lost.
+    pub(super) fn is_expired(&self, opened: Millis) -> bool {
+        opened < self.expired_before
     }
 }
 
@@ -114,10 +127,6 @@ fn more_of(org: &mut Org, call: &Call<'_>, id: Id, offset: usize) -> Answered {
         Some(cursor) if alive => Ok(page(org, call, cursor, (Some(id), offset))),
         Some(_) | None => Err(invalid_locator()),
     }
-}
-
-fn invalid_locator() -> super::Failure {
-    Refusal::new("INVALID_QUERY_LOCATOR", "invalid query locator").into()
 }
 
 fn page(org: &Org, call: &Call<'_>, cursor: &Cursor, (id, offset): (Option<Id>, usize)) -> Answer {

@@ -138,7 +138,7 @@ pub(super) async fn counters(State(shared): State<Shared>) -> Json<Value> {
     for request in &org.log.requests {
         let kind = kind_of(&request.method, &request.target);
         *kinds.entry(kind.to_owned()).or_default() += 1;
-        let writes = matches!(kind, "create" | "update" | "upsert" | "delete");
+        let writes = matches!(kind, "create" | "update" | "upsert" | "delete" | "upload");
         written += if writes { request.records } else { 0 };
         read += if writes { 0 } else { request.rows };
     }
@@ -160,6 +160,8 @@ fn kind_of(method: &str, target: &str) -> &'static str {
     let rest: Vec<&str> = path.split('/').skip(4).collect();
     match (method, rest.as_slice()) {
         (_, []) if path.ends_with("/token") => "token",
+        ("PUT", ["jobs", ..]) => "upload",
+        (_, ["jobs", ..]) => "job",
         (_, ["query" | "queryAll"]) => "query",
         (_, ["query" | "queryAll", _]) => "page",
         (_, ["sobjects", .., "describe"]) | ("GET", ["sobjects"]) => "describe",

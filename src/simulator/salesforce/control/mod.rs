@@ -25,7 +25,8 @@
 //! | `GET /clock` | | `{"now":"…","now_ms":…,"offset_ms":…,"scale":…}` |
 //! | `POST /quota` | `{"max":1000,"used":990}` | calls a day, and how many are used |
 //! | `POST /trigger` | `{"object":"Contact","field":"Title","rewrite":{"append":"!"}}` | a before-save trigger on API writes: `"upper"`, `"lower"`, `{"set":"x"}`, `{"append":"x"}`, `{"count":"x"}`; without `rewrite` the field's triggers end |
-//! | `POST /cursors` | `{"frozen":true}` | later pages of a query show rows as they were when it was asked |
+//! | `POST /cursors` | `{"frozen":true,"expire":true}` | later pages of a query show rows as they were when it was asked; `expire` loses every cursor and locator |
+//! | `POST /bulk` | `{"seconds":30,"batch":100,"fail_after":1,"message":"…","hard_delete":true}` | jobs take so long by the organisation's clock, in batches of so many rows; `fail_after` so many batches they fail (until an order without it); whether `hardDelete` is allowed |
 //! | `POST /objects` | `{"name":"Pet__c","plural":"Pets","prefix":"a00","fields":[…]}` | adds an object |
 //! | `POST /fields` | `{"object":"Contact","fields":[{"name":"Pet__c","type":"picklist","values":["Cat"],"restricted":true}],"hide":["Fax"],"show":[]}` | adds or changes fields; hides fields as field-level security does |
 //! | `GET /records/{object}` | `?deleted=false&fields=Id,Email` | all records, latest versions, deleted ones too |
@@ -78,6 +79,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/quota", post(trouble::quota))
         .route("/trigger", post(trouble::trigger))
         .route("/cursors", post(trouble::cursors))
+        .route("/bulk", post(trouble::bulk))
         .route("/objects", post(shape::objects))
         .route("/fields", post(shape::fields))
         .route("/records/{object}", get(look::records))

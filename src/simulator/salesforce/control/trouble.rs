@@ -243,13 +243,44 @@ pub(super) async fn trigger(State(shared): State<Shared>, Json(order): Json<Trig
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CursorOrder {
-    frozen: bool,
+    frozen: Option<bool>,
+    #[serde(default)]
+    expire: bool,
 }
 
 /// `POST /cursors`.
 pub(super) async fn cursors(State(shared): State<Shared>, Json(order): Json<CursorOrder>) -> Done {
-    shared.org().cursors.frozen = order.frozen;
-    Ok(Json(json!({ "frozen": order.frozen })))
+    let mut org = shared.org();
+    org.cursors.frozen = order.frozen.unwrap_or(org.cursors.frozen);
+    let now = org.clock.now();
+    let expired = if order.expire { org.cursors.expire(now) } else { 0 };
+    Ok(Json(json!({ "frozen": org.cursors.frozen, "expired": expired })))
+}
+
+/// How jobs are carried out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BulkOrder {
+    seconds: Option<u32>,
+    batch: Option<usize>,
+    fail_after: Option<usize>,
+    message: Option<String>,
+    hard_delete: Option<bool>,
+}
+
+/// `POST /bulk`.
+pub(super) async fn bulk(State(shared): State<Shared>, Json(order): Json<BulkOrder>) -> Done {
+    let mut org = shared.org();
+    let pace = &mut org.bulk.pace;
+    if order.batch == Some(0) {
+        return Err(Unfit("`batch` is a number of rows above 0".to_owned()));
+    }
+    pace.millis = order.seconds.map_or(pace.millis, |seconds| i64::from(seconds) * 1000);
+    pace.batch = order.batch.unwrap_or(pace.batch);
+    pace.hard_delete = order.hard_delete.unwrap_or(pace.hard_delete);
+    let message = order.message.unwrap_or_else(|| "InvalidBatch : failed on request".to_owned());
+    pace.fail = order.fail_after.map(|after| (after, message));
+    Ok(Json(json!({ "seconds": pace.millis / 1000, "batch": pace.batch })))
 }
 
 /// `POST /reset`.

@@ -1,0 +1,9 @@
+//! The simulated Salesforce, driven over https as clients would that were not written by us.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod bulk;
+mod conditions;
+mod records;
+mod trouble;
+mod world;
