@@ -177,8 +177,8 @@ async fn differing<L: Ledger>(
     (after, until): (Option<&RecordId>, Option<&RecordId>),
     listed: &[Listed],
 ) -> Result<BTreeSet<RecordId>, AgentError> {
-    let mut rest: BTreeMap<&RecordId, Option<Timestamp>> =
-        listed.iter().map(|listed| (&listed.record, listed.modified)).collect();
+    let mut rest: BTreeMap<&RecordId, &Listed> =
+        listed.iter().map(|listed| (&listed.record, listed)).collect();
     let mut wanted = BTreeSet::new();
     let mut from = after.cloned();
     loop {
@@ -210,11 +210,12 @@ async fn differing<L: Ledger>(
 }
 
 /// Whether a live link's record is not as it was seen last: there or not, and of that time.
-#[expect(clippy::option_option, reason = "not listed, or listed with or without a time")]
-fn differs(kept: &Kept, listed: Option<Option<Timestamp>>) -> bool {
+fn differs(kept: &Kept, listed: Option<&Listed>) -> bool {
     let known = &kept.link.seen.crm;
     match (listed, &known.bond) {
-        (Some(modified), Bond::Here) => modified.is_some() && modified != known.modified,
+        (Some(Listed { modified, .. }), Bond::Here) => {
+            modified.is_some() && *modified != known.modified
+        }
         (Some(_), Bond::Gone(_) | Bond::Never) | (None, Bond::Here) => true,
         (None, Bond::Gone(_) | Bond::Never) => false,
     }

@@ -423,7 +423,7 @@ fn id_of(write: &Write) -> RecordId {
 async fn what_a_restricted_picklist_would_refuse_is_refused_before_it_is_sent() {
     let mut stage = Stage::new().await;
     let (bad, good) = (stage.contact(json!({})).await, stage.contact(json!({})).await);
-    let writes = vec![
+    let writes = [
         stage.set(&bad, &[(SOURCE, text("Semaphore")), (TITLE, text("a"))]),
         stage.set(&good, &[(SOURCE, text("Web"))]),
         stage.set(&bad, &[(INTERESTS, Value::Set(["News".into(), "Semaphores".into()].into()))]),

@@ -234,16 +234,16 @@ fn error_of(text: &str) -> ApiError {
 mod tests {
     use super::*;
 
-    fn record(value: Json) -> Record {
+    fn record(value: &Json) -> Record {
         value.as_object().unwrap().clone()
     }
 
     #[test]
     fn rows_leave_alone_what_they_do_not_name_and_quote_what_they_must() {
         let records = [
-            record(json!({ "attributes": {}, "id": "003A", "Title": "a,\"b\"\nc" })),
-            record(json!({ "attributes": {}, "id": "003B", "Title": "#N/A" })),
-            record(json!({ "attributes": {}, "id": "003C", "Email": null, "Flag": false })),
+            record(&json!({ "attributes": {}, "id": "003A", "Title": "a,\"b\"\nc" })),
+            record(&json!({ "attributes": {}, "id": "003B", "Title": "#N/A" })),
+            record(&json!({ "attributes": {}, "id": "003C", "Email": null, "Flag": false })),
         ];
         let (rows, left_out) = Rows::of("Contact", None, &records);
         assert_eq!(left_out, [1], "no cell can say that text");
