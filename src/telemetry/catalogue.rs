@@ -45,6 +45,7 @@ pub(super) const BRAKE: &str = "truce_brake";
 pub(super) const PAUSED_FIELDS: &str = "truce_fields_paused";
 pub(super) const SETTLE: &str = "truce_settle_seconds";
 pub(super) const OPTOUT: &str = "truce_optout_propagation_seconds";
+pub(super) const OPPOSED: &str = "truce_optout_disagreements";
 pub(super) const WINDOW: &str = "truce_read_write_window_seconds";
 pub(super) const API_CALLS: &str = "truce_crm_calls_total";
 pub(super) const CRM_ERRORS: &str = "truce_crm_errors_total";
@@ -60,7 +61,7 @@ pub(super) const LEDGER_SIZE: &str = "truce_ledger_size_bytes";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 28] = [
+pub(super) const ALL: [Metric; 29] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -90,6 +91,10 @@ pub(super) const ALL: [Metric; 28] = [
         OPTOUT,
         LATENCY,
         "From an opt-out on the other side to its write on this side, answered.",
+    ),
+    gauge(
+        OPPOSED,
+        "Pairs of which one side says opted out and the other does not, or may not yet.",
     ),
     histogram(
         WINDOW,

@@ -132,6 +132,11 @@ pub fn due(mapping: &str, lane: Lane, count: u64) {
     gauge!(names::LINKS_DUE, "mapping" => mapping.to_owned(), "lane" => lane).set(real(count));
 }
 
+/// How many pairs differ in consent.
+pub fn opposed(mapping: &str, count: u64) {
+    gauge!(names::OPPOSED, "mapping" => mapping.to_owned()).set(real(count));
+}
+
 /// Whether the brake holds a mapping.
 pub fn brake(mapping: &str, holds: bool) {
     gauge!(names::BRAKE, "mapping" => mapping.to_owned()).set(flag(holds));
@@ -252,6 +257,7 @@ mod tests {
         held_by(mapping, "ambiguous", 3);
         links(mapping, 10);
         due(mapping, Lane::Ordinary, 1);
+        opposed(mapping, 2);
         brake(mapping, false);
         paused_fields(mapping, 1);
         settled(mapping, side, second);

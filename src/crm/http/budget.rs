@@ -188,7 +188,7 @@ impl Budget {
 
     fn less_reserve(&self, urgency: Urgency, allowed: u64, used: u64) -> (u64, u64) {
         let reserve = match urgency {
-            Urgency::Ordinary => allowed * u64::from(self.reserve_percent) / 100,
+            Urgency::Ordinary => allowed.saturating_mul(u64::from(self.reserve_percent)) / 100,
             Urgency::Urgent | Urgency::Probe => 0,
         };
         let most = allowed - reserve;

@@ -23,6 +23,8 @@ pub struct Token {
     pub base: String,
     /// What identifies the organisation.
     pub organisation: String,
+    /// As whom the account acts there.
+    pub user: String,
 }
 
 impl fmt::Debug for Token {
@@ -142,7 +144,12 @@ mod tests {
     use super::*;
 
     fn token() -> Token {
-        Token { bearer: "b".to_owned(), base: "https://x".to_owned(), organisation: "o".to_owned() }
+        Token {
+            bearer: "b".to_owned(),
+            base: "https://x".to_owned(),
+            organisation: "o".to_owned(),
+            user: "u".to_owned(),
+        }
     }
 
     #[tokio::test]

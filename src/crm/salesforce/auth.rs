@@ -72,10 +72,12 @@ pub(super) fn token(answer: &Answer) -> Result<Token, TokenRefusal> {
                     .to_owned(),
             ));
         }
+        let (organisation, user) = identity(&granted.id);
         return Ok(Token {
             bearer: granted.access_token,
             base: granted.instance_url.trim_end_matches('/').to_owned(),
-            organisation: organisation(&granted.id),
+            organisation,
+            user,
         });
     }
     Err(match serde_json::from_slice::<Refused>(&answer.body) {
@@ -223,11 +225,11 @@ fn refusal(refused: &Refused) -> TokenRefusal {
     }
 }
 
-/// The organisation in an identity URL, `https://host/id/00D…/005…`.
-fn organisation(identity: &str) -> String {
-    let mut parts = identity.rsplit('/');
-    parts.next();
-    parts.next().unwrap_or_default().to_owned()
+/// The organisation and the user in an identity URL, `https://host/id/00D…/005…`.
+fn identity(url: &str) -> (String, String) {
+    let mut parts = url.rsplit('/');
+    let user = parts.next().unwrap_or_default().to_owned();
+    (parts.next().unwrap_or_default().to_owned(), user)
 }
 
 #[cfg(test)]
@@ -253,6 +255,7 @@ mod tests {
             "token_type":"Bearer","issued_at":"1795000000000"}"#;
         let token = token(&answer(200, body)).unwrap();
         assert_eq!(token.organisation, "00Dxx0000001gPLEAY");
+        assert_eq!(token.user, "005xx000001SwiUAAS");
         assert_eq!(token.base, "https://acme.my.salesforce.com");
         assert!(!format!("{token:?}").contains("AQ"), "a token is never printed");
     }

@@ -261,12 +261,35 @@ fn denied(error: &ApiError) -> String {
     )
 }
 
-/// The error of a read that was answered by refusal.
-pub(super) fn refused_read(answer: &Answer, what: &str) -> PeerError {
+/// The error of a read that was answered by refusal: one that passes by itself, or one to mend.
+pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
     let error = refusals(answer).swap_remove(0);
     error.count(false);
     let words = format!("{}: {}", error.code, first_words(&error.message));
-    PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
+    match error.action() {
+        // What is read anew is asked for otherwise.
+        Action::SmallerBatch | Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
+            PeerError::Transient { doing: what, source: words.into() }
+        }
+        Action::RecordLate | Action::MakeRoom | Action::WaitForUnlock => {
+            PeerError::Throttled { after: LATE, why: words }
+        }
+        Action::RenewToken
+        | Action::StopAccount
+        | Action::DenyRequest
+        | Action::PauseDay
+        | Action::FewerWorkers
+        | Action::WaitForParent
+        | Action::ReadGone
+        | Action::HoldArchived
+        | Action::HoldRecord
+        | Action::HoldUnique
+        | Action::HoldDuplicate
+        | Action::SplitBody
+        | Action::DescribeAnew => {
+            PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
+        }
+    }
 }
 
 /// Messages to a query repeat the query, and with it what records hold: that is no log's business.
@@ -316,6 +339,23 @@ mod tests {
         assert_eq!(ApiError::new("A_CODE_OF_NEXT_YEAR", "").action(), Action::HoldRecord);
         assert_eq!(ApiError::new("A_CODE_OF_NEXT_YEAR", "").code_word(), "A_CODE_OF_NEXT_YEAR");
         assert_eq!(ApiError::new("ann@x.org", "").code_word(), "MALFORMED_CODE");
+    }
+
+    #[test]
+    fn a_read_that_is_refused_for_now_is_no_fault_of_the_mapping() {
+        let refused = |code: &str| {
+            let answer = Answer {
+                status: 400,
+                headers: HeaderMap::new(),
+                body: format!(r#"[{{"errorCode":"{code}","message":"later"}}]"#).into_bytes(),
+                date: None,
+                took: Duration::ZERO,
+            };
+            refused_read(&answer, "reading records")
+        };
+        assert!(matches!(refused("REQUEST_RUNNING_TOO_LONG"), PeerError::Transient { .. }));
+        assert!(matches!(refused("ORG_IN_MAINTENANCE"), PeerError::Throttled { .. }));
+        assert!(matches!(refused("INVALID_FIELD"), PeerError::Unfit { .. }));
     }
 
     #[test]

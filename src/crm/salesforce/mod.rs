@@ -21,6 +21,7 @@ mod drift;
 mod errors;
 mod feed;
 mod ids;
+mod peek;
 mod plan;
 mod progress;
 mod save;

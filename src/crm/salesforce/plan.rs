@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::crm::http::{Answer, Call, Urgency};
-use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows};
+use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows, Selected};
 use crate::crm::salesforce::describe::Object;
 use crate::crm::salesforce::standing::{Extent, Shared};
 use crate::crm::salesforce::values::{self, Told};
@@ -276,31 +276,51 @@ impl Plan {
     ) -> Result<Vec<Sighting>, PeerError> {
         let mut sightings = Vec::with_capacity(records.len());
         for chunk in records.chunks(IDS_IN_QUERY) {
-            let literals: Vec<String> = chunk.iter().map(|id| soql::text(&id.0)).collect();
-            let statement = format!("{} WHERE {}", self.select(), soql::within("Id", &literals));
-            let mut tick = None;
-            let mut about = || tick = Some(asked.tick());
-            let query = Query {
-                rows: Rows::All,
-                statement: &statement,
-                call: Call::Read,
-                urgency: Urgency::Urgent,
-            };
-            let selected = account.api.query(query, &mut about).await?;
-            let tick = tick.expect("what was answered was sent");
-            let mut found = BTreeMap::new();
-            for record in &selected.records {
-                let sighting = self.observe(record, tick)?;
-                found.insert(sighting.observation.record.clone(), sighting);
+            let (mut found, mut open) = (BTreeMap::new(), chunk.to_vec());
+            while !open.is_empty() {
+                let (selected, tick) = self.select_gone(account, &open, asked).await?;
+                for record in &selected.records {
+                    let sighting = self.observe(record, tick)?;
+                    found.insert(sighting.observation.record.clone(), sighting);
+                }
+                let asked_for = open.len();
+                open.retain(|id| !found.contains_key(*id));
+                if selected.done {
+                    // Nobody has these.
+                    for id in open.drain(..) {
+                        let observation = self.missing(id, tick);
+                        found
+                            .insert(id.clone(), Sighting { observation, modified: Timestamp::MIN });
+                    }
+                } else if open.len() == asked_for {
+                    // Long rows make an answer shorter than the question, but never empty.
+                    let source = "an answer without any of the records, and not the last".into();
+                    return Err(PeerError::Transient { doing: "reading deleted records", source });
+                }
             }
-            sightings.extend(chunk.iter().map(|id| {
-                found.remove(*id).unwrap_or_else(|| Sighting {
-                    observation: self.missing(id, tick),
-                    modified: Timestamp::MIN,
-                })
-            }));
+            sightings.extend(chunk.iter().filter_map(|id| found.get(*id).cloned()));
         }
         Ok(sightings)
+    }
+
+    async fn select_gone(
+        &self,
+        account: &Account,
+        ids: &[&RecordId],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<(Selected, Asked), PeerError> {
+        let literals: Vec<String> = ids.iter().map(|id| soql::text(&id.0)).collect();
+        let statement = format!("{} WHERE {}", self.select(), soql::within("Id", &literals));
+        let mut tick = None;
+        let mut about = || tick = Some(asked.tick());
+        let query = Query {
+            rows: Rows::All,
+            statement: &statement,
+            call: Call::Read,
+            urgency: Urgency::Urgent,
+        };
+        let selected = account.api.query(query, &mut about).await?;
+        Ok((selected, tick.expect("what was answered was sent")))
     }
 }
 

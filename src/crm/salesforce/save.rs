@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::crm::http::{Failure, Urgency};
 use crate::crm::salesforce::api::{Api, Record, SaveResult, Saved};
 use crate::crm::salesforce::codes::Action;
@@ -23,7 +25,20 @@ pub(super) enum Batch<'a> {
     Delete(&'a [&'a RecordId]),
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    /// The same in parts of at most so many.
+    fn parts(self, most: usize) -> Vec<Batch<'a>> {
+        match self {
+            Self::Update(records, urgency) => {
+                records.chunks(most).map(|part| Self::Update(part, urgency)).collect()
+            }
+            Self::Upsert(records, key) => {
+                records.chunks(most).map(|part| Self::Upsert(part, key)).collect()
+            }
+            Self::Delete(ids) => ids.chunks(most).map(Self::Delete).collect(),
+        }
+    }
+
     fn len(self) -> usize {
         match self {
             Self::Update(records, _) | Self::Upsert(records, _) => records.len(),
@@ -71,6 +86,38 @@ pub(super) enum Age {
 
 /// What was under way at the same moment has ended after this long.
 pub(super) const AGAIN: Duration = Duration::from_secs(2);
+
+/// Sends what is to be saved in calls of at most so many, side by side: the account's own limits
+/// say how many go at once. One read comes before all of them, and their window ends with the last.
+///
+/// An error means that nothing was sent at all.
+pub(super) async fn save_all(
+    api: &Api,
+    plan: &Plan,
+    batch: Batch<'_>,
+    most: usize,
+) -> Result<Vec<Answered>, PeerError> {
+    let parts = batch.parts(most);
+    let calls = parts.iter().map(|part| save(api, plan, *part));
+    let mut answered = Vec::with_capacity(batch.len());
+    let (mut sent, mut failed) = (false, None);
+    for (part, call) in parts.iter().zip(join_all(calls).await) {
+        match call {
+            Ok(answers) => {
+                sent = true;
+                answered.extend(answers);
+            }
+            Err(error) => {
+                answered.extend((0..part.len()).map(|_| Answered::Undone(after(&error))));
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    match failed {
+        Some(error) if !sent => Err(error),
+        Some(_) | None => Ok(answered),
+    }
+}
 
 /// Sends what is to be saved; in halves, where one record makes the whole body unreadable.
 ///

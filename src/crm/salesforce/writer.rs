@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::crm::http::{Failure, Urgency};
-use crate::crm::salesforce::api::{Patched, Record, WRITES_MAX};
+use crate::crm::salesforce::api::{Patched, READS_MAX, Record, WRITES_MAX};
 use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::plan::{Plan, Sighting};
 use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
@@ -54,11 +54,13 @@ impl Kind {
         }
     }
 
-    /// How many go together: an opt-in has a precondition of its own.
+    /// How many go together: what is there is read by as many as one call reads, and saved right
+    /// after in calls side by side; an opt-in has a precondition of its own.
     fn batch(self, most: usize) -> usize {
         match self {
             Self::OptIn => 1,
-            Self::OptOut | Self::Update | Self::Create | Self::Delete => most.clamp(1, WRITES_MAX),
+            Self::OptOut | Self::Update | Self::Delete => READS_MAX,
+            Self::Create => most.clamp(1, WRITES_MAX),
         }
     }
 }
@@ -149,13 +151,18 @@ impl RecordWriter {
         }
         if !records.is_empty() {
             let batch = Batch::Update(&records, urgency);
-            let answered = save::save(&self.account.api, plan, batch).await?;
+            let answered = save::save_all(&self.account.api, plan, batch, self.in_a_call()).await?;
             self.account.count_window(read_at.elapsed());
             for (place, answered) in places.into_iter().zip(answered) {
                 outcomes[place] = Some(self.outcome(plan, writes[place], answered, Age::Known));
             }
         }
         self.explain(plan, writes, outcomes, asked).await
+    }
+
+    /// How many records one call saves.
+    fn in_a_call(&self) -> usize {
+        self.account.settings.batch.clamp(1, WRITES_MAX)
     }
 
     async fn delete(
@@ -171,7 +178,7 @@ impl RecordWriter {
             places.iter().filter_map(|place| target(writes[*place])).collect();
         if !doomed.is_empty() {
             let batch = Batch::Delete(&doomed);
-            let answered = save::save(&self.account.api, plan, batch).await?;
+            let answered = save::save_all(&self.account.api, plan, batch, self.in_a_call()).await?;
             self.account.count_window(read_at.elapsed());
             for (place, answered) in places.into_iter().zip(answered) {
                 outcomes[place] = Some(self.outcome(plan, writes[place], answered, Age::Known));
@@ -339,7 +346,8 @@ impl Writer for RecordWriter {
             let records: Vec<_> =
                 places.iter().map(|place| (*place, known_by(&writes[*place]))).collect();
             let most = kind.batch(self.account.settings.batch);
-            let batches = self.account.contention(|known| known.batches(&records, most));
+            let batches =
+                self.account.contention(|known| known.batches(&records, most, self.in_a_call()));
             for places in batches {
                 let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
