@@ -389,7 +389,8 @@ impl Writer for RecordWriter {
             let records: Vec<_> =
                 places.iter().map(|place| (*place, known_by(&writes[*place]))).collect();
             let most = kind.batch(self.account.settings.batch);
-            let batches = self.account.contention(|known| known.batches(&records, most));
+            let batches =
+                self.account.contention(|known| known.batches(&records, most, self.in_a_call()));
             for places in batches {
                 let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
