@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bulk;
+mod composites;
 mod conditions;
+mod logins;
 mod records;
+mod rights;
 mod trouble;
 mod world;

@@ -4,24 +4,30 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::model::{Field, Kind, Model, Object, Uniqueness, Writable};
+use super::id::Id;
+use super::model::{Field, Kind, Model, Object, RecordType, Right, Uniqueness, Writable};
 
 /// Fields that text is wide in bytes: three to a UTF-16 unit.
 const BYTES_PER_CHARACTER: u32 = 3;
+
+/// The record type of records that have none; its id is the same everywhere.
+const MASTER: &str = "012000000000000AAA";
 
 /// An object as the list of all objects shows it.
 pub(super) fn brief(object: &Object, version: &str) -> Json {
     let base = format!("/services/data/{version}/sobjects/{}", object.name);
     let writable = object.writable;
+    let (create, edit) = (object.allows(Right::Create), object.allows(Right::Edit));
+    let delete = object.allows(Right::Delete);
     json!({
         "activateable": false,
         "associateEntityType": null,
         "associateParentEntity": null,
-        "createable": writable,
+        "createable": create,
         "custom": object.is_custom(),
         "customSetting": false,
         "deepCloneable": false,
-        "deletable": writable,
+        "deletable": delete,
         "deprecatedAndHidden": false,
         "feedEnabled": false,
         "hasSubtypes": false,
@@ -31,7 +37,7 @@ pub(super) fn brief(object: &Object, version: &str) -> Json {
         "label": object.label,
         "labelPlural": object.plural,
         "layoutable": true,
-        "mergeable": object.mergeable,
+        "mergeable": object.mergeable && delete,
         "mruEnabled": writable,
         "name": object.name,
         "queryable": true,
@@ -39,8 +45,8 @@ pub(super) fn brief(object: &Object, version: &str) -> Json {
         "retrieveable": true,
         "searchable": true,
         "triggerable": writable,
-        "undeletable": writable,
-        "updateable": writable,
+        "undeletable": delete,
+        "updateable": edit,
         "urls": {
             "sobject": base,
             "describe": format!("{base}/describe"),
@@ -67,19 +73,7 @@ pub(super) fn full(model: &Model, object: &Object, version: &str) -> Json {
         "lookupLayoutable": null,
         "namedLayoutInfos": [],
         "networkScopeFieldName": null,
-        "recordTypeInfos": [{
-            "active": true,
-            "available": true,
-            "defaultRecordTypeMapping": true,
-            "developerName": "Master",
-            "master": true,
-            "name": "Master",
-            "recordTypeId": "012000000000000AAA",
-            "urls": { "layout": format!(
-                "/services/data/{version}/sobjects/{}/describe/layouts/012000000000000AAA",
-                object.name
-            ) },
-        }],
+        "recordTypeInfos": record_types(object, version),
         "searchLayoutable": true,
         "sobjectDescribeOption": "FULL",
         "supportedScopes": [{ "label": "All", "name": "everything" }],
@@ -88,6 +82,34 @@ pub(super) fn full(model: &Model, object: &Object, version: &str) -> Json {
         whole.extend(more);
     }
     Json::Object(whole)
+}
+
+/// The record types, and the master that every object has.
+fn record_types(object: &Object, version: &str) -> Vec<Json> {
+    let master = RecordType {
+        id: Id::compose("012", 0),
+        name: "Master".to_owned(),
+        developer_name: "Master".to_owned(),
+        active: true,
+        default: object.record_types.iter().all(|kind| !kind.default),
+    };
+    let base = format!("/services/data/{version}/sobjects/{}/describe/layouts", object.name);
+    let one = |kind: &RecordType, id: &str| {
+        json!({
+            "active": kind.active,
+            "available": kind.active,
+            "defaultRecordTypeMapping": kind.default,
+            "developerName": kind.developer_name,
+            "master": id == MASTER,
+            "name": kind.name,
+            "recordTypeId": id,
+            "urls": { "layout": format!("{base}/{id}") },
+        })
+    };
+    let mut list: Vec<Json> =
+        object.record_types.iter().map(|kind| one(kind, kind.id.as_str())).collect();
+    list.push(one(&master, MASTER));
+    list
 }
 
 fn children(model: &Model, object: &Object) -> Vec<Json> {
@@ -150,8 +172,8 @@ fn rights(object: &Object, field: &Field) -> Json {
     let sortable = filterable && field.kind != Kind::MultiPicklist;
     json!({
         "aggregatable": sortable,
-        "createable": object.writable && field.writable != Writable::Never,
-        "updateable": object.writable && field.writable == Writable::Always,
+        "createable": object.allows(Right::Create) && field.is_writable(),
+        "updateable": object.allows(Right::Edit) && field.is_writable(),
         "filterable": filterable,
         "sortable": sortable,
         "groupable": sortable && !field.kind.is_number() && field.kind != Kind::DateTime,
