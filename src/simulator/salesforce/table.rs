@@ -83,6 +83,11 @@ impl Table {
         self.serial
     }
 
+    /// The next record gets the number behind this one.
+    pub(super) fn skip_serials(&mut self, last: u64) {
+        self.serial = last;
+    }
+
     pub(super) fn latest(&self, id: Id) -> Option<&Arc<Row>> {
         self.slots.get(&id)?.latest()
     }
