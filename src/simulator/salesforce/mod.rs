@@ -32,6 +32,7 @@ mod parse;
 mod refusal;
 mod server;
 mod soql;
+mod sosl;
 mod table;
 mod tls;
 mod tokens;

@@ -62,7 +62,16 @@ pub(super) fn number(version: &str) -> Option<u32> {
 /// The resources of a version.
 pub(super) fn root(org: &Org, call: &Call<'_>) -> Answer {
     let mut map = serde_json::Map::new();
-    for name in ["composite", "jobs", "limits", "query", "queryAll", "sobjects"] {
+    for name in [
+        "composite",
+        "jobs",
+        "limits",
+        "parameterizedSearch",
+        "query",
+        "queryAll",
+        "search",
+        "sobjects",
+    ] {
         map.insert(name.to_owned(), json!(format!("/services/data/{}/{name}", call.version)));
     }
     let names = &org.names;

@@ -11,9 +11,11 @@ mod ingest;
 mod jobs;
 mod jwt;
 mod metadata;
+mod old_bulk;
 mod query;
 mod replication;
 mod rows;
+mod search;
 mod soap;
 mod tree;
 
@@ -200,6 +202,9 @@ fn route(org: &mut Org, request: &Request, now: Millis) -> Answered {
         ["services", "Soap", "u" | "c", version, ..] => {
             Ok(soap::answer(org, request, version, now))
         }
+        ["services", "async", version, "job", rest @ ..] => {
+            Ok(old_bulk::answer(org, request, (version, rest), now))
+        }
         ["services", "data"] => Ok(metadata::versions()),
         ["services", "data", version, rest @ ..] => {
             metadata::check_version(version)?;
@@ -256,6 +261,8 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
         (["composite", "sobjects", object, field], "PATCH") => {
             collections::upsert(org, call, (object, field))
         }
+        (["search"], "GET") => search::search(org, call),
+        (["parameterizedSearch"], "GET" | "POST") => search::parameterized(org, call),
         (["composite"], "GET") => Ok(metadata::composites(call)),
         (["composite"], "POST") => composite::composite(org, call),
         (["composite", "batch"], "POST") => batch::batch(org, call),
@@ -272,7 +279,7 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
 fn is_resource(path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else { return true };
     match *first {
-        "limits" => rest.is_empty(),
+        "limits" | "search" | "parameterizedSearch" => rest.is_empty(),
         "query" | "queryAll" => rest.len() <= 1,
         "sobjects" => rest.len() <= 3,
         "composite" => {
