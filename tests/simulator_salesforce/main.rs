@@ -6,6 +6,7 @@ mod bulk;
 mod composites;
 mod conditions;
 mod logins;
+mod metadata;
 mod old_bulk;
 mod records;
 mod rights;

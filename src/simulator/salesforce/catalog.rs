@@ -281,7 +281,12 @@ fn number(name: &str, label: &str, kind: Kind, (precision, scale): (u32, u32)) -
 fn choice(name: &str, label: &str, values: &[&str]) -> Field {
     let choices = values
         .iter()
-        .map(|value| Choice { value: (*value).to_owned(), active: true, default: false })
+        .map(|value| Choice {
+            value: (*value).to_owned(),
+            active: true,
+            default: false,
+            valid_for: Vec::new(),
+        })
         .collect();
     Field { choices, ..Field::new(name, label, Kind::Picklist) }
 }

@@ -310,6 +310,27 @@ impl Data {
         Ok(id)
     }
 
+    /// Changes fields without a write: what formulas do, and what no stamp tells.
+    pub(super) fn recompute(
+        &mut self,
+        object: usize,
+        id: Id,
+        changes: Changes,
+        actor: Actor,
+    ) -> Result<(), Refusal> {
+        let before = self.live(object, id)?;
+        let mut row = (*before).clone();
+        for (field, value) in changes {
+            row.set(field, value);
+        }
+        self.keep_undo(object, id);
+        let row = Arc::new(row);
+        let table = self.tables.entry(object).or_default();
+        table.put(self.model.object(object), Arc::clone(&row), None);
+        self.history.push(Change::new(object, Deed::Recompute, Some(before), row, actor));
+        Ok(())
+    }
+
     fn write(&mut self, object: usize, mut row: Row, deed: Deed, actor: Actor) {
         let Some(id) = row.id() else { return };
         if actor.via == Via::Api && matches!(deed, Deed::Create | Deed::Update) {

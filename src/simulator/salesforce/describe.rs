@@ -2,10 +2,12 @@
 //!
 //! Typed clients refuse a describe with keys left out, so what means nothing here is there too.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 
 use super::id::Id;
-use super::model::{Field, Kind, Model, Object, RecordType, Right, Uniqueness, Writable};
+use super::model::{Choice, Field, Kind, Model, Object, RecordType, Right, Uniqueness, Writable};
 
 /// Fields that text is wide in bytes: three to a UTF-16 unit.
 const BYTES_PER_CHARACTER: u32 = 3;
@@ -133,7 +135,7 @@ fn children(model: &Model, object: &Object) -> Vec<Json> {
 
 fn field(object: &Object, field: &Field) -> Json {
     let mut whole = Map::new();
-    for part in [shape(field), rights(object, field), texts(field), flags(field)] {
+    for part in [shape(object, field), rights(object, field), texts(field), flags(field)] {
         if let Json::Object(part) = part {
             whole.extend(part);
         }
@@ -142,7 +144,7 @@ fn field(object: &Object, field: &Field) -> Json {
     Json::Object(whole)
 }
 
-fn shape(field: &Field) -> Json {
+fn shape(object: &Object, field: &Field) -> Json {
     let length = if field.kind.is_text() || field.length != 0 { field.length } else { 0 };
     let is_int = field.kind == Kind::Int;
     json!({
@@ -159,12 +161,25 @@ fn shape(field: &Field) -> Json {
             "active": choice.active,
             "defaultValue": choice.default,
             "label": choice.value,
-            "validFor": null,
+            "validFor": valid_for(object, field, choice),
             "value": choice.value,
         })).collect::<Vec<_>>(),
         "referenceTo": field.reference.iter().map(|to| &to.to).collect::<Vec<_>>(),
         "relationshipName": field.reference.as_ref().and_then(|to| to.parent.as_ref()),
     })
+}
+
+/// A bit for each value of the controlling picklist, the most significant of each byte first.
+fn valid_for(object: &Object, field: &Field, choice: &Choice) -> Option<String> {
+    let controller = object.find_any(field.controller.as_deref()?)?;
+    let values = &object.field(controller).choices;
+    let mut bits = vec![0_u8; values.len().div_ceil(8)];
+    for (place, _) in
+        values.iter().enumerate().filter(|(_, one)| choice.valid_for.contains(&one.value))
+    {
+        bits[place / 8] |= 0x80 >> (place % 8);
+    }
+    Some(STANDARD.encode(bits))
 }
 
 fn rights(object: &Object, field: &Field) -> Json {
@@ -187,7 +202,7 @@ fn texts(field: &Field) -> Json {
     json!({
         "calculatedFormula": null,
         "compoundFieldName": field.compound,
-        "controllerName": null,
+        "controllerName": field.controller,
         "defaultValue": (field.kind == Kind::Boolean).then(|| field.default.as_deref() == Some("true")),
         "defaultValueFormula": null,
         "filteredLookupInfo": null,
@@ -205,11 +220,11 @@ fn flags(field: &Field) -> Json {
     json!({
         "aiPredictionField": false,
         "autoNumber": false,
-        "calculated": false,
+        "calculated": field.calculated,
         "cascadeDelete": field.reference.as_ref().is_some_and(|to| to.cascade),
         "caseSensitive": field.is_case_sensitive(),
         "custom": field.is_custom(),
-        "dependentPicklist": false,
+        "dependentPicklist": field.controller.is_some(),
         "deprecatedAndHidden": false,
         "displayLocationInDecimal": false,
         "encrypted": false,

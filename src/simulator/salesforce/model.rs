@@ -104,6 +104,8 @@ pub(super) struct Choice {
     pub(super) value: String,
     pub(super) active: bool,
     pub(super) default: bool,
+    /// The values of the controlling field with which it may be chosen.
+    pub(super) valid_for: Vec<String>,
 }
 
 /// Who may write a field.
@@ -152,6 +154,10 @@ pub(super) struct Field {
     pub(super) default: Option<String>,
     pub(super) choices: Vec<Choice>,
     pub(super) restricted: bool,
+    /// The picklist that says which of its values may be chosen; the API does not check it.
+    pub(super) controller: Option<String>,
+    /// A formula: its value changes without a write.
+    pub(super) calculated: bool,
     pub(super) reference: Option<Reference>,
     pub(super) compound: Option<String>,
     pub(super) is_name: bool,
@@ -180,6 +186,8 @@ impl Field {
             default: (kind == Kind::Boolean).then(|| "false".to_owned()),
             choices: Vec::new(),
             restricted: false,
+            controller: None,
+            calculated: false,
             reference: None,
             compound: None,
             is_name: false,

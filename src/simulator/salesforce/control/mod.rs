@@ -9,6 +9,7 @@
 //! | `POST /seed` | `{"object":"Contact","records":[{"LastName":"Roe","SystemModstamp":"2026-10-01T00:00:00Z"}]}` | creates records, with their own dates where given; answers `{"ids":[…]}` |
 //! | `POST /create` | `{"object":"Contact","records":[{"LastName":"Roe"}],"user":"005…"}` | creates records as a person |
 //! | `POST /edit` | `{"object":"Contact","id":"003…","fields":{"Title":"Dr"}}` or `{"object":"Contact","edits":[{"id":"003…","fields":{…}}]}` | edits as a person |
+//! | `POST /recompute` | `{"object":"Contact","id":"003…","fields":{"Total__c":3}}` | changes fields without a write, as formulas do: no stamp moves |
 //! | `POST /delete` | `{"object":"Contact","ids":["003…"],"purge":false}` | deletes as a person; `purge` empties the recycle bin of them too |
 //! | `POST /undelete` | `{"object":"Contact","ids":["003…"]}` | takes records out of the recycle bin |
 //! | `POST /empty-bin` | `{"object":"Contact"}` | empties the recycle bin, of one object or of all |
@@ -73,6 +74,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/seed", post(records::seed))
         .route("/create", post(records::create))
         .route("/edit", post(records::edit))
+        .route("/recompute", post(records::recompute))
         .route("/delete", post(records::delete))
         .route("/undelete", post(records::undelete))
         .route("/empty-bin", post(life::empty_bin))

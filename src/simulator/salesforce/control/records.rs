@@ -155,6 +155,19 @@ pub(super) async fn delete(State(shared): State<Shared>, Json(these): Json<These
     Ok(Json(json!({ "deleted": these.ids.len() })))
 }
 
+/// `POST /recompute`.
+pub(super) async fn recompute(State(shared): State<Shared>, Json(edit): Json<Edit>) -> Done {
+    let mut org = shared.org();
+    let object = object(&org, &edit.object)?;
+    let actor = person(&org, edit.user.as_deref())?;
+    let (Some(text), Some(fields)) = (&edit.id, &edit.fields) else {
+        return Err(Unfit("`id` and `fields` must be given".to_owned()));
+    };
+    let changes = convert::changes(&org.data, object, fields, Purpose::Seed, &[])?;
+    org.data.recompute(object, id(text)?, changes, actor)?;
+    Ok(Json(json!({})))
+}
+
 /// `POST /undelete`.
 pub(super) async fn undelete(State(shared): State<Shared>, Json(these): Json<These>) -> Done {
     let mut org = shared.org();

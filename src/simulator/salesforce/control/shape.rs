@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::clock::second;
-use super::super::model::{Choice, Field, Kind, Object, RecordType, Reference, Uniqueness};
+use super::super::model::{
+    Choice, Field, Kind, Object, RecordType, Reference, Uniqueness, Writable,
+};
 use super::super::org::Org;
 use super::super::server::Shared;
 use super::super::value::Value;
@@ -43,6 +45,13 @@ struct FieldOrder {
     inactive: Vec<String>,
     #[serde(default)]
     restricted: bool,
+    /// The controlling picklist, and with which of its values each of these may be chosen.
+    controller_name: Option<String>,
+    #[serde(default)]
+    valid_for: BTreeMap<String, Vec<String>>,
+    /// A formula.
+    #[serde(default)]
+    calculated: bool,
     default: Option<String>,
     reference_to: Option<String>,
     relationship_name: Option<String>,
@@ -66,9 +75,19 @@ impl FieldOrder {
         field.id_lookup = self.external_id || self.unique;
         field.restricted = self.restricted;
         field.default = self.default.or(field.default);
-        let choice = |active: bool| move |value: String| Choice { value, active, default: false };
-        field.choices = self.values.into_iter().map(choice(true)).collect();
-        field.choices.extend(self.inactive.into_iter().map(choice(false)));
+        field.controller = self.controller_name;
+        field.calculated = self.calculated;
+        if self.calculated {
+            field.writable = Writable::Never;
+        }
+        let all = self.values.into_iter().map(|value| (value, true));
+        let all = all.chain(self.inactive.into_iter().map(|value| (value, false)));
+        field.choices = all
+            .map(|(value, active)| {
+                let valid_for = self.valid_for.get(&value).cloned().unwrap_or_default();
+                Choice { value, active, default: false, valid_for }
+            })
+            .collect();
         if kind == Kind::Reference {
             let to = self.reference_to.ok_or_else(|| {
                 Unfit(format!("field `{}`: a reference needs `referenceTo`", self.name))
