@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use truce::crm::http::Call;
-use truce::crm::salesforce::{Account, Rights, Secret, Settings, Wanted};
+use truce::crm::salesforce::{Account, Credentials, Rights, Secret, Settings, Wanted};
 use truce::peer::PeerError;
 use truce::simulator::salesforce::{Options, Running, start};
 
@@ -48,7 +48,7 @@ async fn an_address_without_tls_is_refused_before_anything_is_sent() {
 async fn wrong_credentials_are_told_at_once_and_asked_for_once() {
     let running = start(Options::default()).await.unwrap();
     let mut settings = settings(&running);
-    settings.client_secret = Secret::new("wrong");
+    settings.credentials = Credentials::Secret(Secret::new("wrong"));
     let account = Account::open(settings).unwrap();
     for _ in 0..3 {
         let error = account.inspect().await.unwrap_err();

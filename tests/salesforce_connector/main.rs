@@ -2,7 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod account;
+mod budget;
+mod crowding;
+mod drift;
 mod feed;
 mod lost;
 mod stage;
+mod tokens;
 mod writes;

@@ -34,6 +34,7 @@ impl Scan for ObjectScan {
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Observation>, PeerError> {
         let plan: &Plan = self.plans.of(entity)?;
+        plan.stands()?;
         let condition = match after {
             Some(id) => format!(" WHERE Id > {}", soql::text(&id.0)),
             None => String::new(),

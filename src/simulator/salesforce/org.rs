@@ -104,6 +104,8 @@ pub(super) struct Logged {
     pub(super) status: u16,
     /// Records that the request carries.
     pub(super) records: usize,
+    /// Which it asks for by their ids.
+    pub(super) ids: Vec<String>,
     /// Records that the answer carries.
     pub(super) rows: usize,
     pub(super) fault: Option<&'static str>,
@@ -117,7 +119,7 @@ impl Logged {
         json!({
             "n": self.number, "at_ms": self.at, "method": self.method, "path": path,
             "query": query, "status": self.status, "records": self.records, "rows": self.rows,
-            "fault": self.fault, "client": self.client,
+            "ids": self.ids, "fault": self.fault, "client": self.client,
         })
     }
 }

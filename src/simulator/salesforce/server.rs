@@ -157,13 +157,13 @@ pub(super) fn answer_and_log(
 }
 
 fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str>) -> Logged {
+    let body = serde_json::from_slice::<serde_json::Value>(&request.body).unwrap_or_default();
+    let list = |name: &str| body.get(name).and_then(serde_json::Value::as_array);
+    let asked = list("ids").into_iter().flatten().filter_map(serde_json::Value::as_str);
     let records = match request.method.as_str() {
         "DELETE" => request.parameter("ids").map_or(1, |ids| ids.split(',').count()),
         "PUT" => request.body.split(|byte| *byte == b'\n').count().saturating_sub(2),
-        _ => serde_json::from_slice::<serde_json::Value>(&request.body).map_or(0, |body| {
-            let list = body.get("records").or(body.get("ids")).and_then(|list| list.as_array());
-            list.map_or(usize::from(body.is_object()), Vec::len)
-        }),
+        _ => list("records").or(list("ids")).map_or(usize::from(body.is_object()), Vec::len),
     };
     Logged {
         number: request.number,
@@ -172,6 +172,7 @@ fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str
         target: request.target.clone(),
         status,
         records,
+        ids: asked.map(ToOwned::to_owned).collect(),
         rows: 0,
         fault,
         client: client_name(request),
