@@ -24,7 +24,7 @@ fn clients_that_others_wrote_find_what_they_expect() {
         .arg(here("tests/clients"))
         .env("TRUCE_SIMULATOR", told)
         .env("TRUCE_CA_FILE", &ca_file)
-        .env("TRUCE_JWT_KEY", here("tests/fixtures/jwt/key.pem"))
+        .env("TRUCE_JWT_KEY", here("tests/keys/app.key"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .unwrap();
@@ -57,7 +57,7 @@ fn python() -> PathBuf {
 fn simulator(ca_file: &Path) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_truce"))
         .args(["simulate", "salesforce", "--jwt-certificate"])
-        .arg(here("tests/fixtures/jwt/certificate.pem"))
+        .arg(here("tests/keys/app.crt"))
         .arg("--ca-file")
         .arg(ca_file)
         .stdout(Stdio::piped())

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::world::World;
 
-const KEY: &str = include_str!("../fixtures/jwt/key.pem");
-const CERTIFICATE: &str = include_str!("../fixtures/jwt/certificate.pem");
+const KEY: &str = include_str!("../keys/app.key");
+const CERTIFICATE: &str = include_str!("../keys/app.crt");
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 impl World {
