@@ -81,8 +81,11 @@ async fn carry_out(shared: &Shared, client: SocketAddr, mut request: Request) ->
     let fate = {
         let mut org = shared.org();
         request.number = org.log.next_number();
+        let now = org.clock.now();
+        org.concurrency.begin(request.number, now);
         org.faults.fate(&request)
     };
+    let _under_way = UnderWay { shared, number: request.number };
     if 0 < fate.delay_ms {
         tokio::time::sleep(Duration::from_millis(fate.delay_ms)).await;
     }
@@ -110,6 +113,18 @@ async fn carry_out(shared: &Shared, client: SocketAddr, mut request: Request) ->
         shared.lines.cut(client);
     }
     spoilt(&fault, is_token)
+}
+
+/// A request that is being carried out; it ends with its client's patience, too.
+struct UnderWay<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.shared.org().concurrency.end(self.number);
+    }
 }
 
 /// The answer of a request that was ordered to fail.
@@ -160,7 +175,15 @@ fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str
         ids: asked.map(ToOwned::to_owned).collect(),
         rows: 0,
         fault,
+        client: client_name(request),
     }
+}
+
+/// `client=` of `Sforce-Call-Options`, whose parts stand between `;` or `,`.
+fn client_name(request: &Request) -> Option<String> {
+    let options = request.header("sforce-call-options")?;
+    let mut parts = options.split([';', ',']).map(str::trim);
+    parts.find_map(|part| part.strip_prefix("client=")).map(str::to_owned)
 }
 
 fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
