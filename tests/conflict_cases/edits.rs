@@ -43,12 +43,13 @@ async fn the_same_edit_on_both_sides_is_no_conflict() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_five_minutes_ahead_wins_nothing_and_the_fallback_is_flagged() {
-    // Ahead from before the pairing on: all that the CRM tells looks newer than it is.
     let newest = |config: &str| {
         let policy = "conflict = \"newest\"\nfallback = \"campaign\"\npairing";
         config.replace("conflict = \"crm\"\npairing", policy)
     };
     let mut stage = Stage::set(1, newest).await;
+    // From here on all that the CRM tells looks newer than it is; an edit makes the record's last
+    // stamp one of the fast clock too.
     stage.world.order("clock", json!({"offset_s": 300})).await;
     stage.quiet().await;
     stage.edit(1, json!({"LastName": "Rowe"})).await;
