@@ -4,8 +4,9 @@
 //! commits, the CRM is the simulator, the agent of the last two parts is the program as its users
 //! have it. Absolute times differ from machine to machine; the load of this one is printed first.
 //!
-//! `TRUCE_BENCH_PARTS` (`ledger,crm,memory`), `TRUCE_BENCH_ROWS` (100000),
-//! `TRUCE_BENCH_ROWS_PER_COMMIT` (100), `TRUCE_BENCH_EDITS` (100), `TRUCE_BENCH_BIG_ROWS` (300000).
+//! `TRUCE_BENCH_PARTS` (`ledger,crm,memory,opt_out`), `TRUCE_BENCH_ROWS` (100000),
+//! `TRUCE_BENCH_ROWS_PER_COMMIT` (100), `TRUCE_BENCH_EDITS` (100), `TRUCE_BENCH_BIG_ROWS` (300000),
+//! `TRUCE_BENCH_PAIRS` (200000), `TRUCE_BENCH_OPT_OUTS` (20).
 #![expect(clippy::unwrap_used, reason = "a bench may fail by panicking")]
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
@@ -14,6 +15,8 @@
 
 #[path = "loop/memory.rs"]
 mod memory;
+#[path = "loop/opt_out.rs"]
+mod opt_out;
 #[path = "loop/process.rs"]
 mod process;
 #[path = "loop/recipients.rs"]
@@ -26,7 +29,7 @@ mod to_ledger;
 #[tokio::main]
 async fn main() {
     let parts = std::env::var("TRUCE_BENCH_PARTS");
-    let parts = parts.unwrap_or_else(|_| "ledger,crm,memory".to_owned());
+    let parts = parts.unwrap_or_else(|_| "ledger,crm,memory,opt_out".to_owned());
     println!("load of the machine before: {}", process::load());
     for part in parts.split(',') {
         match part {
@@ -36,7 +39,11 @@ async fn main() {
             }
             "crm" => to_crm::run(number("TRUCE_BENCH_EDITS", 100)).await,
             "memory" => memory::run(number("TRUCE_BENCH_BIG_ROWS", 300_000)).await,
-            other => panic!("TRUCE_BENCH_PARTS: `{other}` is none of ledger, crm, memory"),
+            "opt_out" => {
+                let opt_outs = number("TRUCE_BENCH_OPT_OUTS", 20);
+                opt_out::run(number("TRUCE_BENCH_PAIRS", 200_000), opt_outs).await;
+            }
+            other => panic!("TRUCE_BENCH_PARTS: `{other}` is none of ledger, crm, memory, opt_out"),
         }
         println!("load of the machine after: {}\n", process::load());
     }

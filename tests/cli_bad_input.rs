@@ -27,14 +27,22 @@ fn bad(
 fn list() -> Vec<Bad> {
     let second = r#"last_name = { campaign = "slastname", crm = "LastName" }
 again = { campaign = "smiddlename", crm = "LastName" }"#;
+    let lookup = r#"last_name = { campaign = "slastname", crm = "LastName" }
+account = { campaign = "iaccountid", crm = "AccountId", references = "contacts" }"#;
     vec![
         bad("url = \"https://", "url = \"http://", 2, &["crm.sales.url", "https"]),
+        bad(
+            "client_id",
+            "sandbox = true\nclient_id",
+            1,
+            &["crm.sales", "sandbox = true, and at", "the production organisation", "00D"],
+        ),
         bad("match_on", "matches_on", 2, &["matches_on", "match_on"]),
         bad(
             "client_secret_file = \"secret\"",
             "client_secret_file = \"no-secret\"",
             2,
-            &["no-secret", "cannot be read"],
+            &["crm.sales.client_secret_file", "no-secret", "cannot be read"],
         ),
         bad(
             "last_name = { campaign = \"slastname\", crm = \"LastName\" }",
@@ -59,6 +67,12 @@ again = { campaign = "smiddlename", crm = "LastName" }"#;
             "\"iaddrquality\"",
             1,
             &["last_name", "`iaddrquality` (integer)", "`LastName` (string"],
+        ),
+        bad(
+            "last_name = { campaign = \"slastname\", crm = \"LastName\" }",
+            lookup,
+            1,
+            &["mapping.contacts", "account", "`AccountId` refers to Account", "of `Contact`"],
         ),
         bad(
             "\"nmsrecipient\"",
@@ -90,15 +104,39 @@ fn files() -> Vec<Bad> {
         bad(ca_file, format!("ca_file = \"{file}\""), 2, told)
     };
     let secret = "client_secret_file = \"secret\"";
+    let key = |file: &str| format!("private_key_file = \"{file}\"\nusername = \"u@example.com\"");
     vec![
         // A directory is what nobody can read, not even root.
         ca(".", &["crm.sales.ca_file", "cannot be read"]),
         ca("no.pem", &["crm.sales.ca_file", "no.pem", "cannot be read"]),
         ca("secret", &["crm.sales.ca_file", "secret", "no certificate in PEM form"]),
         ca("torn.pem", &["crm.sales.ca_file", "torn.pem", "not a PEM file"]),
-        bad(secret, "client_secret_file = \".\"", 2, &["secret file", "cannot be read"]),
-        bad(secret, "client_secret_file = \"empty\"", 2, &["empty", "should hold a secret"]),
-        bad(secret, "client_secret_env = \"TRUCE_NO\"", 2, &["TRUCE_NO is not set"]),
+        bad(
+            secret,
+            "client_secret_file = \".\"",
+            2,
+            &["crm.sales.client_secret_file", "secret file", "cannot be read"],
+        ),
+        bad(
+            secret,
+            "client_secret_file = \"empty\"",
+            2,
+            &["client_secret_file", "empty", "should hold a secret"],
+        ),
+        bad(
+            "password_file = \"password\"",
+            "password_file = \"no-password\"",
+            2,
+            &["campaign.password_file", "no-password", "cannot be read"],
+        ),
+        bad(
+            secret,
+            "client_secret_env = \"TRUCE_NO\"",
+            2,
+            &["crm.sales.client_secret_env", "TRUCE_NO is not set"],
+        ),
+        bad(secret, key("no-key"), 2, &["private_key_file", "no-key", "cannot be read"]),
+        bad(secret, key("secret"), 2, &["private_key_file", "holds no private key"]),
     ]
 }
 

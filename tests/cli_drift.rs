@@ -92,11 +92,42 @@ async fn a_field_that_the_crm_hides_from_the_agent_keeps_no_wal() {
         )
         .await;
     let agent = lets_the_log_go(&world, agent).await;
-    agent.until("readyz", "FirstName").await;
+    agent.until("metrics", "truce_fields_paused{mapping=\"contacts\"} 1").await;
 
     world.order("fields", json!({"object": "Contact", "show": ["FirstName"]})).await;
     world.agree_on(&agent, &["a@x.org|Ann|Roe|0"]).await;
     let (code, log) = agent.end().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("a mapping no longer fits"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_hidden_while_the_agent_runs_pauses_alone_and_is_made_good_afterwards() {
+    let world = World::start().await;
+    world.configure(&world.config().replacen("client_id", "describe_seconds = 0.2\nclient_id", 1));
+    world.done(&["setup"]).await;
+    let ids = world
+        .contacts_made(json!([{"Email": "a@x.org", "FirstName": "A", "LastName": "Roe"}]))
+        .await;
+    let agent = world.run().await;
+    world.agree_on(&agent, &["a@x.org|A|Roe|0"]).await;
+
+    world.order("fields", json!({"object": "Contact", "hide": ["FirstName"]})).await;
+    agent.until("metrics", "truce_fields_paused{mapping=\"contacts\"} 1").await;
+    assert!(world.done(&["status"]).await.contains("first_name is paused: `FirstName`"));
+    world.edit(&ids[0], json!({"LastName": "Rowe"})).await;
+    world.sql("update nmsrecipient set sfirstname = 'Ann' where irecipientid <> 0").await;
+    let changed = async {
+        let query = "select slastname from nmsrecipient where irecipientid <> 0";
+        while world.rows(query).await != ["Rowe"] {}
+    };
+    assert!(tokio::time::timeout(PATIENCE, changed).await.is_ok(), "the other field waits");
+
+    world.order("fields", json!({"object": "Contact", "show": ["FirstName"]})).await;
+    world.agree_on(&agent, &["a@x.org|Ann|Rowe|0"]).await;
+    agent.until("metrics", "truce_fields_paused{mapping=\"contacts\"} 0").await;
+    assert!(!world.done(&["status"]).await.contains("is paused"));
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("it is paused, and no other"), "{log}");
 }

@@ -37,6 +37,36 @@ async fn a_restored_database_creates_nothing_before_a_person_releases_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_that_is_no_longer_a_sandbox_is_not_written_to_until_that_is_meant() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    world.contacts_made(json!([{"Email": "a@x.org", "FirstName": "A", "LastName": "Roe"}])).await;
+    let agent = world.run().await;
+    world.agree_on(&agent, &["a@x.org|A|Roe|0"]).await;
+    agent.until("readyz", "\"ready\":true").await;
+    agent.end().await;
+
+    // As if it had been a sandbox of the same address.
+    let ledger = world.database.session("truce").await.unwrap();
+    let other = "update truce.fact set value = (jsonb_set(value::text::jsonb, '{sandbox}', 'true'))::text::json
+                  where name = 'answers/sales'";
+    assert_eq!(ledger.execute(other, &[]).await.unwrap(), 1);
+    let edited = "update nmsrecipient set sfirstname = 'Ann' where irecipientid <> 0";
+    world.sql(edited).await;
+    let agent = world.run().await;
+    let told = "is the production organisation";
+    agent.until("readyz", told).await;
+    assert_eq!(world.contacts().await, ["a@x.org|A|Roe|0"]);
+    agent.end().await;
+
+    let meant = world.config().replacen("client_id", "sandbox = false\nclient_id", 1);
+    world.configure(&meant);
+    let agent = world.run().await;
+    world.agree_on(&agent, &["a@x.org|Ann|Roe|0"]).await;
+    agent.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_populated_sides_are_paired_though_the_agent_is_killed_on_the_way() {
     const RECORDS: usize = 6_000;
     let world = World::start().await;

@@ -73,12 +73,23 @@ const VALUES: [Mistake; 11] = [
     ("a variable that is not closed", "\"truce\"", "\"${TRUCE_CLIENT\""),
 ];
 
-const ACCOUNTS: [Mistake; 12] = [
+const ACCOUNTS: [Mistake; 19] = [
     ("a reserve of everything", "client_id", "reserve = 1.0\nclient_id"),
     ("a CRM of a later version", "\"salesforce\"\nurl", "\"dynamics\"\nurl"),
     ("two passwords", "password_env", "password_file = \"p\"\npassword_env"),
     ("no secret", "client_secret_file = \"/run/secrets/salesforce\"\n", ""),
     ("two secrets", "client_secret_file", "client_secret_env = \"S\"\nclient_secret_file"),
+    ("a secret and a key", "client_secret_file", "private_key_file = \"k\"\nclient_secret_file"),
+    (
+        "a key without a user",
+        "client_secret_file = \"/run/secrets/salesforce\"",
+        "private_key_file = \"k\"",
+    ),
+    ("a user without a key", "client_id", "username = \"u@example.com\"\nclient_id"),
+    ("an audience without a key", "client_id", "audience = \"https://a.example.com\"\nclient_id"),
+    ("a login page", "example.my.salesforce", "login.salesforce"),
+    ("a page for people", "example.my.salesforce.com", "example.lightning.force.com"),
+    ("a sandbox at production's address", "client_id", "sandbox = true\nclient_id"),
     ("more calls at once than a day", "client_id", "in_flight = 9\ncalls_per_day = 5\nclient_id"),
     ("overlaps that shrink", "client_id", "overlap_seconds = 86000\nclient_id"),
     ("a version that is none", "client_id", "api_version = \"v66\"\nclient_id"),

@@ -8,7 +8,7 @@ use crate::reconcile::link::BlockReason;
 use crate::reconcile::matching::{Matched, find_match};
 use crate::reconcile::swap::owner_of;
 use crate::reconcile::{
-    Bond, Entity, Field, Link, LinkId, LinkState, RecordId, RefusalKind, Side, Sides,
+    Bond, Entity, Field, Lane, Link, LinkId, LinkState, RecordId, RefusalKind, Side, Sides,
 };
 
 use super::absorb::{converted_into, merged_into};
@@ -45,11 +45,11 @@ impl Prepared {
         ledger: &L,
         plans: &Plans,
         now: jiff::Timestamp,
-        limit: usize,
+        (lanes, limit): (&[Lane], usize),
     ) -> Result<Self, LedgerError> {
         let entities: Vec<Entity> = plans.keys().copied().collect();
         let mut prepared = Self::default();
-        let kept = ledger.due(&entities, now, limit).await?;
+        let kept = ledger.due(&entities, lanes, now, limit).await?;
         prepared.due = kept.iter().map(|kept| kept.link.id).collect();
         prepared.bench.add(kept);
         prepared.load_neighbours(ledger, plans, now).await?;

@@ -60,15 +60,16 @@ const UNDER_WAY_LOOK: Duration = Duration::from_secs(2);
 /// What is ambiguous is looked at again this often, as its twins' values may have changed.
 pub(super) const AMBIGUOUS_LOOK: Duration = Duration::from_mins(10);
 
-/// Decides what is due, and keeps what is to be written.
+/// Decides what is due in these lanes, and keeps what is to be written.
 pub async fn settle<L: Ledger, C: Clock, W: Writer>(
     desk: &Desk<'_, L, C>,
     campaign: &W,
     totals: &BTreeMap<Entity, u64>,
+    lanes: &[Lane],
     limit: usize,
 ) -> Result<Settled, AgentError> {
     let now = desk.clock.now();
-    let mut prepared = Prepared::load(desk.ledger, desk.plans, now, limit).await?;
+    let mut prepared = Prepared::load(desk.ledger, desk.plans, now, (lanes, limit)).await?;
     let mut round = Round::open(desk, totals, now).await?;
     for id in prepared.due.clone() {
         round.look_at(&mut prepared, id);

@@ -32,6 +32,8 @@ pub struct MappingStatus {
     pub scan: ScanStatus,
     /// Since when the brake is on.
     pub braked_since: Option<Timestamp>,
+    /// Fields that are paused as they are not what they were mapped as, each with why.
+    pub paused: BTreeMap<String, String>,
     /// Whether creates and deletes wait for a person after a new epoch.
     pub epoch_held: bool,
 }
@@ -73,10 +75,24 @@ pub async fn status<L: Ledger>(
             held,
             scan: scan(ledger, plan).await?,
             braked_since: brake.and_then(|fact| read_brake(&fact).on_since),
+            paused: paused(ledger, plan).await?,
             epoch_held: gate.is_some_and(|gate| !gate.is_null()),
         });
     }
     Ok(all)
+}
+
+/// The fact that keeps which fields of a mapping are paused.
+pub fn paused_fact(plan: &Plan) -> String {
+    format!("paused/{}", plan.name)
+}
+
+async fn paused<L: Ledger>(
+    ledger: &L,
+    plan: &Plan,
+) -> Result<BTreeMap<String, String>, AgentError> {
+    let kept = ledger.fact(&paused_fact(plan)).await?;
+    Ok(kept.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default())
 }
 
 async fn scan<L: Ledger>(ledger: &L, plan: &Plan) -> Result<ScanStatus, AgentError> {

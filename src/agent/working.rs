@@ -31,6 +31,10 @@ pub struct Piece {
     pub dirty: bool,
 }
 
+/// A pair that differs in consent stays in its lane until it agrees, whatever else it waits for: it
+/// is counted there, and looked at again this often, so that none is ever forgotten.
+const OPPOSED_LOOK: Duration = Duration::from_hours(1);
+
 /// Links on the bench, found by the records they bear.
 #[derive(Clone, Debug, Default)]
 pub struct Bench {
@@ -162,7 +166,7 @@ impl Bench {
         let mut batch = Batch::new(now);
         batch.removed = self.removed.into_iter().collect();
         for piece in self.pieces.into_values().filter(|piece| piece.dirty) {
-            batch.links.push(piece.keep(plans));
+            batch.links.push(piece.keep(plans, now));
         }
         batch
     }
@@ -188,8 +192,12 @@ impl Piece {
         }
     }
 
-    fn keep(self, plans: &Plans) -> Keep {
-        let keys = plans.get(&self.link.entity).map(|plan| keys(&self.link, &plan.policy));
+    fn keep(mut self, plans: &Plans, now: Timestamp) -> Keep {
+        let policy = plans.get(&self.link.entity).map(|plan| &plan.policy);
+        let keys = policy.map(|policy| keys(&self.link, policy));
+        if policy.is_some_and(|policy| lane(&self.link, policy) == Lane::Consent) {
+            self.due_at(later(now, OPPOSED_LOOK), Lane::Consent);
+        }
         Keep {
             keys: keys.unwrap_or_default(),
             link: self.link,
@@ -239,7 +247,9 @@ pub fn lane(link: &Link, policy: &Policy) -> Lane {
         out(Side::Campaign) != out(Side::Crm)
     };
     let consent = policy.fields.iter().filter(|(_, rule)| rule.shape == Shape::Consent);
-    let urgent = consent.map(|(field, _)| *field).any(differs)
+    let alive = matches!(link.state, LinkState::Live | LinkState::Alias(_));
+    let urgent = alive
+        && consent.map(|(field, _)| *field).any(differs)
         && link.seen.campaign.bond == Bond::Here
         && link.seen.crm.bond == Bond::Here;
     if urgent { Lane::Consent } else { Lane::Ordinary }

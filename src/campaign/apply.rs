@@ -143,14 +143,23 @@ impl Writer for CampaignWriter {
     ) -> Result<Vec<Outcome>, PeerError> {
         let at = seen_at(asked);
         let entities: BTreeSet<Entity> = writes.iter().map(|write| write.entity).collect();
-        let mut line = self.idle_line().await?;
+        let line = self.idle_line().await?;
         let mut standings = BTreeMap::new();
         for entity in entities {
             let standing = mapped(&self.tables, entity)?.look(&line.session).await?;
             standings.insert(entity, standing);
         }
+        drop(line);
         let mut outcomes: Vec<Option<Outcome>> = writes.iter().map(|_| None).collect();
         for (entity, form, items) in self.batches(&writes, &mut outcomes)? {
+            // Taken for each batch anew: an opt-out waits for one of somebody else's, not for all.
+            let mut line = match self.idle_line().await {
+                Ok(line) => line,
+                Err(error) => {
+                    tracing::warn!(%error, "what was not written yet is put off");
+                    break;
+                }
+            };
             let mut call = Call {
                 line: &mut line,
                 mapped: &*mapped(&self.tables, entity)?,
@@ -163,7 +172,7 @@ impl Writer for CampaignWriter {
             };
             call.carry_out(items, notes).await;
         }
-        let answered = |outcome: Option<Outcome>| outcome.expect("each write is in one batch");
+        let answered = |outcome: Option<Outcome>| outcome.unwrap_or(Outcome::Later(RETRY_AFTER));
         Ok(outcomes.into_iter().map(answered).collect())
     }
 

@@ -21,6 +21,7 @@ use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::peer::PeerError;
 
 use super::lead::now;
+use super::organisation::{Known, misfit};
 use super::schemas::Objects;
 
 /// How long an account may take to answer where its last answers are remembered.
@@ -38,6 +39,9 @@ const AGAIN_AFTER_MAX: Duration = Duration::from_mins(5);
 pub(super) struct Answers {
     /// The organisation's id.
     pub(super) organisation: String,
+    /// Whether it is a sandbox, where that was told.
+    #[serde(default)]
+    sandbox: Option<bool>,
     /// Its mapped objects, by the names in the config.
     objects: BTreeMap<String, Described>,
 }
@@ -60,6 +64,12 @@ struct Doubtful {
     unfit: BTreeSet<String>,
     /// Whether it answered at the start.
     answered: bool,
+}
+
+impl Answers {
+    fn known(&self) -> Known<'_> {
+        Known { id: &self.organisation, sandbox: self.sandbox }
+    }
 }
 
 impl Accounts {
@@ -171,18 +181,31 @@ async fn meet(
     // Before the log was ever followed, a person is there who can mend what is wrong.
     let followed = !ledger.cursor(CAMPAIGN_FEED).await?.is_start();
     let kept = kept.filter(|kept: &Answers| followed && knows(kept, config, name));
+    let crm = &config.crms[name];
     let Some(known) = kept else {
-        return ask(config, name, account).await.with_context(|| format!("crm.{name}"));
+        let met = ask(config, name, account).await.with_context(|| format!("crm.{name}"))?;
+        return match misfit(name, crm, None, met.answers.known()) {
+            Some(why) => Err(PeerError::Unfit { why }.into()),
+            None => Ok(met),
+        };
     };
     let why = match tokio::time::timeout(PATIENCE, ask(config, name, account)).await {
-        Ok(Ok(met)) => return Ok(Met { fitted: Some(known), ..met }),
+        Ok(Ok(met)) => match misfit(name, crm, Some(known.known()), met.answers.known()) {
+            None => return Ok(Met { fitted: Some(known), ..met }),
+            // The log is followed all the same; nothing is asked of the other organisation.
+            Some(why) => {
+                account.bar(why.clone());
+                why
+            }
+        },
         Ok(Err(error)) => told(&error),
         Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
     };
     tracing::error!(
         account = %name,
         why,
-        "the CRM does not answer: starting by what it said last, so that Campaign's log is followed"
+        "the CRM does not answer as it did: starting by what it said last, so that Campaign's log is \
+         followed"
     );
     account.assume(&known.organisation).await;
     Ok(Met { answers: known.clone(), fitted: Some(known), unfit: BTreeMap::new(), answered: false })
@@ -200,8 +223,14 @@ fn objects<'a>(config: &'a Config, name: &Label) -> BTreeSet<&'a str> {
 
 async fn ask(config: &Config, name: &Label, account: &Account) -> Result<Met, PeerError> {
     let organisation = account.organisation().await?;
+    let sandbox = account.is_sandbox().await?;
     let (objects, unfit) = describe(config, name, account).await?;
-    Ok(Met { answers: Answers { organisation, objects }, fitted: None, unfit, answered: true })
+    Ok(Met {
+        answers: Answers { organisation, sandbox, objects },
+        fitted: None,
+        unfit,
+        answered: true,
+    })
 }
 
 /// The mapped objects of an account, and why one cannot be described.

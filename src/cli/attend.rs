@@ -21,7 +21,7 @@ use crate::campaign::table::Tables;
 use crate::campaign::watch::TableWatch;
 use crate::campaign::{settings, skew, slot};
 use crate::config::Label;
-use crate::crm::http::Call;
+use crate::crm::http::{Call, Paused};
 use crate::crm::salesforce::Account;
 use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::postgres::{ServerUrl, Session, Settings, connect};
@@ -205,7 +205,14 @@ impl Attendant {
                 }
                 *known = made;
             }
-            if let Some(share) = account.usage().share_left() {
+            let usage = account.usage();
+            let used = usage.reported.map_or(usage.ours, |reported| reported.used);
+            metrics::workers(name.as_str(), usage.at_once);
+            metrics::calls(name.as_str(), used, usage.left);
+            for reason in Paused::ALL {
+                metrics::paused(name.as_str(), word(reason), usage.paused == Some(reason));
+            }
+            if let Some(share) = usage.share_left() {
                 metrics::budget(name.as_str(), share);
                 let longest = self.linger_max.get(name).copied().unwrap_or_default();
                 for plan in self.plans.values().filter(|plan| plan.account == number) {
@@ -216,6 +223,14 @@ impl Attendant {
     }
 }
 
+fn word(reason: Paused) -> &'static str {
+    match reason {
+        Paused::Budget => "budget",
+        Paused::Asked => "asked",
+        Paused::Refused => "refused",
+    }
+}
+
 fn kind(call: Call) -> ApiCall {
     match call {
         Call::Token => ApiCall::Token,
@@ -223,5 +238,6 @@ fn kind(call: Call) -> ApiCall {
         Call::Feed | Call::Scan => ApiCall::Poll,
         Call::Read => ApiCall::Read,
         Call::Write => ApiCall::Write,
+        Call::Limits => ApiCall::Limits,
     }
 }

@@ -24,6 +24,7 @@ use super::failure::Said;
 use super::finding::{Finding, Findings};
 use super::lead::shown;
 use super::mapped::{map_all, provisional};
+use super::organisation::{Known, misfit};
 use super::peers::tables;
 use super::places::Places;
 use super::progress::Bars;
@@ -82,8 +83,16 @@ async fn crms(
     for (name, account) in accounts {
         match account.inspect().await {
             Ok(org) => {
-                let what = format!("{} ({}), API {}", org.name, org.edition, org.api_version);
-                findings.good(Finding::at(format!("crm.{name}"), what));
+                let place = format!("crm.{name}");
+                let is = Known { id: &org.id, sandbox: Some(org.sandbox) };
+                if let Some(why) = misfit(name, &config.crms[name], None, is) {
+                    findings.problem(Finding::at(place, why));
+                    continue;
+                }
+                let kind = if org.sandbox { "sandbox" } else { "production" };
+                let (id, edition, api) = (&org.id, &org.edition, &org.api_version);
+                let what = format!("{} ({edition}, {kind}, {id}), API {api}", org.name);
+                findings.good(Finding::at(place, what));
                 answering.insert(name.clone(), Arc::clone(account));
             }
             Err(error) => findings.problem(of_account(name, config, &error)),

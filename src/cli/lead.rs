@@ -4,16 +4,17 @@
 //! the lock, so who loses the one loses the other.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::agent::Plans;
 use crate::agent::clock::AgentClock;
 use crate::agent::epochs::{self, Answering, Epochs, Identity, Turn};
 use crate::agent::run::{Account, Agent, CAMPAIGN_FEED, Health, told};
-use crate::agent::{AgentError, Plans};
 use crate::campaign::apply::CampaignWriter;
 use crate::campaign::capture::CampaignFeed;
 use crate::campaign::cursor::LogCursor;
@@ -22,7 +23,7 @@ use crate::campaign::lead::Leader as Lock;
 use crate::campaign::settings;
 use crate::campaign::table::Tables;
 use crate::config::{Config, Label};
-use crate::crm::salesforce::{Account as Organisation, ObjectFeed, Salesforce};
+use crate::crm::salesforce::{Account as Organisation, DriftWatch, ObjectFeed, Salesforce};
 use crate::ledger::{Catalog, Leader, LeaseError, Ledger as _, Life, PostgresLedger};
 use crate::peer::PeerError;
 use crate::postgres::{ServerUrl, Session, connect};
@@ -31,14 +32,17 @@ use crate::reconcile::Entity;
 use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
 use super::check::standing;
+use super::drift::Drifts;
 use super::failure::Unusable;
 use super::finding::{Findings, Level};
 use super::fitted;
+use super::lease::{check, renew};
 use super::mapped::{self, Mapped, map_all};
 use super::options;
 use super::peers::{CampaignDoors, SalesforceDoors, tables};
 use super::places::{Places, holder};
-use super::run::Come;
+use super::reload::{self, Order, order};
+use super::run::{Come, is_away, open_accounts};
 use super::schemas::Schemas;
 use super::setup::wanted;
 use super::signals::Signals;
@@ -46,14 +50,23 @@ use super::visit::open_ledger;
 
 type Agents = Agent<PostgresLedger, CampaignDoors, CampaignFeed, SalesforceDoors, ObjectFeed>;
 
+/// What leads.
+struct Ready {
+    agents: Agents,
+    accounts: Accounts,
+    watches: Vec<(Label, DriftWatch)>,
+}
+
+/// The accounts, with their doors open.
+type Opened = Vec<Account<SalesforceDoors, ObjectFeed>>;
+
 /// How often a standby asks again, at the most.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// How often the session that holds the lock is asked for a sign of life.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
-
 /// What would lead.
 pub(super) struct Candidate {
+    /// Where the config was read, and is read again at SIGHUP.
+    pub(super) path: PathBuf,
     pub(super) config: Config,
     pub(super) places: Places,
     pub(super) accounts: BTreeMap<Label, Arc<Organisation>>,
@@ -61,8 +74,20 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// By this config; reads the secrets that it names.
+    pub(super) fn new(path: &Path, config: Config, health: Arc<Health>) -> Result<Self> {
+        let (places, accounts) = (Places::of(&config)?, open_accounts(&config)?);
+        Ok(Self { path: path.to_owned(), config, places, accounts, health })
+    }
+
+    /// Goes on by another config, where its secrets can be read; gives what it went by.
+    pub(super) fn adopt(&mut self, config: Config) -> Result<Self> {
+        let next = Self::new(&self.path, config, Arc::clone(&self.health))?;
+        Ok(std::mem::replace(self, next))
+    }
+
     /// From standing by to being told to stop, or to an error.
-    pub(super) async fn live(&self, signals: &mut Signals, come: &mut Come) -> Result<()> {
+    pub(super) async fn live(&mut self, signals: &mut Signals, come: &mut Come) -> Result<()> {
         let ledger = open_ledger(&self.places.ledger).await?;
         come.opened = true;
         let Some(mut lease) = self.claim(signals).await? else { return Ok(()) };
@@ -73,8 +98,49 @@ impl Candidate {
         outcome
     }
 
+    /// Leads by one config after another, as SIGHUP says, under one lease.
+    async fn lead(
+        &mut self,
+        ledger: PostgresLedger,
+        lease: &mut Leader,
+        signals: &mut Signals,
+        come: &mut Come,
+    ) -> Result<()> {
+        ledger.lead(lease.term());
+        let ledger = Arc::new(ledger);
+        let mut before: Option<Self> = None;
+        loop {
+            let reloaded = before.is_some();
+            match Box::pin(self.prepare(&ledger, lease, signals)).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(ready)) => {
+                    come.led = true;
+                    before = None;
+                    if reloaded {
+                        reload::taken_up(&ledger, &ready.agents.plans).await?;
+                    }
+                    match Box::pin(self.work(ready, (&ledger, lease), signals)).await? {
+                        Order::Stop => return Ok(()),
+                        Order::Reload(config) => match self.adopt(*config) {
+                            Ok(old) => before = Some(old),
+                            Err(error) => reload::refused(&error),
+                        },
+                    }
+                }
+                Err(error) => match before.take() {
+                    // A server that is away says nothing of the config.
+                    Some(old) if lease.leads() && !is_away(&error) => {
+                        reload::refused(&error);
+                        *self = old;
+                    }
+                    Some(_) | None => return Err(error),
+                },
+            }
+        }
+    }
+
     /// Waits for the lease; `None` where we are told to stop first.
-    async fn claim(&self, signals: &mut Signals) -> Result<Option<Leader>> {
+    async fn claim(&mut self, signals: &mut Signals) -> Result<Option<Leader>> {
         let lasts = self.config.ledger.lease_seconds.get();
         // A request of an earlier leader may be under way for this long.
         let calls = self.config.crms.values().map(|crm| crm.timeout_seconds.get());
@@ -95,7 +161,14 @@ impl Candidate {
                     }
                     let delay = remaining.clamp(Duration::from_millis(100), ASK_EVERY);
                     tokio::select! {
-                        () = signals.stop() => return Ok(None),
+                        order = order(signals, &self.path, &self.config) => match order {
+                            Order::Stop => return Ok(None),
+                            Order::Reload(config) => {
+                                if let Err(error) = self.adopt(*config) {
+                                    reload::refused(&error);
+                                }
+                            }
+                        },
                         () = tokio::time::sleep(delay) => (),
                     }
                 }
@@ -104,24 +177,36 @@ impl Candidate {
         }
     }
 
-    async fn lead(
+    /// Makes everything ready for the loops; `None` where we are told to stop first.
+    async fn prepare(
         &self,
-        ledger: PostgresLedger,
+        ledger: &Arc<PostgresLedger>,
         lease: &mut Leader,
         signals: &mut Signals,
-        come: &mut Come,
-    ) -> Result<()> {
-        let term = lease.term();
-        ledger.lead(term);
-        let ledger = Arc::new(ledger);
-        let every = self.config.ledger.lease_seconds.get() / 4;
-        let ready = tokio::select! {
-            () = signals.stop() => return Ok(()),
-            ready = self.prepare(&ledger, term) => ready?,
-            error = renew(lease, every) => return Err(error.into()),
-        };
-        come.led = true;
-        let (ready, known) = ready;
+    ) -> Result<Option<Ready>> {
+        let (term, every) = (lease.term(), self.renewed_every());
+        tokio::select! {
+            () = signals.stop() => Ok(None),
+            ready = self.make_ready(ledger, term) => ready.map(Some),
+            error = renew(lease, every) => Err(error.into()),
+        }
+    }
+
+    fn renewed_every(&self) -> Duration {
+        self.config.ledger.lease_seconds.get() / 4
+    }
+
+    /// Runs the loops until we are told to stop or to go on by another config.
+    async fn work(
+        &self,
+        ready: Ready,
+        (ledger, lease): (&Arc<PostgresLedger>, &mut Leader),
+        signals: &mut Signals,
+    ) -> Result<Order> {
+        let every = self.renewed_every();
+        let Ready { agents: ready, accounts: known, watches } = ready;
+        let drifts =
+            Drifts { watches, ledger: Arc::clone(ledger), plans: Arc::clone(&ready.plans) };
         let campaign = Arc::clone(&ready.campaign);
         let attendant = Attendant {
             url: self.places.campaign.clone(),
@@ -132,7 +217,7 @@ impl Candidate {
             retained_max: options::retained_max(&self.config.campaign),
             plans: Arc::clone(&ready.plans),
             clock: Arc::clone(&ready.clock),
-            ledger,
+            ledger: Arc::clone(ledger),
             accounts: self.accounts.clone(),
             ledger_max: u64::from(self.config.ledger.disk_megabytes_max.get()) << 20,
             linger_max: (self.config.crms.iter())
@@ -148,13 +233,16 @@ impl Candidate {
                 error = check(&campaign) => error,
                 error = known.contradicted(&self.config) => error,
                 never = attendant.attend() => match never {},
+                never = drifts.watch() => match never {},
             }
         };
-        Ok(Box::pin(ready.run(signals.stop(), lost)).await?)
+        let mut ordered = Order::Stop;
+        let stop = async { ordered = order(signals, &self.path, &self.config).await };
+        Box::pin(ready.run(stop, lost)).await?;
+        Ok(ordered)
     }
 
-    /// Makes everything ready for the loops.
-    async fn prepare(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<(Agents, Accounts)> {
+    async fn make_ready(&self, ledger: &Arc<PostgresLedger>, term: u64) -> Result<Ready> {
         let schema = self.config.campaign.schema.as_str();
         let url = &self.places.campaign;
         let session = connect(url, &settings(schema)).await.context("campaign.url")?;
@@ -184,7 +272,8 @@ impl Candidate {
             scan: options::scan(&self.config.campaign),
             writer,
         });
-        let agent = Agent {
+        let (crms, watches) = self.crm_accounts(&mapped, &schemas, &accounts)?;
+        let agents = Agent {
             ledger: Arc::clone(ledger),
             clock: Arc::new(AgentClock::new(term, epochs)),
             health: Arc::clone(&self.health),
@@ -194,11 +283,11 @@ impl Candidate {
                 options::feed(&self.config.campaign, url.clone()),
                 tables,
             ),
-            accounts: self.crm_accounts(&mapped, &schemas, &accounts)?,
+            accounts: crms,
             round: self.config.ledger.claim_links.size(),
             drain: self.config.agent.drain_seconds.get(),
         };
-        Ok((agent, accounts))
+        Ok(Ready { agents, accounts, watches })
     }
 
     /// The mappings, made ready. One that does not fit what is there now goes by what it fitted last:
@@ -311,8 +400,8 @@ impl Candidate {
         mapped: &[Mapped],
         schemas: &Schemas,
         known: &Accounts,
-    ) -> Result<Vec<Account<SalesforceDoors, ObjectFeed>>> {
-        let mut accounts = Vec::new();
+    ) -> Result<(Opened, Vec<(Label, DriftWatch)>)> {
+        let (mut accounts, mut watches) = (Vec::new(), Vec::new());
         for (name, answers) in &known.known {
             let of_account =
                 mapped.iter().filter(|one| self.config.mappings[&one.name].crm == *name);
@@ -325,6 +414,7 @@ impl Candidate {
                 .with_context(|| format!("crm.{name}"))?;
             let feeds: Vec<(Entity, ObjectFeed)> =
                 salesforce.feeds().into_iter().map(|feed| (feed.entity(), feed)).collect();
+            watches.push((name.clone(), salesforce.drift()));
             let crm = &self.config.crms[name];
             accounts.push(Account {
                 name: name.as_str().into(),
@@ -333,44 +423,7 @@ impl Candidate {
                 fresh_within: 3 * crm.poll_idle_seconds.get() + crm.timeout_seconds.get(),
             });
         }
-        Ok(accounts)
-    }
-}
-
-/// Renews the lease until it is lost.
-async fn renew(lease: &mut Leader, every: Duration) -> AgentError {
-    loop {
-        tokio::time::sleep(every).await;
-        // A ledger that hangs is worse than one that refuses: nobody may write on beyond the lease.
-        let Ok(renewed) = tokio::time::timeout(lease.left(), lease.renew()).await else {
-            tracing::error!("the ledger did not renew the lease in time");
-            let ours = lease.term();
-            return AgentError::Deposed { ours, current: ours };
-        };
-        match renewed {
-            Ok(()) => (),
-            Err(LeaseError::Deposed { ours, current }) => {
-                return AgentError::Deposed { ours, current };
-            }
-            Err(error) if lease.leads() => {
-                tracing::warn!(error = told(&error), "the lease was not renewed, will retry");
-            }
-            Err(error) => {
-                tracing::error!(error = told(&error), "the lease was not renewed in time");
-                let ours = lease.term();
-                return AgentError::Deposed { ours, current: ours };
-            }
-        }
-    }
-}
-
-/// Asks the session that holds the lock for a sign of life until there is none.
-async fn check(campaign: &CampaignDoors) -> AgentError {
-    loop {
-        tokio::time::sleep(CHECK_EVERY).await;
-        if let Err(error) = campaign.writer.check().await {
-            return error.into();
-        }
+        Ok((accounts, watches))
     }
 }
 

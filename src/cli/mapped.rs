@@ -10,7 +10,7 @@ use crate::config::{self, Config, Crm, Label, Mapping};
 use crate::crm::salesforce::{Object, RECORD_TYPE, Rights, Wanted};
 use crate::ledger::{Catalog, CatalogMapping};
 use crate::reconcile::decide::Gate;
-use crate::reconcile::mapping::{Column, FieldOptions, SideField, SideMapping, narrower};
+use crate::reconcile::mapping::{Column, FieldOptions, Kind, SideField, SideMapping, narrower};
 use crate::reconcile::{Direction, Entity, FieldRule, Policy, Side, Sides};
 
 use super::finding::{Finding, Findings};
@@ -134,7 +134,8 @@ impl Maker<'_> {
         let (campaign, crm) = (campaign?, crm?);
         let number = self.numbers.field(name.as_str())?;
         let options = self.options(field);
-        let shape = match narrower(&campaign, &crm, &options) {
+        let fits = self.looked_up(field, &crm).and_then(|()| narrower(&campaign, &crm, &options));
+        let shape = match fits {
             Ok(shape) => shape,
             Err(why) => {
                 findings.problem(Finding::of(self.name, why).field(name));
@@ -165,6 +166,26 @@ impl Maker<'_> {
             writable: rule.direction.allows(side),
         });
         Some(Made { name: shown, rule, sides })
+    }
+
+    /// Whether the lookup refers to the object of the mapping that the field refers to: an id of
+    /// another object is refused with every write.
+    fn looked_up(&self, field: &config::Field, crm: &[Column]) -> Result<(), String> {
+        let Some(parent) = &field.references else { return Ok(()) };
+        let Some(mapping) = self.config.mappings.get(parent) else { return Ok(()) };
+        let object = mapping.object.as_str();
+        match crm.first().map(|column| (&column.name, &column.kind)) {
+            Some((name, Kind::Reference(to)))
+                if !to.iter().any(|one| one.eq_ignore_ascii_case(object)) =>
+            {
+                Err(format!(
+                    "`{name}` refers to {}, and the mapping `{parent}` that `references` names is \
+                     of `{object}`; name the mapping of what `{name}` refers to",
+                    to.join(", ")
+                ))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn options(&self, field: &config::Field) -> FieldOptions {

@@ -4,17 +4,21 @@ mod accounts;
 mod attend;
 mod check;
 mod demo;
+mod drift;
 mod failure;
 mod finding;
 mod fitted;
 mod held;
 mod lead;
+mod lease;
 mod mapped;
 mod options;
+mod organisation;
 mod peers;
 mod places;
 mod progress;
 mod readings;
+mod reload;
 mod run;
 mod schemas;
 mod setup;
@@ -56,7 +60,8 @@ enum Command {
     /// Run the agent; SIGTERM lets what is under way come to its end
     #[command(after_help = "\
 Endpoints (agent.listen): /metrics, /livez, /readyz. A second agent with the same config stands by
-and takes over.
+and takes over. SIGHUP has the config read again: policies, limits, mappings and credentials are
+taken up without another start, and a file that cannot be is refused in the log.
 
 Examples:
   truce run --config /etc/truce/truce.toml

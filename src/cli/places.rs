@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::config::{self, Config, ConfigError, Crm, Label, PostgresUrl, SecretSource};
+use crate::config::{self, Config, Crm, Label, PostgresUrl, Proof, SecretSource};
 use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
-use crate::crm::salesforce::{Bulk, Polling, Secret, Settings};
+use crate::crm::salesforce::{Bulk, Credentials, Polling, Secret, Settings, Signer};
 use crate::postgres::ServerUrl;
 
 use super::failure::Unusable;
+use super::lead::now;
 use super::options;
 
 /// The databases.
@@ -29,10 +30,10 @@ impl Places {
     /// Those of the config; reads the secrets.
     pub(super) fn of(config: &Config) -> Result<Self> {
         let password = config.campaign.password();
-        let campaign = server(&config.campaign.url, password.as_ref(), "campaign.url")?;
+        let campaign = server(&config.campaign.url, password.as_ref(), "campaign")?;
         let campaign = options::server(&config.campaign, campaign);
         let (ledger, together) = match &config.ledger.url {
-            Some(url) => (server(url, config.ledger.password().as_ref(), "ledger.url")?, false),
+            Some(url) => (server(url, config.ledger.password().as_ref(), "ledger")?, false),
             None => (campaign.clone().with_database(config.ledger.database.as_str()), true),
         };
         if ledger == campaign {
@@ -45,17 +46,24 @@ impl Places {
     }
 }
 
-fn server(url: &PostgresUrl, password: Option<&SecretSource>, key: &str) -> Result<ServerUrl> {
+fn server(url: &PostgresUrl, password: Option<&SecretSource>, table: &str) -> Result<ServerUrl> {
     let parsed: ServerUrl = (url.as_str().parse())
-        .map_err(|error| Unusable::new(format!("{key} = \"{}\": {error}", url.as_str())))?;
+        .map_err(|error| Unusable::new(format!("{table}.url = \"{}\": {error}", url.as_str())))?;
     Ok(match password {
-        Some(source) => parsed.with_password(read(source)?.expose()),
+        Some(source) => parsed.with_password(read(source, &format!("{table}.password"))?.expose()),
         None => parsed,
     })
 }
 
-fn read(source: &SecretSource) -> Result<config::Secret, ConfigError> {
-    source.read(&config::process_environment)
+/// Reads a secret; `key` is the one that names it in the config, but for `_file` or `_env`.
+fn read(source: &SecretSource, key: &str) -> Result<config::Secret, Unusable> {
+    let form = match source {
+        SecretSource::File(_) => "file",
+        SecretSource::Env(_) => "env",
+    };
+    source
+        .read(&config::process_environment)
+        .map_err(|error| Unusable::caused(format!("{key}_{form} gives no secret"), error))
 }
 
 /// How an account of Salesforce is reached.
@@ -69,14 +77,9 @@ pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Set
             )
         })?),
     };
-    let secret = read(&crm.client_secret())?;
+    let credentials = credentials(name, crm)?;
     let number = |value: u32| NonZeroU32::new(value).context("a limit of zero is refused");
-    let mut settings = Settings::new(
-        name.as_str(),
-        crm.url.as_str(),
-        &crm.client_id,
-        Secret::new(secret.expose()),
-    );
+    let mut settings = Settings::new(name.as_str(), crm.url.as_str(), &crm.client_id, credentials);
     settings.token_url = crm.token_url.as_ref().map(ToString::to_string);
     settings.api_version.clone_from(&crm.api_version);
     settings.ca_pem = ca_pem;
@@ -92,6 +95,7 @@ pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Set
     settings.pace =
         Pace { longest: crm.retry_seconds_max.get(), again: crm.retries.get(), ..Pace::default() };
     settings.batch = crm.batch.size();
+    settings.describe_every = crm.describe_seconds.get();
     settings.connect_timeout = crm.connect_timeout_seconds.get();
     settings.answer_timeout = crm.timeout_seconds.get();
     let from_records = Some(crm.bulk_records.size()).filter(|from| *from > 0);
@@ -107,6 +111,28 @@ pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Set
         page: crm.page.size(),
     };
     Ok(settings)
+}
+
+/// How the app proves that it is who it says; reads the secret or the key.
+fn credentials(name: &Label, crm: &Crm) -> Result<Credentials> {
+    match crm.proof() {
+        Proof::Secret(source) => {
+            let secret = read(&source, &format!("crm.{name}.client_secret"))?;
+            Ok(Credentials::Secret(Secret::new(secret.expose())))
+        }
+        Proof::PrivateKey { file, username, audience } => {
+            let key = format!("crm.{name}.private_key_file = \"{}\"", file.display());
+            let text = std::fs::read(file)
+                .map_err(|error| Unusable::caused(format!("{key} cannot be read"), error))?;
+            let signer = Signer::from_pem(&text, now())
+                .map_err(|error| Unusable::new(format!("{key} {error}")))?;
+            Ok(Credentials::Assertion {
+                signer: Arc::new(signer),
+                username: username.to_owned(),
+                audience: audience.to_owned(),
+            })
+        }
+    }
 }
 
 #[expect(

@@ -19,9 +19,10 @@ use crate::telemetry::{Page, logs, metrics};
 
 use super::failure::Unusable;
 use super::lead::Candidate;
-use super::places::{Places, salesforce};
+use super::places::salesforce;
 use super::progress::Bars;
 use super::readings::{self, Estimates};
+use super::reload::{self, Order, order};
 use super::signals::Signals;
 use super::visit::Unreached;
 
@@ -43,25 +44,24 @@ pub(super) async fn run(path: &Path) -> Result<()> {
     let bars = Bars::on_stderr();
     install_logs(&config, &bars)?;
     let page = metrics::install()?;
-    let places = Places::of(&config)?;
-    let accounts = open_accounts(&config)?;
     let health = Arc::new(Health::default());
+    let mut candidate = Candidate::new(path, config, Arc::clone(&health))?;
+    let config = &candidate.config;
     let mut signals = Signals::install()?;
     let address = http::serve(config.agent.listen, Arc::clone(&health), page.clone()).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "truce runs");
     tokio::spawn(fold(page));
-    let estimates = Estimates::of(&config, &places.campaign);
-    let candidate = Candidate { config, places, accounts, health: Arc::clone(&health) };
+    let estimates = Estimates::of(config, &candidate.places.campaign);
     let outcome = tokio::select! {
         never = readings::show(&bars, &health, estimates) => match never {},
-        outcome = live(&candidate, &health, &mut signals) => outcome,
+        outcome = live(&mut candidate, &health, &mut signals) => outcome,
     };
     bars.clear();
     outcome
 }
 
 /// From standing by to the end, however often the lead is lost in between.
-async fn live(candidate: &Candidate, health: &Health, signals: &mut Signals) -> Result<()> {
+async fn live(candidate: &mut Candidate, health: &Health, signals: &mut Signals) -> Result<()> {
     let (mut come, mut delay) = (Come::default(), AGAIN_AFTER);
     loop {
         let begun = Instant::now();
@@ -79,7 +79,14 @@ async fn live(candidate: &Candidate, health: &Health, signals: &mut Signals) -> 
             }
         }
         tokio::select! {
-            () = signals.stop() => return Ok(()),
+            order = order(signals, &candidate.path, &candidate.config) => match order {
+                Order::Stop => return Ok(()),
+                Order::Reload(config) => {
+                    if let Err(error) = candidate.adopt(*config) {
+                        reload::refused(&error);
+                    }
+                }
+            },
             () = tokio::time::sleep(delay) => (),
         }
         delay = (2 * delay).min(AGAIN_AFTER_MAX);
@@ -98,6 +105,11 @@ pub(super) struct Come {
 fn is_deposed(error: &anyhow::Error) -> bool {
     let deposed = |error: &AgentError| matches!(error, AgentError::Deposed { .. });
     error.chain().any(|cause| cause.downcast_ref::<AgentError>().is_some_and(deposed))
+}
+
+/// Whether a server is away that was there, or only starting: waiting may help.
+pub(super) fn is_away(error: &anyhow::Error) -> bool {
+    is_passing(error, Come { opened: true, led: true })
 }
 
 /// Whether waiting may help: a server that is only starting must not end the agent.

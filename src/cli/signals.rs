@@ -2,14 +2,22 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 
-/// SIGTERM and SIGINT end a command in order. At SIGHUP `run` says that it reads its config at the
-/// start only: to end, as the signal's default is, would surprise who asks for a reload.
+/// SIGTERM and SIGINT end a command in order; at SIGHUP `run` reads its config again.
 pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+/// What a signal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// To end in order.
+    Stop,
+    /// To read the config again.
+    Reload,
 }
 
 impl Signals {
@@ -22,16 +30,21 @@ impl Signals {
         })
     }
 
-    /// Waits until the command is told to end.
+    /// The next one; cancel-safe: one that nobody waited for is told to the next who does.
+    pub(super) async fn next(&mut self) -> Signal {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.hang_up.recv() => Signal::Reload,
+        }
+    }
+
+    /// Waits until the command is told to end. What else it is told meanwhile stands over.
     pub(super) async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("the config is read at start only; restart truce to take it up");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
         }
     }
 }

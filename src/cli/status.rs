@@ -53,6 +53,9 @@ pub(super) async fn status(options: Options) -> Result<()> {
             "{:<20} {live:>10} {gone:>10} {:>8} {held:>6}  {state}",
             one.mapping, one.due
         )?;
+        for (field, why) in &one.paused {
+            writeln!(out, "{:<20} {field} is paused: {why}", "")?;
+        }
         for (reason, count) in &one.held {
             writeln!(out, "{:<20} {:>46}  {reason}", "", count)?;
         }

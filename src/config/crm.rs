@@ -1,6 +1,6 @@
 //! `[crm.NAME]`: an account of a CRM, and what may be asked of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -20,22 +20,38 @@ pub struct Crm {
     /// The address of the organisation: its own domain, not that of the login page. https only.
     #[schemars(example = &"https://example.my.salesforce.com")]
     pub url: HttpsUrl,
+    /// Whether the organisation is a sandbox. By default what the form of `url` says, where it says
+    /// so, and then what it was before. An organisation that is otherwise is not written to.
+    #[schemars(example = &false)]
+    pub sandbox: Option<bool>,
     /// Where tokens come from, where that is not `{url}/services/oauth2/token`.
     #[schemars(example = &"https://example.my.salesforce.com/services/oauth2/token")]
     pub token_url: Option<HttpsUrl>,
     /// A PEM file of further certificate authorities to trust. Relative to this file.
     #[schemars(example = &"ca.pem")]
     pub ca_file: Option<PathBuf>,
-    /// The consumer key of the connected app, for the client credentials flow.
+    /// The consumer key of the app.
     #[schemars(example = &"truce")]
     pub client_id: String,
-    /// The file that holds the consumer secret. Relative to this file. Exactly one of
-    /// `client_secret_file` and `client_secret_env`.
+    /// The file that holds the consumer secret, for the client credentials flow. Relative to this
+    /// file. Exactly one of `client_secret_file`, `client_secret_env` and `private_key_file`.
     #[schemars(example = &"/run/secrets/salesforce")]
     pub client_secret_file: Option<PathBuf>,
     /// The environment variable that holds the consumer secret.
     #[schemars(example = &"SALESFORCE_SECRET")]
     pub client_secret_env: Option<String>,
+    /// The PEM file of the RSA key that the app's certificate belongs to, for the JWT bearer flow: no
+    /// secret goes over the wire. Relative to this file; without a passphrase. Where the certificate
+    /// is in it too, its end is looked at.
+    #[schemars(example = &"/run/secrets/salesforce.key")]
+    pub private_key_file: Option<PathBuf>,
+    /// With `private_key_file`: the user that the app acts as, approved for it beforehand.
+    #[schemars(example = &"truce@example.com")]
+    pub username: Option<String>,
+    /// With `private_key_file`: the login server that checks what is signed. By default that of
+    /// sandboxes where `url` is a sandbox's, else that of production.
+    #[schemars(example = &"https://test.salesforce.com")]
+    pub audience: Option<HttpsUrl>,
     /// The version of the API.
     #[serde(default = "api_version")]
     pub api_version: String,
@@ -69,6 +85,10 @@ pub struct Crm {
     /// closer than that.
     #[serde(default)]
     pub late_commit_seconds: Seconds<0, 900_000, 86_400_000>,
+    /// How often the mapped objects are described again, to see which fields are not as they were
+    /// mapped: a call each object, mostly answered by nothing.
+    #[serde(default)]
+    pub describe_seconds: Seconds<100, 600_000, 86_400_000>,
     /// How many calls a day this agent may make, whatever the CRM would allow. The default is the
     /// allowance of a small production organisation; see the organisation's own limit.
     #[serde(default)]
@@ -127,15 +147,48 @@ pub enum CrmKind {
     Dynamics,
 }
 
+/// How an app proves that it is who it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof<'a> {
+    /// By a secret (client credentials).
+    Secret(SecretSource),
+    /// By what it signs (JWT bearer).
+    PrivateKey {
+        /// The file of the key.
+        file: &'a Path,
+        /// The user that it acts as.
+        username: &'a str,
+        /// The login server that checks it.
+        audience: &'a str,
+    },
+}
+
+/// Who checks what is signed for production, and for sandboxes.
+const LOGIN_AUDIENCE: &str = "https://login.salesforce.com";
+const TEST_AUDIENCE: &str = "https://test.salesforce.com";
+
 fn api_version() -> String {
     "66.0".to_owned()
 }
 
 impl Crm {
-    /// Where the client secret is.
-    pub fn client_secret(&self) -> SecretSource {
-        SecretSource::of(self.client_secret_file.as_ref(), self.client_secret_env.as_ref())
-            .expect("a config without a client secret is refused")
+    /// How the app proves that it is who it says.
+    pub fn proof(&self) -> Proof<'_> {
+        if let Some(file) = &self.private_key_file {
+            let username = self.username.as_deref().expect("a key without a user is refused");
+            let default =
+                if self.is_sandbox() == Some(true) { TEST_AUDIENCE } else { LOGIN_AUDIENCE };
+            let audience = self.audience.as_ref().map_or(default, HttpsUrl::as_str);
+            return Proof::PrivateKey { file, username, audience };
+        }
+        let (file, env) = (self.client_secret_file.as_ref(), self.client_secret_env.as_ref());
+        let secret = SecretSource::of(file, env);
+        Proof::Secret(secret.expect("a config without a secret and without a key is refused"))
+    }
+
+    /// Whether the organisation is to be a sandbox, where that is said.
+    pub fn is_sandbox(&self) -> Option<bool> {
+        self.sandbox.or(self.url.names_sandbox())
     }
 
     /// Where tokens come from.
@@ -160,10 +213,30 @@ impl Crm {
 mod tests {
     use crate::config::tests::parsed;
 
+    use super::{Crm, Proof};
+
     #[test]
     fn tokens_come_from_the_organisation_unless_told_otherwise() {
         let config = parsed("");
         let crm = config.crms.values().next().unwrap();
         assert_eq!(crm.token_url(), "https://example.my.salesforce.com/services/oauth2/token");
+    }
+
+    #[test]
+    fn what_is_signed_is_for_the_login_server_of_the_organisation() {
+        let config = parsed("");
+        let mut crm = config.crms.values().next().unwrap().clone();
+        let audience = |crm: &Crm| match crm.proof() {
+            Proof::PrivateKey { audience, .. } => audience.to_owned(),
+            Proof::Secret(secret) => panic!("{secret}"),
+        };
+        crm.private_key_file = Some("app.key".into());
+        crm.username = Some("truce@example.com".to_owned());
+        assert_eq!(audience(&crm), "https://login.salesforce.com");
+        let sandbox = "https://acme--uat.sandbox.my.salesforce.com".to_owned();
+        crm.url = sandbox.clone().try_into().unwrap();
+        assert_eq!(audience(&crm), "https://test.salesforce.com");
+        crm.audience = Some(sandbox.clone().try_into().unwrap());
+        assert_eq!(audience(&crm), sandbox);
     }
 }

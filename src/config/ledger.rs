@@ -38,9 +38,10 @@ pub struct Ledger {
     /// How much disk the ledger may take before it is an alarm, in megabytes. Ten million links
     /// need about 10,000.
     pub disk_megabytes_max: Whole<64, 20_480, 10_485_760>,
-    /// How many links one round decides at once: two full calls of writes. A round is one transaction
-    /// of the ledger.
-    pub claim_links: Whole<1, 400, 5_000>,
+    /// How many links one round decides at once: as many as one call to a CRM reads, so that under
+    /// load 2,000 records are read by one call and written by ten. A round is one transaction of the
+    /// ledger.
+    pub claim_links: Whole<1, 2_000, 5_000>,
 }
 
 impl Default for Ledger {

@@ -33,6 +33,26 @@ impl HttpsUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its host, in small letters, without the port.
+    pub fn host(&self) -> String {
+        let (authority, _) = host_of(self.0.trim_start_matches("https://"));
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        host.to_ascii_lowercase()
+    }
+
+    /// Whether the address is a sandbox's of Salesforce (`acme--uat.sandbox.my.salesforce.com`, of old
+    /// `acme--uat.my.salesforce.com`) or production's (`acme.my.salesforce.com`), where its form says.
+    /// Developer Editions, scratch organisations and domains of one's own say neither.
+    pub fn names_sandbox(&self) -> Option<bool> {
+        let host = self.host();
+        let name = host.strip_suffix(".my.salesforce.com")?;
+        match name.split_once('.') {
+            None => Some(name.contains("--")),
+            Some((_, "sandbox")) => Some(true),
+            Some(_) => None,
+        }
+    }
 }
 
 impl TryFrom<String> for PostgresUrl {
@@ -170,6 +190,23 @@ mod tests {
     fn an_address_is_kept_without_its_last_slash() {
         let kept = https("https://crm.example.com:8443/").unwrap();
         assert_eq!(kept.as_str(), "https://crm.example.com:8443");
+    }
+
+    #[test]
+    fn the_form_of_an_address_tells_sandboxes_from_production() {
+        let check = |host: &str, expected: Option<bool>| {
+            assert_eq!(
+                https(&format!("https://{host}")).unwrap().names_sandbox(),
+                expected,
+                "{host}"
+            );
+        };
+        check("acme.my.salesforce.com", Some(false));
+        check("ACME--UAT.sandbox.my.salesforce.com:443/", Some(true));
+        check("acme--uat.my.salesforce.com", Some(true));
+        check("acme-dev-ed.develop.my.salesforce.com", None);
+        check("acme.scratch.my.salesforce.com", None);
+        check("localhost:8443", None);
     }
 
     #[test]

@@ -120,12 +120,13 @@ impl Ledger for MemoryLedger {
     async fn due(
         &self,
         entities: &[Entity],
+        lanes: &[Lane],
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Kept>, LedgerError> {
         let tables = self.tables();
         let mut due: BTreeSet<(Due, LinkId)> = BTreeSet::new();
-        for (entity, lane) in entities.iter().flat_map(|e| Lane::ALL.map(|lane| (*e, lane))) {
+        for (entity, lane) in entities.iter().flat_map(|e| lanes.iter().map(|lane| (*e, *lane))) {
             let from = (entity, Due { lane, at: Timestamp::MIN }, LinkId(0));
             let to = (entity, Due { lane, at: now }, LinkId(u64::MAX));
             due.extend(tables.due.range(from..=to).take(limit).map(|(_, due, id)| (*due, *id)));
@@ -382,6 +383,9 @@ impl Tables {
             for held in &keep.held {
                 *counts.held.entry((entity, held.reason.clone())).or_default() += 1;
             }
+        }
+        for (entity, _, _) in self.due.iter().filter(|(_, due, _)| due.lane == Lane::Consent) {
+            *counts.opposed.entry(*entity).or_default() += 1;
         }
         for (entity, due, _) in self.due.iter().filter(|(_, due, _)| due.at <= due_by) {
             *counts.due.entry((*entity, due.lane)).or_default() += 1;

@@ -29,7 +29,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use crate::peer::Cursor;
-use crate::reconcile::{Entity, LinkId, RecordId, Side};
+use crate::reconcile::{Entity, Lane, LinkId, RecordId, Side};
 
 /// Where links, cursors, decisions and facts are kept.
 pub trait Ledger: Send + Sync {
@@ -72,12 +72,14 @@ pub trait Ledger: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;
 
-    /// Links of these mappings whose time has come: consent first, then the oldest.
+    /// Links of these mappings and lanes whose time has come: consent first, then the oldest.
     ///
-    /// The mappings are named, so that a CRM that is down does not stand before the others.
+    /// The mappings are named, so that a CRM that is down does not stand before the others; the
+    /// lanes, so that consent passes while ordinary writes are as many as may be under way.
     fn due(
         &self,
         entities: &[Entity],
+        lanes: &[Lane],
         now: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;

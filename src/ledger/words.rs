@@ -155,6 +155,9 @@ pub struct Counts {
     pub links: BTreeMap<(Entity, State), u64>,
     /// Links that are due, now or later.
     pub due: BTreeMap<(Entity, Lane), u64>,
+    /// Links in the consent lane, whenever they are due: pairs that differ in consent, or whose
+    /// write of it is not answered.
+    pub opposed: BTreeMap<Entity, u64>,
     /// Things that wait for a person, by reason.
     pub held: BTreeMap<(Entity, String), u64>,
     /// Since when the oldest is due, by mapping.

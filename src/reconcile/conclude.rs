@@ -305,14 +305,14 @@ impl Link {
         let fields: Vec<Option<Field>> =
             if named.is_empty() { vec![None] } else { named.iter().copied().map(Some).collect() };
         for field in fields {
-            let change = match field {
+            let change: Row = match field {
                 Some(field) => written.iter().filter(|(f, _)| **f == field).map(pair).collect(),
                 None => written.clone(),
             };
+            // A refused opt-out and a refused ordinary change stand beside each other: forgotten
+            // for the other, each would be tried for ever.
             self.blocks.retain(|block| {
-                block.field != field
-                    || block.side != side
-                    || !matches!(block.reason, BlockReason::Refused { .. })
+                block.field != field || block.side != side || !block.refused_any_of(&change)
             });
             let refusal = refusal.clone();
             let reason = BlockReason::Refused { refusal, change };
@@ -339,6 +339,23 @@ impl Link {
 
 /// Any delay that was doubled so often is over every bound.
 const DOUBLINGS_MAX: u8 = 20;
+
+impl Block {
+    /// Whether it is a refusal of this change, or of some of its fields.
+    fn refused_any_of(&self, change: &Row) -> bool {
+        match &self.reason {
+            BlockReason::Refused { change: refused, .. } => {
+                refused == change || refused.keys().any(|field| change.contains_key(field))
+            }
+            BlockReason::Stale(_)
+            | BlockReason::PutOff(_)
+            | BlockReason::Flapping
+            | BlockReason::Braked
+            | BlockReason::Swapping
+            | BlockReason::Released(_) => false,
+        }
+    }
+}
 
 fn pair((field, value): (&Field, &Value)) -> (Field, Value) {
     (*field, value.clone())

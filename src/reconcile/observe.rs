@@ -289,8 +289,9 @@ impl Link {
         for (field, value) in agreed {
             let swapped = |b: &Block| b.field == Some(field) && b.reason == BlockReason::Swapping;
             self.blocks.retain(|block| !swapped(block));
+            // A merged record's edit is ruled where both sides still agree on the value before it.
+            self.ruled.retain(|ruled, ruling| *ruled != field || !same(ruling, &value));
             self.move_base(field, value, now);
-            self.ruled.remove(&field);
             self.inherited.remove(&field);
             for side in Side::BOTH {
                 if let Some(seen) = self.seen[side].fields.get_mut(&field) {

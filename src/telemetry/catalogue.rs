@@ -42,11 +42,18 @@ pub(super) const HELD: &str = "truce_held";
 pub(super) const LINKS: &str = "truce_links";
 pub(super) const LINKS_DUE: &str = "truce_links_due";
 pub(super) const BRAKE: &str = "truce_brake";
+pub(super) const PAUSED_FIELDS: &str = "truce_fields_paused";
 pub(super) const SETTLE: &str = "truce_settle_seconds";
 pub(super) const OPTOUT: &str = "truce_optout_propagation_seconds";
+pub(super) const OPPOSED: &str = "truce_optout_disagreements";
 pub(super) const WINDOW: &str = "truce_read_write_window_seconds";
 pub(super) const API_CALLS: &str = "truce_crm_calls_total";
+pub(super) const CRM_ERRORS: &str = "truce_crm_errors_total";
 pub(super) const API_BUDGET: &str = "truce_crm_budget_left_ratio";
+pub(super) const CALLS_USED: &str = "truce_crm_day_calls_used";
+pub(super) const CALLS_LEFT: &str = "truce_crm_day_calls_left";
+pub(super) const WORKERS: &str = "truce_crm_calls_at_once";
+pub(super) const PAUSED: &str = "truce_crm_paused";
 pub(super) const POLL_AGE: &str = "truce_crm_poll_age_seconds";
 pub(super) const CLOCK_OFFSET: &str = "truce_crm_clock_offset_seconds";
 pub(super) const LEDGER_SAVE: &str = "truce_ledger_save_seconds";
@@ -55,7 +62,7 @@ pub(super) const CENSUS: &str = "truce_census_differing_total";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 23] = [
+pub(super) const ALL: [Metric; 30] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -71,6 +78,10 @@ pub(super) const ALL: [Metric; 23] = [
     gauge(LINKS, "Pairs of records that are kept in agreement."),
     gauge(LINKS_DUE, "Links that are to be looked at, now or later, by their more urgent lane."),
     gauge(BRAKE, "1 while the brake holds the mapping."),
+    gauge(
+        PAUSED_FIELDS,
+        "Fields that are paused, as the CRM's are not what they were mapped as; truce status says why.",
+    ),
     histogram(
         SETTLE,
         LATENCY,
@@ -82,13 +93,33 @@ pub(super) const ALL: [Metric; 23] = [
         LATENCY,
         "From an opt-out on the other side to its write on this side, answered.",
     ),
+    gauge(
+        OPPOSED,
+        "Pairs of which one side says opted out and the other does not, or may not yet.",
+    ),
     histogram(
         WINDOW,
         CALL,
         "From reading a record to writing it: an edit of the same field within is lost.",
     ),
     counter(API_CALLS, "Calls to the CRM, answered or not."),
+    counter(
+        CRM_ERRORS,
+        "Errors that the CRM answered with, by code; what each class means is in \
+         docs/salesforce-errors.md, and one of class unknown is not known to the agent.",
+    ),
     gauge(API_BUDGET, "The share of the day's calls that is left."),
+    gauge(
+        CALLS_USED,
+        "Calls of the last 24 hours, by everyone where the CRM says so, else by this agent.",
+    ),
+    gauge(CALLS_LEFT, "Calls that ordinary work may still make; the reserve is not among them."),
+    gauge(WORKERS, "How many calls may be under way at once; fewer while the CRM is crowded."),
+    gauge(
+        PAUSED,
+        "1 while the CRM is not called: its budget is used up (consent may go on from the reserve), \
+         it asked to be left alone, or it refuses until somebody mends something.",
+    ),
     gauge(POLL_AGE, "How long ago the last complete poll was asked for."),
     gauge(CLOCK_OFFSET, "The CRM's clock less ours."),
     histogram(LEDGER_SAVE, CALL, "How long a page takes to become durable in the ledger."),

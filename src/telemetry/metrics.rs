@@ -137,9 +137,19 @@ pub fn due(mapping: &str, lane: Lane, count: u64) {
     gauge!(names::LINKS_DUE, "mapping" => mapping.to_owned(), "lane" => lane).set(real(count));
 }
 
+/// How many pairs differ in consent.
+pub fn opposed(mapping: &str, count: u64) {
+    gauge!(names::OPPOSED, "mapping" => mapping.to_owned()).set(real(count));
+}
+
 /// Whether the brake holds a mapping.
 pub fn brake(mapping: &str, holds: bool) {
     gauge!(names::BRAKE, "mapping" => mapping.to_owned()).set(flag(holds));
+}
+
+/// How many fields of a mapping are paused.
+pub fn paused_fields(mapping: &str, count: u64) {
+    gauge!(names::PAUSED_FIELDS, "mapping" => mapping.to_owned()).set(real(count));
 }
 
 /// How long it took from a change on the other side to the request that writes it to this side.
@@ -165,9 +175,32 @@ pub fn called(crm: &str, kind: ApiCall) {
     counter!(names::API_CALLS, "crm" => crm.to_owned(), "kind" => kind).increment(1);
 }
 
+/// An error that a CRM answered with. Codes are the CRM's own, of which there are some hundreds.
+pub fn crm_error(class: &'static str, code: &str) {
+    counter!(names::CRM_ERRORS, "class" => class, "code" => code.to_owned()).increment(1);
+}
+
 /// Which share of the day's calls is left.
 pub fn budget(crm: &str, left: f64) {
     gauge!(names::API_BUDGET, "crm" => crm.to_owned()).set(left);
+}
+
+/// How many calls of a day are used, and how many are left for ordinary work.
+pub fn calls(crm: &str, used: u64, left: Option<u64>) {
+    gauge!(names::CALLS_USED, "crm" => crm.to_owned()).set(real(used));
+    if let Some(left) = left {
+        gauge!(names::CALLS_LEFT, "crm" => crm.to_owned()).set(real(left));
+    }
+}
+
+/// How many calls to a CRM may be under way at once.
+pub fn workers(crm: &str, at_once: u32) {
+    gauge!(names::WORKERS, "crm" => crm.to_owned()).set(f64::from(at_once));
+}
+
+/// Whether a CRM is not called for this reason.
+pub fn paused(crm: &str, reason: &'static str, is: bool) {
+    gauge!(names::PAUSED, "crm" => crm.to_owned(), "reason" => reason).set(flag(is));
 }
 
 /// How long ago a mapping's last complete poll was asked for.
@@ -230,12 +263,18 @@ mod tests {
         held_by(mapping, "ambiguous", 3);
         links(mapping, 10);
         due(mapping, Lane::Ordinary, 1);
+        opposed(mapping, 2);
         brake(mapping, false);
+        paused_fields(mapping, 1);
         settled(mapping, side, second);
         opted_out(mapping, side, second);
         window("sales", Duration::from_millis(40));
         called("sales", ApiCall::Write);
+        crm_error("retry", "UNABLE_TO_LOCK_ROW");
         budget("sales", 0.75);
+        calls("sales", 4_000, Some(8_000));
+        workers("sales", 8);
+        paused("sales", "budget", false);
         poll_age("sales", mapping, second);
         clock_offset("sales", -0.5);
         saved(Duration::from_millis(2));

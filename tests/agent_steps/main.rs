@@ -5,6 +5,7 @@
 mod converted;
 mod held;
 mod jobs;
+mod lanes;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ use truce::agent::settle::settle;
 use truce::ledger::Ledger as _;
 use truce::peer::{Ask, Ended, Notes, PeerError, Writer};
 use truce::reconcile::{
-    Bond, Change, Consent, Entity, FieldRule, Gone, Interval, LinkId, LinkState, Outcome, RecordId,
-    Row, Shape, Side, Value, Write,
+    Bond, Change, Consent, Entity, FieldRule, Gone, Interval, Lane, LinkId, LinkState, Outcome,
+    RecordId, Row, Shape, Side, Value, Write,
 };
 
 use stage::{KEEP, NAME, Nobody, OUT, PEOPLE, START, Stage, WAIT, alone, here, pair_of, set, text};
@@ -189,7 +190,8 @@ async fn what_is_put_off_goes_in_ever_smaller_batches_and_ever_later() {
     let busy = Says(Outcome::Later(Duration::from_secs(1)), Mutex::default());
     let mut tried = Vec::new();
     for _ in 0..40 {
-        let settled = settle(&stage.desk(), &Nobody, &BTreeMap::new(), 1000).await.unwrap();
+        let settled =
+            settle(&stage.desk(), &Nobody, &BTreeMap::new(), &Lane::ALL, 1000).await.unwrap();
         deliver(&stage.desk(), Side::Crm, &busy, &settled).await.unwrap();
         let sizes = std::mem::take(&mut *busy.1.lock().unwrap());
         if let Some(largest) = sizes.into_iter().max() {

@@ -135,7 +135,7 @@ impl Stage {
     }
 
     pub(crate) async fn settle(&self) -> Settled {
-        settle(&self.desk(), &Nobody, &BTreeMap::new(), 10).await.unwrap()
+        settle(&self.desk(), &Nobody, &BTreeMap::new(), &Lane::ALL, 10).await.unwrap()
     }
 
     /// Takes in what the CRM shows of a record just now.

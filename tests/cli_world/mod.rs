@@ -10,6 +10,7 @@
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -42,6 +43,8 @@ pub struct Agent {
     /// `http://127.0.0.1:PORT`.
     pub endpoints: String,
     pub log: tokio::task::JoinHandle<String>,
+    /// What was logged so far.
+    told: Arc<Mutex<String>>,
 }
 
 impl World {
@@ -170,6 +173,8 @@ opted_out = {{ campaign = ["iblacklistemail", "iblacklist"], crm = "HasOptedOutO
         let mut child = self.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (send, receive) = oneshot::channel();
+        let told = Arc::new(Mutex::new(String::new()));
+        let kept_too = Arc::clone(&told);
         let log = tokio::spawn(async move {
             let (mut send, mut kept) = (Some(send), String::new());
             while let Ok(Some(line)) = lines.next_line().await {
@@ -181,13 +186,14 @@ opted_out = {{ campaign = ["iblacklistemail", "iblacklist"], crm = "HasOptedOutO
                 }
                 kept.push_str(&line);
                 kept.push('\n');
+                kept_too.lock().unwrap().clone_from(&kept);
             }
             kept
         });
         let Ok(endpoints) = tokio::time::timeout(PATIENCE, receive).await.unwrap() else {
             panic!("the agent ended: {}", log.await.unwrap())
         };
-        Agent { child, endpoints, log }
+        Agent { child, endpoints, log, told }
     }
 
     pub async fn sql(&self, statements: &str) {
@@ -284,6 +290,18 @@ impl Agent {
         };
         let late = tokio::time::timeout(PATIENCE, answered).await.is_err();
         assert!(!late, "{path} answers {last:?}, without {told}");
+    }
+
+    /// Waits until its log says so.
+    pub async fn until_logged(&self, words: &str) {
+        let logged = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            while !self.told.lock().unwrap().contains(words) {
+                tick.tick().await;
+            }
+        };
+        let late = tokio::time::timeout(PATIENCE, logged).await.is_err();
+        assert!(!late, "nothing said `{words}`: {}", self.told.lock().unwrap());
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -191,14 +191,19 @@ pub(crate) async fn consent_is_due_first_and_then_the_oldest(ledger: &impl Ledge
     ledger.store(batch(keeps.collect())).await.unwrap();
     let ids: Vec<LinkId> = kept.iter().map(|kept| kept.link.id).collect();
     assert_eq!(due_now(ledger, 100).await, [ids[3], ids[2], ids[1], ids[0]]);
-    let first = ledger.due(&[ACCOUNTS, PEOPLE], at(100), 2).await.unwrap();
+    let first = ledger.due(&[ACCOUNTS, PEOPLE], &Lane::ALL, at(100), 2).await.unwrap();
     assert_eq!(first.iter().map(|k| k.link.id).collect::<Vec<_>>(), [ids[3], ids[2]]);
-    assert!(ledger.due(&[ACCOUNTS], at(100), 9).await.unwrap().is_empty());
+    assert!(ledger.due(&[ACCOUNTS], &Lane::ALL, at(100), 9).await.unwrap().is_empty());
     assert_eq!(first[0].mark.due(), Some(Due { lane: Lane::Consent, at: at(20) }));
     let counts = ledger.counts(Timestamp::MAX).await.unwrap();
     assert_eq!(counts.due[&(PEOPLE, Lane::Consent)], 3);
     assert_eq!(counts.due[&(PEOPLE, Lane::Ordinary)], 3);
     assert_eq!(counts.oldest_due[&PEOPLE], at(10));
+    assert_eq!(counts.opposed[&PEOPLE], 3, "whenever they are due");
+    for (lane, ids) in [(Lane::Consent, [ids[3], ids[2]]), (Lane::Ordinary, [ids[1], ids[0]])] {
+        let due = ledger.due(&[PEOPLE], &[lane], at(100), 9).await.unwrap();
+        assert_eq!(due.iter().map(|k| k.link.id).collect::<Vec<_>>(), ids);
+    }
     // Moved, and done.
     let moved = vec![due(first[0].clone().keep(), Lane::Ordinary, 5), first[1].clone().keep()];
     ledger.store(batch(moved)).await.unwrap();

@@ -68,7 +68,7 @@ pub(crate) async fn bearing(ledger: &impl Ledger, side: Side, record: &str) -> V
 }
 
 pub(crate) async fn due_now(ledger: &impl Ledger, second: i64) -> Vec<LinkId> {
-    let due = ledger.due(&[PEOPLE], at(second), 100).await.unwrap();
+    let due = ledger.due(&[PEOPLE], &Lane::ALL, at(second), 100).await.unwrap();
     due.iter().map(|kept| kept.link.id).collect()
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use truce::crm::delays::Pace;
 use truce::crm::http::Limits;
 use truce::crm::salesforce::{
-    Account, Object, ObjectFeed, Polling, RecordWriter, Salesforce, Secret, Settings,
+    Account, Credentials, Object, ObjectFeed, Polling, RecordWriter, Salesforce, Secret, Settings,
 };
 use truce::peer::{Ask, Cursor, Feed as _, Notes, Page, PeerError, Writer as _};
 use truce::reconcile::mapping::{Column, Kind, SideField, SideMapping};
@@ -249,7 +249,7 @@ pub(crate) fn at(text: &str) -> Timestamp {
 
 /// Settings under which nothing waits.
 pub(crate) fn settings(running: &Running) -> Settings {
-    let secret = Secret::new(running.client_secret.clone());
+    let secret = Credentials::Secret(Secret::new(running.client_secret.clone()));
     let mut settings = Settings::new("sales", &running.base_url, &running.client_id, secret);
     settings.ca_pem = Some(running.ca_pem.clone().into_bytes());
     settings.pace =
@@ -305,6 +305,11 @@ fn shape(columns: &[Column]) -> Shape {
         Kind::Reference(_) => Shape::Reference(ACCOUNTS),
         Kind::Other => panic!("`{}` cannot be mapped", columns[0].name),
     }
+}
+
+/// Gives an order to a simulator that has no stage yet.
+pub(crate) async fn order(running: &Running, route: &str, order: &Json) {
+    post(&control(), running, route, order).await;
 }
 
 fn control() -> reqwest::Client {

@@ -346,6 +346,33 @@ async fn a_full_batch_of_creates_asks_in_few_calls_and_writes_in_one() {
 }
 
 #[tokio::test]
+async fn a_value_that_thousands_hold_stops_its_own_create_only() {
+    let mut stage = Stage::new().await;
+    for _ in 0..5 {
+        let many: Vec<_> =
+            (0..2000).map(|_| json!({ "LastName": "Roe", "Title": "none" })).collect();
+        stage.order("seed", json!({ "object": "Contact", "records": many })).await;
+    }
+    let writes = (0..5)
+        .map(|n: u32| {
+            let write = stage.create(&n.to_string(), &[(LAST_NAME, text("Ann"))]);
+            let title = if n == 3 { "none".to_owned() } else { format!("title {n}") };
+            let unless = vec![(TITLE, text(&title))];
+            let across = n.to_string().into();
+            Write { target: Target::New { key: None, across, unless }, ..write }
+        })
+        .collect();
+    let outcomes = stage.write(writes).await.unwrap();
+    for (n, outcome) in outcomes.iter().enumerate() {
+        if n == 3 {
+            assert_eq!(refusal(outcome).0, "TRUCE_MATCHES_TOO_MANY");
+        } else {
+            created(outcome);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_write_holds_no_more_records_than_it_may() {
     let mut stage = Stage::with(|settings| settings.batch = 2).await;
     let writes = (0..5).map(|n: u32| stage.create(&n.to_string(), &[(LAST_NAME, text("X"))]));
@@ -353,6 +380,43 @@ async fn a_write_holds_no_more_records_than_it_may() {
     let outcomes = stage.write(writes).await.unwrap();
     assert_eq!(outcomes.len(), 5);
     assert_eq!(stage.crm.account().calls().made(Call::Write), 3);
+}
+
+#[tokio::test]
+async fn one_read_comes_before_the_calls_of_two_hundred_that_it_guards() {
+    let mut stage = Stage::new().await;
+    let mut writes = Vec::new();
+    for n in 0..450 {
+        let id = stage.contact(json!({ "Title": "before" })).await;
+        writes.push(expecting(
+            stage.set(&id, &[(TITLE, text(&format!("after {n}")))]),
+            TITLE,
+            text("before"),
+        ));
+    }
+    stage.edit(&id_of(&writes[300]), json!({ "Title": "somebody" })).await;
+    // One of the three calls is answered by nobody.
+    let lost = json!({ "count": 1, "kind": "reset", "effect": "after", "method": "PATCH" });
+    stage.order("fail", lost).await;
+    let outcomes = stage.write(writes.clone()).await.unwrap();
+    assert_eq!((stage.requests("retrieve").await, stage.requests("update").await), (1, 3));
+    let count = |wanted: &Outcome| outcomes.iter().filter(|outcome| *outcome == wanted).count();
+    assert!(matches!(outcomes[300], Outcome::Stale(Some(_))));
+    assert_eq!(count(&DONE) + count(&Outcome::Lost), 449);
+    assert!([49, 200].contains(&count(&Outcome::Lost)), "{}", count(&Outcome::Lost));
+    let holds = |record: &Json, title: &str| record["Title"] == json!(title);
+    let contacts = stage.contacts().await;
+    assert!(contacts.iter().any(|record| holds(record, "somebody")));
+    assert!(
+        (0..450)
+            .filter(|n| *n != 300)
+            .all(|n| { contacts.iter().any(|record| holds(record, &format!("after {n}"))) })
+    );
+}
+
+fn id_of(write: &Write) -> RecordId {
+    let Target::Record(id) = &write.target else { panic!("a write to a record") };
+    id.clone()
 }
 
 #[tokio::test]

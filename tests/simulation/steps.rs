@@ -410,7 +410,7 @@ async fn round(
     (campaign, crm): (CampaignPeer, CrmPeer),
 ) -> Result<bool, AgentError> {
     let totals = BTreeMap::new();
-    let settled = settle(desk, &campaign, &totals, 50).await?;
+    let settled = settle(desk, &campaign, &totals, &truce::reconcile::Lane::ALL, 50).await?;
     ask_transactions(desk, &campaign, &settled.unsettled).await?;
     deliver(desk, Side::Crm, &crm, &settled).await?;
     deliver(desk, Side::Campaign, &campaign, &settled).await?;

@@ -57,9 +57,10 @@ enum Ended<C, A> {
     Asked(Result<(), AgentError>),
 }
 
-/// How many deliveries of one side and lane are under way at once. Four calls of 200 hide each
-/// other's waiting; more would only queue at the account's own limits.
-const DELIVERIES: usize = 4;
+/// How many deliveries of one side and lane are under way at once. A full one is ten calls of 200
+/// side by side, and while the second reads or is concluded the first writes; more would only queue
+/// at the account's own limits.
+const DELIVERIES: usize = 2;
 
 /// Links become due by time too (a limit, a second look); this is how late they may be looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -129,8 +130,8 @@ where
 
     /// Decides what is due and begins what follows; says how many links it looked at.
     async fn round(&mut self) -> Result<usize, AgentError> {
-        let full = self.busy.values().any(|busy| DELIVERIES <= *busy);
-        if full || self.pause().is_some() {
+        let lanes = self.open_lanes();
+        if lanes.is_empty() || self.pause().is_some() {
             return Ok(0);
         }
         self.take_gates();
@@ -142,8 +143,9 @@ where
             self.jobs_ended = true;
         }
         let totals = shared.totals.borrow().clone();
-        let round = shared.round.max(self.crm.writer().appetite(self.waiting()));
-        let settled = settle(&desk, self.campaign.writer(), &totals, round).await?;
+        let (campaign, crm) = (self.campaign.writer(), self.crm.writer());
+        let round = shared.round.max(crm.appetite(self.waiting()));
+        let settled = settle(&desk, campaign, &totals, &lanes, round).await?;
         for entity in &settled.braked {
             if let Some(plan) = plans.get(entity) {
                 tracing::error!(mapping = %plan.name, "the brake went on; see truce held");
@@ -153,6 +155,17 @@ where
         let looked_at = settled.looked_at;
         self.begin(settled);
         Ok(looked_at)
+    }
+
+    /// The lanes in which another delivery may begin: consent goes on while ordinary writes are as
+    /// many as may be under way.
+    fn open_lanes(&self) -> Vec<Lane> {
+        let full = |lane: Lane| {
+            let busy = |side| self.busy.get(&(side, lane)).copied().unwrap_or(0);
+            Side::BOTH.into_iter().any(|side| DELIVERIES <= busy(side))
+        };
+        let consent_full = full(Lane::Consent);
+        Lane::ALL.into_iter().filter(|lane| !consent_full && !full(*lane)).collect()
     }
 
     /// How many of this account's links wait to be looked at, as of a few seconds ago.
@@ -258,7 +271,7 @@ where
         while let Some(ended) = self.under_way.try_join_next() {
             self.end(ended.map_err(died)?)?;
         }
-        let full = self.busy.values().any(|busy| DELIVERIES <= *busy);
+        let full = self.open_lanes().is_empty();
         if more && !full && self.pause().is_none() {
             return Ok(());
         }

@@ -106,12 +106,14 @@ async fn count<L: Ledger>(
     shared: &Shared<L>,
     told: &mut BTreeSet<(Entity, String)>,
 ) -> Result<(), AgentError> {
-    let Counts { links, due, held, .. } = shared.ledger.counts(soon(shared.clock.now())).await?;
+    let counts = shared.ledger.counts(soon(shared.clock.now())).await?;
+    let Counts { links, due, held, opposed, .. } = counts;
     let mut totals = BTreeMap::new();
     for (entity, plan) in &*shared.plans {
         let live = links.get(&(*entity, State::Live)).copied().unwrap_or(0);
         totals.insert(*entity, live);
         metrics::links(&plan.name, live);
+        metrics::opposed(&plan.name, opposed.get(entity).copied().unwrap_or(0));
         for lane in Lane::ALL {
             metrics::due(&plan.name, lane, due.get(&(*entity, lane)).copied().unwrap_or(0));
         }

@@ -69,17 +69,8 @@ pub(super) fn crm(name: &Label, crm: &Crm, findings: &mut Findings) {
         CrmKind::Dynamics => findings
             .add(key("kind"), "dynamics is not supported by this version; \"salesforce\" is"),
     }
-    match (&crm.client_secret_file, &crm.client_secret_env) {
-        (Some(_), None) | (None, Some(_)) => {}
-        (None, None) => findings.add(
-            key("client_secret_file"),
-            "is missing; name the file that holds the consumer secret, or client_secret_env",
-        ),
-        (Some(_), Some(_)) => findings.add(
-            key("client_secret_env"),
-            "stands beside client_secret_file, and there is one secret; remove one of both",
-        ),
-    }
+    address(name, crm, findings);
+    proof(name, crm, findings);
     if crm.client_id.trim().is_empty() {
         findings.add(key("client_id"), "is empty; write the consumer key of the connected app");
     }
@@ -87,6 +78,81 @@ pub(super) fn crm(name: &Label, crm: &Crm, findings: &mut Findings) {
         findings.add(key("api_version"), "is not a version such as \"66.0\"");
     }
     limits(name, crm, findings);
+}
+
+/// Addresses that look like an organisation's and are not.
+const STRANGE_HOSTS: [(&str, &str); 4] = [
+    ("login.salesforce.com", "is the login page of all organisations"),
+    ("test.salesforce.com", "is the login page of all sandboxes"),
+    (".lightning.force.com", "is where people work, and not where programs do"),
+    (".my.salesforce-setup.com", "is where administrators work, and not where programs do"),
+];
+
+fn address(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let host = crm.url.host();
+    let strange = STRANGE_HOSTS.iter().find(|(end, _)| host.ends_with(end));
+    if let Some((_, why)) = strange {
+        findings.add(
+            format!("crm.{name}.url"),
+            format!(
+                "{why}; write the My Domain, https://….my.salesforce.com, of this organisation"
+            ),
+        );
+    }
+    if let (Some(said), Some(named)) = (crm.sandbox, crm.url.names_sandbox())
+        && said != named
+    {
+        let form = if named { "a sandbox's" } else { "production's" };
+        findings.add(
+            format!("crm.{name}.sandbox"),
+            format!("is {said}, and url is {form} address; correct one of both"),
+        );
+    }
+}
+
+/// One way to prove who asks, and all that it takes.
+fn proof(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let key = |key: &str| format!("crm.{name}.{key}");
+    let signs = crm.private_key_file.is_some();
+    match (&crm.client_secret_file, &crm.client_secret_env) {
+        (Some(_), None) if signs => findings.add(
+            key("client_secret_file"),
+            "stands beside private_key_file, by which no secret is sent; remove one of both",
+        ),
+        (None, Some(_)) if signs => findings.add(
+            key("client_secret_env"),
+            "stands beside private_key_file, by which no secret is sent; remove one of both",
+        ),
+        (None, None) if !signs => findings.add(
+            key("client_secret_file"),
+            "is missing; name the file that holds the consumer secret, or client_secret_env, or \
+             private_key_file to sign for tokens",
+        ),
+        (Some(_), Some(_)) => findings.add(
+            key("client_secret_env"),
+            "stands beside client_secret_file, and there is one secret; remove one of both",
+        ),
+        (Some(_), None) | (None, Some(_) | None) => {}
+    }
+    let named = crm.username.as_deref().is_some_and(|username| !username.trim().is_empty());
+    if signs && !named {
+        findings.add(
+            key("username"),
+            "is missing; name the user that the app acts as, who is approved for it beforehand",
+        );
+    }
+    let needless = [("username", crm.username.is_some()), ("audience", crm.audience.is_some())];
+    for (needless, given) in needless {
+        if given && !signs {
+            findings.add(
+                key(needless),
+                format!(
+                    "has no effect without private_key_file: with a secret the app acts as its \
+                     run-as user; remove {needless}, or name the key"
+                ),
+            );
+        }
+    }
 }
 
 fn is_version(version: &str) -> bool {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Call {
     /// A new token.
     Token,
-    /// Metadata, versions, limits.
+    /// Metadata, versions.
     Describe,
     /// The change feed.
     Feed,
@@ -17,12 +17,21 @@ pub enum Call {
     Read,
     /// Writing.
     Write,
+    /// Whether the day's calls are back.
+    Limits,
 }
 
 impl Call {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 6] =
-        [Self::Token, Self::Describe, Self::Feed, Self::Scan, Self::Read, Self::Write];
+    pub const ALL: [Self; 7] = [
+        Self::Token,
+        Self::Describe,
+        Self::Feed,
+        Self::Scan,
+        Self::Read,
+        Self::Write,
+        Self::Limits,
+    ];
 
     /// The kind's name in metrics.
     pub fn name(self) -> &'static str {
@@ -33,6 +42,7 @@ impl Call {
             Self::Scan => "scan",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Limits => "limits",
         }
     }
 }
@@ -88,6 +98,6 @@ mod tests {
             (0..times).for_each(|_| calls.count(call));
         }
         let made: Vec<u64> = Call::ALL.into_iter().map(|call| calls.made(call)).collect();
-        assert_eq!(made, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(made, [0, 1, 2, 3, 4, 5, 6]);
     }
 }

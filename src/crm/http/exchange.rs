@@ -4,8 +4,8 @@ use std::error::Error;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use tokio::time::Instant;
 
@@ -48,17 +48,28 @@ impl Client {
     /// Asks for a token, again where that may help.
     pub(super) async fn ask_for_token(&self) -> Result<Token, PeerError> {
         let mut delays = Delays::new(self.connection.pace);
+        let mut ours = self.server_now().is_none();
         loop {
+            let now = self.server_now().unwrap_or_else(our_clock);
+            let form = (self.token_request.form)(now)?;
             self.calls.count(Call::Token);
-            let form = self.http.post(&self.token_request.url).form(&self.token_request.form);
+            let request = self.http.post(&self.token_request.url).form(&form);
             let (source, denied): (Box<dyn Error + Send + Sync>, Option<PeerError>) =
-                match self.answer(form).await {
+                match self.answer(request).await {
                     Ok(answer) => match (self.dialect.token)(&answer) {
                         Ok(token) => {
                             only_https(&token.base)?;
                             return Ok(token);
                         }
                         Err(TokenRefusal::Again(why)) => (why.into(), None),
+                        Err(TokenRefusal::Later(after, why)) => {
+                            ("too early".into(), Some(PeerError::Throttled { after, why }))
+                        }
+                        // What was signed by a clock that is wrong is signed once more by theirs.
+                        Err(TokenRefusal::Denied(_)) if ours && is_off(now, answer.date) => {
+                            ours = false;
+                            continue;
+                        }
                         Err(TokenRefusal::Denied(why)) => {
                             ("denied".into(), Some(PeerError::Denied { why }))
                         }
@@ -106,6 +117,20 @@ impl Client {
         Ok(Answer { status, headers, body, date, took: sent.elapsed() })
     }
 }
+
+/// Our clock, for what is signed before the server has told its own.
+#[expect(clippy::disallowed_methods, reason = "the client reads a clock where it calls")]
+fn our_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Whether a clock that was used is further from the server's than its whole seconds explain.
+fn is_off(used: Timestamp, server: Option<Timestamp>) -> bool {
+    server.is_some_and(|server| server.duration_since(used).abs() > CLOCK_OFF)
+}
+
+/// What is signed is good for minutes; a clock that is off by less was not the reason.
+const CLOCK_OFF: SignedDuration = SignedDuration::from_secs(30);
 
 /// The server's clock.
 fn server_date(headers: &HeaderMap) -> Option<Timestamp> {

@@ -1,15 +1,16 @@
 //! How fast an account may be called: a second, at once, a day, and not at all for a while.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::crm::http::budget::{Budget, Reported, Urgency, Usage};
+use crate::crm::http::budget::{Budget, Paused, Reported, Spend, Urgency, Usage};
+use crate::crm::http::stop::Stop;
+use crate::crm::http::workers::{Permit, Permits};
 use crate::peer::PeerError;
 
 /// An account's limits.
@@ -43,6 +44,15 @@ impl Default for Limits {
     }
 }
 
+/// Whether a request may go out.
+#[derive(Debug)]
+pub(super) enum Admission<'a> {
+    /// It may; the permit is held until it is answered.
+    Go(Permit<'a>),
+    /// Not before it was asked whether the day's calls are back.
+    Probe,
+}
+
 /// Waits shorter than this are slept through; longer ones are the caller's to know of.
 const NAP: Duration = Duration::from_secs(5);
 
@@ -51,7 +61,7 @@ const NAP: Duration = Duration::from_secs(5);
 pub(super) struct Gate {
     limits: Limits,
     second: DefaultDirectRateLimiter,
-    at_once: Arc<Semaphore>,
+    at_once: Permits,
     state: Mutex<State>,
 }
 
@@ -59,40 +69,69 @@ pub(super) struct Gate {
 struct State {
     budget: Budget,
     closed: Option<(Instant, String)>,
+    stop: Stop,
+    /// Why the account is not to be called at all, for as long as this process runs.
+    barred: Option<String>,
 }
 
 impl Gate {
     pub(super) fn new(limits: Limits) -> Self {
-        let at_once = usize::try_from(limits.in_flight.get()).unwrap_or(usize::MAX);
-        let budget = Budget::new(limits.per_day, limits.reserve_percent, Instant::now());
+        let now = Instant::now();
+        let budget = Budget::new(limits.per_day, limits.reserve_percent, now);
         Self {
             limits,
             second: RateLimiter::direct(Quota::per_second(limits.per_second)),
-            at_once: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
-            state: Mutex::new(State { budget, closed: None }),
+            at_once: Permits::new(limits.in_flight.get(), now),
+            state: Mutex::new(State { budget, closed: None, stop: Stop::default(), barred: None }),
         }
     }
 
-    /// Waits until a request may go out; the permit is held until it is answered.
-    pub(super) async fn admit(&self, urgency: Urgency) -> Result<OwnedSemaphorePermit, PeerError> {
-        let permit =
-            Arc::clone(&self.at_once).acquire_owned().await.expect("the semaphore is never closed");
+    /// Waits until a request may go out, for a while.
+    pub(super) async fn admit(&self, urgency: Urgency) -> Result<Admission<'_>, PeerError> {
+        self.stands()?;
+        let permit = self.at_once.take(urgency).await;
         while let Some((after, why)) = self.closed(Instant::now()) {
             if after > NAP {
                 return Err(PeerError::Throttled { after, why });
             }
             tokio::time::sleep(after).await;
         }
-        if !self.with(|state| state.budget.take(urgency, Instant::now(), self.limits.probe)) {
-            return Err(PeerError::Throttled {
-                after: self.limits.probe,
-                why: "the day's calls are used up, but for the reserve for consent".to_owned(),
-            });
+        match self.with(|state| state.budget.take(urgency, Instant::now(), self.limits.probe)) {
+            Spend::Taken => {}
+            Spend::Probe => return Ok(Admission::Probe),
+            Spend::Wait(after) => {
+                return Err(PeerError::Throttled { after, why: used_up(urgency) });
+            }
         }
         while let Err(early) = self.second.check() {
             tokio::time::sleep(early.wait_time_from(self.second.clock().now())).await;
         }
-        Ok(permit)
+        Ok(Admission::Go(permit))
+    }
+
+    /// Whether the account may be called, or what it said when it refused.
+    pub(super) fn stands(&self) -> Result<(), PeerError> {
+        self.with(|state| match &state.barred {
+            Some(why) => Err(PeerError::Denied { why: why.clone() }),
+            None => state.stop.check(Instant::now()),
+        })
+    }
+
+    /// Nothing is to be asked of the account any more.
+    pub(super) fn bar(&self, why: String) {
+        self.with(|state| state.barred = Some(why));
+    }
+
+    /// The account refuses to be called: it is left alone, where this error is such a refusal.
+    pub(super) fn refused(&self, error: &PeerError) {
+        if let Some(again_in) = self.with(|state| state.stop.take(error, Instant::now())) {
+            tracing::debug!(?again_in, "the account refuses, and is left alone");
+        }
+    }
+
+    /// The account answers.
+    pub(super) fn answered(&self) {
+        self.with(|state| state.stop.answered());
     }
 
     /// Stops all workers of the account for a while.
@@ -105,11 +144,17 @@ impl Gate {
         });
     }
 
-    /// Leaves the account alone until one call may ask whether the day's calls are back.
+    /// A sign that calls of ours, or of others, are too many at once.
+    pub(super) fn crowded(&self) {
+        if let Some(allowed) = self.at_once.shrink(Instant::now()) {
+            tracing::warn!(allowed, "the organisation is crowded: fewer calls are made at once");
+        }
+    }
+
+    /// Leaves the account alone until a probe learns that the day's calls are back.
     pub(super) fn exhausted(&self) -> PeerError {
-        let why = "the organisation has used up its calls of the last 24 hours";
-        self.close(self.limits.probe, why);
-        PeerError::Throttled { after: self.limits.probe, why: why.to_owned() }
+        self.with(|state| state.budget.exhausted(Instant::now()));
+        PeerError::Throttled { after: self.limits.probe, why: used_up(Urgency::Urgent) }
     }
 
     pub(super) fn report(&self, reported: Reported) {
@@ -117,7 +162,15 @@ impl Gate {
     }
 
     pub(super) fn usage(&self) -> Usage {
-        self.with(|state| state.budget.usage(Instant::now()))
+        let now = Instant::now();
+        let closed = self.closed(now).map(|_| Paused::Asked);
+        self.with(|state| {
+            let usage = state.budget.usage(now);
+            let barred = state.barred.as_ref().map(|_| Paused::Refused);
+            let stopped = barred.or(state.stop.reason(now));
+            let at_once = self.at_once.allowed(now);
+            Usage { paused: stopped.or(usage.paused).or(closed), at_once, ..usage }
+        })
     }
 
     fn closed(&self, now: Instant) -> Option<(Duration, String)> {
@@ -132,6 +185,14 @@ impl Gate {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn used_up(urgency: Urgency) -> String {
+    match urgency {
+        Urgency::Ordinary => "the calls of 24 hours are used up, but for the reserve for consent",
+        Urgency::Urgent | Urgency::Probe => "the calls of 24 hours are used up",
+    }
+    .to_owned()
 }
 
 #[cfg(test)]
@@ -150,16 +211,5 @@ mod tests {
         assert_eq!(gate.closed(now + Duration::from_secs(61)), None);
         let refused = gate.admit(Urgency::Urgent).await.unwrap_err();
         assert!(matches!(refused, PeerError::Throttled { after, .. } if after > NAP));
-    }
-
-    #[tokio::test]
-    async fn no_more_requests_are_under_way_than_allowed() {
-        let limits = Limits { in_flight: NonZeroU32::MIN, ..Limits::default() };
-        let gate = Gate::new(limits);
-        let first = gate.admit(Urgency::Ordinary).await.unwrap();
-        let mut second = Box::pin(gate.admit(Urgency::Ordinary));
-        assert!(futures_util::FutureExt::now_or_never(&mut second).is_none());
-        drop(first);
-        assert!(second.await.is_ok());
     }
 }

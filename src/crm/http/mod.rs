@@ -10,8 +10,10 @@ mod budget;
 mod calls;
 mod exchange;
 mod limits;
+mod stop;
 mod tls;
 mod token;
+mod workers;
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,10 +27,10 @@ use tokio::time::Instant;
 use crate::crm::delays::{Delays, Pace};
 use crate::peer::PeerError;
 use exchange::Broken;
-use limits::Gate;
+use limits::{Admission, Gate};
 use token::{Generation, Tokens};
 
-pub use budget::{Reported, Urgency, Usage};
+pub use budget::{Paused, Reported, Urgency, Usage};
 pub use calls::{Call, Calls};
 pub use limits::Limits;
 pub use token::Token;
@@ -50,6 +52,8 @@ pub struct Connection {
     pub pace: Pace,
     /// How fast the account may be called.
     pub limits: Limits,
+    /// The path that tells whether the day's calls are back.
+    pub probe: String,
 }
 
 /// What one CRM says about tokens, usage and errors.
@@ -61,6 +65,8 @@ pub struct Dialect {
     pub verdict: fn(&Answer) -> Verdict,
     /// What an answer says of the day's calls.
     pub usage: fn(&HeaderMap) -> Option<Reported>,
+    /// What the answer to a probe says of them.
+    pub probed: fn(&Answer) -> Option<Reported>,
 }
 
 /// Why there is no token.
@@ -68,7 +74,9 @@ pub struct Dialect {
 pub enum TokenRefusal {
     /// Asking again may help.
     Again(String),
-    /// Asking again would hammer.
+    /// Asking again may help after so long.
+    Later(Duration, String),
+    /// Asking again would hammer: somebody must mend something first.
     Denied(String),
 }
 
@@ -81,6 +89,8 @@ pub enum Verdict {
     Expired,
     /// The account may not do this; nothing was carried out.
     Denied(String),
+    /// The account may do nothing at all until somebody mends it; nothing was carried out.
+    Stopped(String),
     /// Too much at once; nothing was carried out.
     Busy,
     /// The day's calls are used up; nothing was carried out.
@@ -94,9 +104,13 @@ pub enum Verdict {
 pub struct TokenRequest {
     /// Where.
     pub url: String,
-    /// The form, credentials included.
-    pub form: Vec<(&'static str, String)>,
+    /// The form, credentials included, as it is made at this time: what is signed for a token is
+    /// good for minutes only.
+    pub form: Arc<dyn Fn(Timestamp) -> TokenForm + Send + Sync>,
 }
+
+/// The form of a request for a token, by name and value.
+pub type TokenForm = Result<Vec<(&'static str, String)>, PeerError>;
 
 /// A request to the account.
 #[derive(Clone, Debug)]
@@ -223,9 +237,32 @@ impl Client {
         self.gate.usage()
     }
 
+    /// Nothing is to be asked of the account any more, while this process runs.
+    pub fn bar(&self, why: String) {
+        self.gate.bar(why);
+    }
+
+    /// A sign that calls are too many at once, which only who reads the answer sees.
+    pub fn crowded(&self) {
+        self.gate.crowded();
+    }
+
     /// The token in use, asked for where there is none yet.
     pub async fn token(&self) -> Result<Arc<Token>, PeerError> {
-        Ok(self.tokens.current(None, Instant::now(), || self.ask_for_token()).await?.0)
+        Ok(self.current(None).await?.0)
+    }
+
+    /// The token to use, and which it is; `dead` is one that the other side no longer takes.
+    async fn current(
+        &self,
+        dead: Option<Generation>,
+    ) -> Result<(Arc<Token>, Generation), PeerError> {
+        let renew = || async {
+            // Asked under the lock: of many workers the first alone is refused.
+            self.gate.stands()?;
+            self.ask_for_token().await.inspect_err(|error| self.gate.refused(error))
+        };
+        self.tokens.current(dead, Instant::now(), renew).await
     }
 
     /// Names the only organisation that may answer from now on; `None` takes the one that does.
@@ -244,10 +281,14 @@ impl Client {
         let mut delays = Delays::new(self.connection.pace);
         let mut dead: Option<Generation> = None;
         loop {
-            let renew = || self.ask_for_token();
-            let current = self.tokens.current(dead, Instant::now(), renew).await;
-            let (token, generation) = current.map_err(Failure::Undone)?;
-            let permit = self.gate.admit(request.urgency).await.map_err(Failure::Undone)?;
+            let (token, generation) = self.current(dead).await.map_err(Failure::Undone)?;
+            let permit = match self.gate.admit(request.urgency).await.map_err(Failure::Undone)? {
+                Admission::Go(permit) => permit,
+                Admission::Probe => {
+                    Box::pin(self.probe()).await?;
+                    continue;
+                }
+            };
             about();
             self.calls.count(request.call);
             let attempt = self.exchange(request, &token).await;
@@ -258,9 +299,12 @@ impl Client {
                 self.gate.report(reported);
             }
             match self.judge(attempt, request) {
-                Judged::Answered(answer) => return Ok(answer),
+                Judged::Answered(answer) => {
+                    self.gate.answered();
+                    return Ok(answer);
+                }
                 Judged::Expired if dead.is_none() => dead = Some(generation),
-                Judged::Expired => return Err(Failure::Undone(twice_expired())),
+                Judged::Expired => return Err(Failure::Undone(self.stop(twice_expired()))),
                 Judged::Failed(failure) => return Err(failure),
                 Judged::Again { asked, failure } => {
                     let Some(delay) = delays.next() else { return Err(failure) };
@@ -269,6 +313,24 @@ impl Client {
             }
             self.calls.count_repeated();
         }
+    }
+
+    /// Asks whether the day's calls are back.
+    async fn probe(&self) -> Result<(), Failure> {
+        let request = Request {
+            call: Call::Limits,
+            method: Method::GET,
+            path: self.connection.probe.clone(),
+            headers: Vec::new(),
+            body: None,
+            repeat: Repeat::IfUndone,
+            urgency: Urgency::Probe,
+        };
+        let answer = self.send(&request, &mut || ()).await?;
+        if let Some(reported) = (self.dialect.probed)(&answer) {
+            self.gate.report(reported);
+        }
+        Ok(())
     }
 
     /// What follows from an attempt: the pure part of [`Client::send`], but for what it counts.
@@ -288,8 +350,10 @@ impl Client {
                     Verdict::Denied(why) => {
                         Judged::Failed(Failure::Undone(PeerError::Denied { why }))
                     }
+                    Verdict::Stopped(why) => Judged::Failed(Failure::Undone(self.stop(why))),
                     Verdict::Exhausted => Judged::Failed(Failure::Undone(self.gate.exhausted())),
                     Verdict::Busy => {
+                        self.gate.crowded();
                         let after = asked.unwrap_or(self.connection.pace.longest);
                         let why = "the organisation takes no more calls at once".to_owned();
                         Judged::Again {
@@ -317,6 +381,13 @@ impl Client {
         if repeatable { Judged::Again { asked, failure } } else { Judged::Failed(failure) }
     }
 
+    /// Stops the whole account until somebody mends it.
+    fn stop(&self, why: String) -> PeerError {
+        let error = PeerError::Denied { why };
+        self.gate.refused(&error);
+        error
+    }
+
     /// Waits before the next try; where the other side asked for it, the whole account waits.
     async fn wait(&self, delay: Duration, all: bool) {
         if all {
@@ -337,12 +408,10 @@ impl Client {
     }
 }
 
-fn twice_expired() -> PeerError {
-    PeerError::Denied {
-        why: "a token was refused as soon as it had been given; check the session policies of \
-              the app that client_id names"
-            .to_owned(),
-    }
+fn twice_expired() -> String {
+    "a token was refused as soon as it had been given; check the session policies of the app that \
+     client_id names"
+        .to_owned()
 }
 
 /// What follows from an attempt.

@@ -1,8 +1,8 @@
 //! An account's token: asked for when it is needed, renewed once when it has died.
 //!
 //! Many workers meet the same dead token at the same moment. Each says *which* token it found
-//! dead, under one lock, and only the first asks for a new one. A refusal that no repeat can mend
-//! is remembered for a while, so that a wrong secret does not become a hammer.
+//! dead, under one lock, and only the first asks for a new one. Where each token dies as soon as it
+//! was given, renewing is bounded: logins are counted over there, for the user's other programs too.
 
 use std::fmt;
 use std::future::Future;
@@ -23,6 +23,8 @@ pub struct Token {
     pub base: String,
     /// What identifies the organisation.
     pub organisation: String,
+    /// As whom the account acts there.
+    pub user: String,
 }
 
 impl fmt::Debug for Token {
@@ -35,8 +37,43 @@ impl fmt::Debug for Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Generation(u64);
 
-/// How long a refusal for good is believed without asking again.
-const REFUSED_FOR: Duration = Duration::from_mins(1);
+/// So many renewals may follow each other at once.
+const RENEWALS_MAX: u32 = 20;
+
+/// And then one each time: 360 an hour, a tenth of what Salesforce allows a user.
+const RENEWAL_EVERY: Duration = Duration::from_secs(10);
+
+/// How many renewals may be made now: a bucket that fills by one each [`RENEWAL_EVERY`].
+#[derive(Debug)]
+struct Renewals {
+    left: u32,
+    filled: Option<Instant>,
+}
+
+impl Default for Renewals {
+    fn default() -> Self {
+        Self { left: RENEWALS_MAX, filled: None }
+    }
+}
+
+impl Renewals {
+    /// Takes one, or says how long to wait for it.
+    fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let filled = *self.filled.get_or_insert(now);
+        let since = now.saturating_duration_since(filled);
+        let more = u32::try_from(since.as_secs() / RENEWAL_EVERY.as_secs()).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(more).min(RENEWALS_MAX);
+        let filled = if self.left == RENEWALS_MAX { now } else { filled + RENEWAL_EVERY * more };
+        self.filled = Some(filled);
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err((filled + RENEWAL_EVERY).saturating_duration_since(now)),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
@@ -47,7 +84,7 @@ pub(super) struct Tokens {
 struct State {
     token: Option<Arc<Token>>,
     renewals: u64,
-    refused: Option<(Instant, String)>,
+    bound: Renewals,
     /// The organisation that all tokens are of; another must not be written to unawares.
     organisation: Option<String>,
 }
@@ -81,32 +118,22 @@ impl Tokens {
             return Ok((Arc::clone(token), Generation(state.renewals)));
         }
         state.token = None;
-        if let Some((since, why)) = &state.refused
-            && now.duration_since(*since) < REFUSED_FOR
-        {
-            return Err(PeerError::Denied { why: why.clone() });
+        state.bound.take(now).map_err(|after| PeerError::Throttled {
+            after,
+            why: "tokens die as soon as they are given; check the session timeout and policies of \
+                  the app that client_id names"
+                .to_owned(),
+        })?;
+        let token = ask().await?;
+        let known = state.organisation.get_or_insert_with(|| token.organisation.clone());
+        if *known != token.organisation {
+            let (what, was, is) = ("the organisation's id", known.clone(), token.organisation);
+            return Err(PeerError::NewEpoch { what, was, is });
         }
-        match ask().await {
-            Ok(token) => {
-                let known = state.organisation.get_or_insert_with(|| token.organisation.clone());
-                if *known != token.organisation {
-                    let (what, was, is) =
-                        ("the organisation's id", known.clone(), token.organisation);
-                    return Err(PeerError::NewEpoch { what, was, is });
-                }
-                let token = Arc::new(token);
-                state.renewals += 1;
-                state.refused = None;
-                state.token = Some(Arc::clone(&token));
-                Ok((token, Generation(state.renewals)))
-            }
-            Err(error) => {
-                if let PeerError::Denied { why } = &error {
-                    state.refused = Some((now, why.clone()));
-                }
-                Err(error)
-            }
-        }
+        let token = Arc::new(token);
+        state.renewals += 1;
+        state.token = Some(Arc::clone(&token));
+        Ok((token, Generation(state.renewals)))
     }
 }
 
@@ -117,7 +144,12 @@ mod tests {
     use super::*;
 
     fn token() -> Token {
-        Token { bearer: "b".to_owned(), base: "https://x".to_owned(), organisation: "o".to_owned() }
+        Token {
+            bearer: "b".to_owned(),
+            base: "https://x".to_owned(),
+            organisation: "o".to_owned(),
+            user: "u".to_owned(),
+        }
     }
 
     #[tokio::test]
@@ -149,20 +181,31 @@ mod tests {
         assert!(tokens.current(None, now, ask).await.is_err());
     }
 
+    #[test]
+    fn renewals_are_bounded_and_come_back_one_by_one() {
+        let (mut renewals, now) = (Renewals::default(), Instant::now());
+        let at_once = (0..50).filter(|_| renewals.take(now).is_ok()).count();
+        assert_eq!(at_once, 20);
+        assert_eq!(renewals.take(now + Duration::from_secs(4)), Err(Duration::from_secs(6)));
+        assert_eq!(renewals.take(now + Duration::from_secs(13)), Ok(()));
+        assert_eq!(renewals.take(now + Duration::from_secs(13)), Err(Duration::from_secs(7)));
+        let in_an_hour = (0..3600)
+            .filter(|second| renewals.take(now + Duration::from_secs(20 + second)).is_ok());
+        assert_eq!(in_an_hour.count(), 360);
+    }
+
     #[tokio::test]
-    async fn a_refusal_for_good_is_not_asked_for_again_at_once() {
-        let (tokens, asked) = (Tokens::default(), AtomicU32::new(0));
-        let ask = || async {
-            asked.fetch_add(1, Ordering::Relaxed);
-            Err(PeerError::Denied { why: "no".to_owned() })
+    async fn tokens_that_die_at_once_are_not_asked_for_for_ever() {
+        let (tokens, now) = (Tokens::default(), Instant::now());
+        let ask = || async { Ok(token()) };
+        let mut dead = None;
+        let refused = loop {
+            match tokens.current(dead, now, ask).await {
+                Ok((_, generation)) => dead = Some(generation),
+                Err(refused) => break refused,
+            }
         };
-        let now = Instant::now();
-        for _ in 0..3 {
-            let refused = tokens.current(None, now, ask).await;
-            assert!(matches!(refused, Err(PeerError::Denied { .. })));
-        }
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
-        assert!(tokens.current(None, now + REFUSED_FOR, ask).await.is_err());
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert!(matches!(refused, PeerError::Throttled { .. }), "{refused:?}");
+        assert_eq!(dead, Some(Generation(u64::from(RENEWALS_MAX))));
     }
 }

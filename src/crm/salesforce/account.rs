@@ -1,7 +1,7 @@
 //! An account: one organisation, reached with one client, whoever asks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,8 +12,10 @@ use crate::crm::http::{Call, Calls, Urgency, Usage};
 use crate::crm::salesforce::Settings;
 use crate::crm::salesforce::api::{Api, Query, Rows};
 use crate::crm::salesforce::bulk::Slot;
+use crate::crm::salesforce::contention::Contention;
 use crate::crm::salesforce::describe::Described;
 use crate::peer::PeerError;
+use crate::reconcile::RecordId;
 use crate::telemetry::metrics;
 
 /// An account of Salesforce. Cheap to share; dropping it ends nothing over there.
@@ -23,6 +25,7 @@ pub struct Account {
     /// The place of the one job that may be writing.
     pub(super) slot: Slot,
     window: Window,
+    contention: Mutex<Contention>,
 }
 
 /// Which organisation answers, and what it allows.
@@ -71,6 +74,7 @@ impl Account {
             settings,
             slot: Slot::default(),
             window: Window::default(),
+            contention: Mutex::default(),
         })
     }
 
@@ -128,6 +132,34 @@ impl Account {
         Ok(self.api.client.token().await?.organisation.clone())
     }
 
+    /// As whom we act there.
+    pub(super) async fn user(&self) -> Result<String, PeerError> {
+        Ok(self.api.client.token().await?.user.clone())
+    }
+
+    /// Whether the organisation is a sandbox; `None` where the integration user may not see that.
+    pub async fn is_sandbox(&self) -> Result<Option<bool>, PeerError> {
+        let statement = "SELECT Id, IsSandbox FROM Organization";
+        let (rows, call, urgency) = (Rows::Live, Call::Describe, Urgency::Urgent);
+        match self.api.query(Query { rows, statement, call, urgency }, &mut || ()).await {
+            Ok(selected) => {
+                let row = selected.records.first();
+                Ok(row.and_then(|row| row.get("IsSandbox")).and_then(Json::as_bool))
+            }
+            Err(PeerError::Unfit { why }) => {
+                let account = &self.settings.name;
+                tracing::warn!(%account, why, "it is not told whether this is a sandbox");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks nothing more of the account while this process runs: it is not the one that is meant.
+    pub fn bar(&self, why: String) {
+        self.api.client.bar(why);
+    }
+
     /// Goes on without asking who answers: it is the organisation of this id, or an error.
     pub async fn assume(&self, organisation: &str) {
         self.api.client.expect(Some(organisation.to_owned())).await;
@@ -169,6 +201,17 @@ impl Account {
             total: Duration::from_micros(load(&self.window.total_us)),
             longest: Duration::from_micros(load(&self.window.longest_us)),
         }
+    }
+
+    /// A record was locked by somebody, by way of this parent; says when it may be tried again.
+    pub(super) fn locked(&self, record: &RecordId, parent: Option<RecordId>) -> Duration {
+        self.api.client.crowded();
+        self.contention(|contention| contention.locked(record, parent, Instant::now()))
+    }
+
+    /// The records that were locked; a memory that a panic left behind is as good as any.
+    pub(super) fn contention<T>(&self, act: impl FnOnce(&mut Contention) -> T) -> T {
+        act(&mut self.contention.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Counts a write that was answered this long after its read was asked for.

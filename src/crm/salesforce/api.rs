@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
+use tokio::sync::Notify;
 
 use crate::crm::http::{
     Answer, Call, Client, Connection, Dialect, Failure, Repeat, Reported, Request, Urgency,
 };
+use crate::crm::salesforce::codes::Action;
+use crate::crm::salesforce::describe::Described;
 use crate::crm::salesforce::errors::{self, ApiError};
 use crate::crm::salesforce::{Settings, auth, soql};
 use crate::peer::PeerError;
@@ -28,7 +31,7 @@ pub(super) const READS_MAX: usize = 2000;
 /// Nothing that is asked for comes near: 2,000 records of 30 kilobytes.
 const BODY_BYTES_MAX: usize = 64 << 20;
 
-const DIALECT: Dialect = Dialect { token: auth::token, verdict: errors::verdict, usage };
+const DIALECT: Dialect = Dialect { token: auth::token, verdict: errors::verdict, usage, probed };
 
 /// Whether deleted rows are asked for too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +110,17 @@ struct QueryAnswer {
 pub(super) struct Api {
     pub(super) client: Client,
     pub(super) root: String,
+    doubts: Notify,
+}
+
+/// What became of an object since it was described last.
+pub(super) enum Looked {
+    /// Nothing.
+    Same,
+    /// It is not there to be described.
+    Gone,
+    /// It looks like this, at this time of the server's.
+    Is(Box<Described>, Option<Timestamp>),
 }
 
 impl Api {
@@ -117,7 +131,9 @@ impl Api {
                 why: format!("api_version `{}` is no version such as 66.0", settings.api_version),
             });
         }
+        let root = format!("/services/data/v{version}");
         let connection = Connection {
+            probe: format!("{root}/limits"),
             url: settings.url.clone(),
             ca_pem: settings.ca_pem.clone(),
             connect_timeout: settings.connect_timeout,
@@ -127,7 +143,7 @@ impl Api {
             limits: settings.limits,
         };
         let client = Client::new(connection, DIALECT, auth::token_request(settings))?;
-        Ok(Self { client, root: format!("/services/data/v{version}") })
+        Ok(Self { client, root, doubts: Notify::new() })
     }
 
     /// The versions that the instance speaks.
@@ -149,6 +165,49 @@ impl Api {
     ) -> Result<Option<T>, PeerError> {
         let path = format!("{}/sobjects/{}/describe", self.root, soql::encode(object));
         self.metadata(path, "describing an object").await
+    }
+
+    /// The description of an object, where it was changed since.
+    pub(super) async fn describe_since(
+        &self,
+        object: &str,
+        since: Option<Timestamp>,
+    ) -> Result<Looked, PeerError> {
+        let doing = "describing an object";
+        let path = format!("{}/sobjects/{}/describe", self.root, soql::encode(object));
+        let mut request = get(path, Call::Describe, Urgency::Ordinary);
+        // What was changed in the second in which it was described may have been missed.
+        let since = since.and_then(|since| since.checked_sub(SignedDuration::from_secs(2)).ok());
+        let since = since.map(|since| DateTimePrinter::new().timestamp_to_rfc9110_string(&since));
+        if let Some(Ok(since)) = since {
+            request.headers.push((reqwest::header::IF_MODIFIED_SINCE, since));
+        }
+        let answer = self.client.send(&request, &mut || ()).await;
+        let answer = answer.map_err(|failure| failure.into_error(doing))?;
+        match answer.status {
+            200 => Ok(Looked::Is(Box::new(read(&answer, doing)?), answer.date)),
+            304 => Ok(Looked::Same),
+            404 => Ok(Looked::Gone),
+            _ => Err(errors::refused_read(&answer, doing)),
+        }
+    }
+
+    /// Something was refused as if an object were not what it was.
+    pub(super) fn doubt(&self) {
+        self.doubts.notify_one();
+    }
+
+    /// Waits until something is.
+    pub(super) async fn doubted(&self) {
+        self.doubts.notified().await;
+    }
+
+    /// The error of a read that was refused, which may be because an object is not what it was.
+    fn refused(&self, answer: &Answer, doing: &'static str) -> PeerError {
+        if errors::refusals(answer).iter().any(|error| error.action() == Action::DescribeAnew) {
+            self.doubt();
+        }
+        errors::refused_read(answer, doing)
     }
 
     async fn metadata<T: DeserializeOwned>(
@@ -183,7 +242,7 @@ impl Api {
         let answer = self.client.send(&request, about).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         if answer.status != 200 {
-            return Err(errors::refused_read(&answer, doing));
+            return Err(self.refused(&answer, doing));
         }
         let QueryAnswer { total_size: total, done, records } = read(&answer, doing)?;
         Ok(Selected { records, done, total, date: answer.date, took: answer.took })
@@ -211,7 +270,7 @@ impl Api {
         let answer = self.client.send(&request, about).await;
         let mut answer = answer.map_err(|failure| failure.into_error(doing))?;
         if answer.status != 200 {
-            return Err(errors::refused_read(&answer, doing));
+            return Err(self.refused(&answer, doing));
         }
         let records: Vec<Option<Record>> = read(&answer, doing)?;
         answer.body.clear();
@@ -258,7 +317,7 @@ impl Api {
         assert!(count <= WRITES_MAX, "a write holds at most {WRITES_MAX} records");
         let answer = self.client.send(&request, &mut || ()).await?;
         if !(200..300).contains(&answer.status) {
-            return Ok(Saved::Refused(refusals(&answer)));
+            return Ok(Saved::Refused(errors::refusals(&answer)));
         }
         // An answer that cannot be read leaves open what was done.
         let results: Vec<SaveResult> =
@@ -288,7 +347,7 @@ impl Api {
         match answer.status {
             200..300 => Ok(Patched::Done),
             412 => Ok(Patched::Moved),
-            _ => Ok(Patched::Refused(refusals(&answer))),
+            _ => Ok(Patched::Refused(errors::refusals(&answer))),
         }
     }
 }
@@ -346,22 +405,20 @@ pub(super) fn read<T: DeserializeOwned>(
         .map_err(|error| PeerError::Transient { doing, source: Box::new(error) })
 }
 
-/// The errors of a request that was refused as a whole, never none.
-pub(super) fn refusals(answer: &Answer) -> Vec<ApiError> {
-    let errors = errors::errors(&answer.body);
-    if !errors.is_empty() {
-        return errors;
-    }
-    let message = "refused without a word".to_owned();
-    vec![ApiError { code: format!("HTTP_{}", answer.status), message, fields: None }]
-}
-
 /// `api-usage=25/5000`, perhaps with `; per-app-api-usage=17/250(appName=x)` behind it.
-fn usage(headers: &HeaderMap) -> Option<Reported> {
+pub(super) fn usage(headers: &HeaderMap) -> Option<Reported> {
     let text = headers.get("sforce-limit-info")?.to_str().ok()?;
     let part = text.split(';').find_map(|part| part.trim().strip_prefix("api-usage="))?;
     let (used, allowed) = part.split_once('/')?;
     Some(Reported { used: used.trim().parse().ok()?, allowed: allowed.trim().parse().ok()? })
+}
+
+/// The day's calls in an answer of `/limits`.
+fn probed(answer: &Answer) -> Option<Reported> {
+    let limits: Json = serde_json::from_slice(&answer.body).ok()?;
+    let day = limits.get("DailyApiRequests")?;
+    let allowed = day.get("Max")?.as_u64()?;
+    Some(Reported { used: allowed.saturating_sub(day.get("Remaining")?.as_u64()?), allowed })
 }
 
 #[cfg(test)]

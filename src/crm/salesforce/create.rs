@@ -54,9 +54,24 @@ impl RecordWriter {
             self.account.count_window(read_at.elapsed());
         }
         for (place, answered) in places.into_iter().zip(answered) {
-            outcomes[place] = Some(created(answered, plan, external_id));
+            outcomes[place] = Some(self.created(plan, writes[place], answered, external_id));
         }
         Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+    }
+
+    /// What came of a create that was sent.
+    pub(super) fn created(
+        &self,
+        plan: &Plan,
+        write: &Write,
+        answered: Answered,
+        external_id: &str,
+    ) -> Outcome {
+        match answered.error() {
+            // Another create of the same key was under way.
+            Some(error) if takes(error, external_id) => Outcome::Later(AGAIN),
+            Some(_) | None => self.outcome(plan, write, answered, Age::New),
+        }
     }
 
     /// Asks what is there already, and says the rest in Salesforce's words.
@@ -95,8 +110,17 @@ impl RecordWriter {
         asked: &mut (dyn Ask + Send),
     ) -> Result<Known, PeerError> {
         let mut known: Known = writes.iter().map(|_| Some(Vec::new())).collect();
-        for question in questions(plan, external_id, writes) {
+        let all: Vec<usize> = (0..writes.len()).collect();
+        let mut open = questions(plan, external_id, writes, &all);
+        while let Some(question) = open.pop() {
             let found = self.answers(plan, &question, asked).await?;
+            if found.is_none() && 1 < question.places.len() {
+                // One value that thousands hold is nothing against its neighbours.
+                for half in question.places.chunks(question.places.len().div_ceil(2)) {
+                    open.extend(questions(plan, external_id, writes, half));
+                }
+                continue;
+            }
             for place in question.places {
                 known[place] = found.as_ref().map(|found| {
                     let same = found.iter().filter(|found| stands_for(found, writes[place]));
@@ -146,21 +170,17 @@ impl RecordWriter {
     }
 }
 
-/// What came of a create that was sent.
-pub(super) fn created(answered: Answered, plan: &Plan, external_id: &str) -> Outcome {
-    match errors(&answered) {
-        // Another create of the same key was under way.
-        [error, ..] if takes(error, external_id) => Outcome::Later(AGAIN),
-        _ => save::outcome(answered, plan, Age::New),
-    }
-}
-
-/// Packs the creates' questions into as few statements as fit an address each.
-fn questions(plan: &Plan, external_id: &Arc<str>, writes: &[&Write]) -> Vec<Question> {
+/// Packs the questions of the creates at these places into as few statements as fit an address each.
+fn questions(
+    plan: &Plan,
+    external_id: &Arc<str>,
+    writes: &[&Write],
+    places: &[usize],
+) -> Vec<Question> {
     let room = soql::ENCODED_BYTES_MAX.saturating_sub(soql::encode(&plan.select()).len());
     let mut questions: Vec<Question> = Vec::new();
-    for (place, write) in writes.iter().enumerate() {
-        let Target::New { across, unless, .. } = &write.target else { continue };
+    for place in places.iter().copied() {
+        let Target::New { across, unless, .. } = &writes[place].target else { continue };
         let own = (Arc::clone(external_id), soql::text(&plan.external_id(across)));
         let matches = unless.iter().filter_map(|(field, value)| plan.condition(*field, value));
         let matches = matches.map(|(column, literal)| (Arc::clone(column), literal));
@@ -216,14 +236,6 @@ fn create_body(plan: &Plan, external_id: &str, write: &Write) -> Result<Record, 
         record.insert(external_id.to_owned(), json!(plan.external_id(across)));
     }
     Ok(record)
-}
-
-fn errors(answered: &Answered) -> &[ApiError] {
-    match answered {
-        Answered::Saved(result) => &result.errors,
-        Answered::Refused(error) => std::slice::from_ref(error),
-        Answered::Undone(_) | Answered::Lost => &[],
-    }
 }
 
 /// Whether the external id itself was taken while we asked: the next try finds who holds it.

@@ -1,22 +1,26 @@
-//! What each error code of Salesforce means for the request, the record or the mapping.
+//! Errors as they come, and what the table of `codes` makes of them: for the request as a whole, and
+//! for one record in it.
 //!
-//! One table. Codes come as `errorCode` from single calls and as `statusCode` from collections;
-//! the edge answers in HTML. A code that is not in the table is taken as a refusal of its record,
-//! and told loudly: a new release may bring one, and neighbours must go on.
+//! Codes come as `errorCode` from single calls and as `statusCode` from collections; the edge answers
+//! in HTML, or not to the end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use crate::crm::http::{Answer, Verdict};
+use crate::crm::salesforce::api::usage;
+use crate::crm::salesforce::codes::{self, Action};
 use crate::crm::salesforce::ids;
 use crate::peer::PeerError;
 use crate::reconcile::mapping::SideMapping;
-use crate::reconcile::{Field, Outcome, Refusal, RefusalKind};
+use crate::reconcile::{Field, Outcome, RecordId, Refusal, RefusalKind};
+use crate::telemetry::metrics;
 
 /// An error, of a request or of one record in it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct ApiError {
     /// Its code.
     #[serde(rename = "errorCode", alias = "statusCode")]
@@ -27,189 +31,99 @@ pub(super) struct ApiError {
     /// The fields that it names.
     #[serde(default)]
     pub(super) fields: Option<Vec<String>>,
+    /// What a duplicate rule found; some versions spell it so, some otherwise.
+    #[serde(default, rename = "duplicateResult")]
+    duplicates: Option<Json>,
+    #[serde(default, rename = "duplicateResut")]
+    duplicates_misspelt: Option<Json>,
 }
 
-/// What a code means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    /// The token has died.
-    Expired,
-    /// The account may not do this.
-    Denied,
-    /// The day's calls, or too many at once: the message tells which.
-    Quota,
-    /// Broke over there; for a request as a whole, what was carried out is unknown.
-    Broken,
-    /// This record, again, soon.
-    Soon,
-    /// This record, again, after minutes.
-    Late,
-    /// A record that it refers to is missing.
-    Dependency,
-    /// The record is deleted, or was never there.
-    Gone,
-    /// A unique value belongs to another record.
-    Unique,
-    /// The whole body could not be read: one record of it is to blame.
-    Body,
-    /// This record's data.
-    Record,
-    /// Every record of the mapping.
-    Mapping,
-}
+/// What is in no row is its record's alone.
+const UNKNOWN: Action = Action::HoldRecord;
 
-/// Three codes that the platform's own tables count to the mapping are the record's here, as they
-/// come from one record's values or from a trigger: `MALFORMED_ID`,
-/// `INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY`, `CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY`. One bad
-/// record never stops its neighbours.
-const TABLE: &[(Class, &[&str])] = &[
-    (Class::Expired, &["INVALID_SESSION_ID", "INVALID_AUTH_HEADER"]),
-    (
-        Class::Denied,
-        &[
-            "INVALID_LOGIN",
-            "LOGIN_MUST_USE_SECURITY_TOKEN",
-            "INVALID_OPERATION_WITH_EXPIRED_PASSWORD",
-            "API_DISABLED_FOR_ORG",
-            "API_CURRENTLY_DISABLED",
-            "FUNCTIONALITY_NOT_ENABLED",
-            "TXN_SECURITY_NO_ACCESS",
-            "TXN_SECURITY_END_A_SESSION",
-            "TXN_SECURITY_TWO_FA_REQUIRED",
-            "TRIAL_EXPIRED",
-            "ORG_LOCKED",
-            "INVALID_CLIENT",
-        ],
-    ),
-    (Class::Quota, &["REQUEST_LIMIT_EXCEEDED", "EXCEEDED_QUOTA", "TOO_MANY_APEX_REQUESTS"]),
-    (Class::Broken, &["SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT"]),
-    (
-        Class::Soon,
-        &[
-            "UNABLE_TO_LOCK_ROW",
-            "REQUEST_RUNNING_TOO_LONG",
-            "TXN_SECURITY_METERING_ERROR",
-            "MATCH_SERVICE_UNAVAILABLE_ERROR",
-            "MATCH_SERVICE_TIMED_OUT",
-            "RECORD_IN_USE_BY_WORKFLOW",
-            "ALL_OR_NONE_OPERATION_ROLLED_BACK",
-            "PROCESSING_HALTED",
-        ],
-    ),
-    (
-        Class::Late,
-        &[
-            "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE",
-            "FUNCTIONALITY_TEMPORARILY_UNAVAILABLE",
-            "ORG_IN_MAINTENANCE",
-            "STORAGE_LIMIT_EXCEEDED",
-            "LIMIT_EXCEEDED",
-            "ENTITY_IS_LOCKED",
-        ],
-    ),
-    (Class::Dependency, &["INVALID_CROSS_REFERENCE_KEY"]),
-    (Class::Gone, &["ENTITY_IS_DELETED", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"]),
-    (Class::Unique, &["DUPLICATE_VALUE"]),
-    (Class::Body, &["JSON_PARSER_ERROR"]),
-    (
-        Class::Record,
-        &[
-            "REQUIRED_FIELD_MISSING",
-            "STRING_TOO_LONG",
-            "INVALID_EMAIL_ADDRESS",
-            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-            "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-            "FIELD_INTEGRITY_EXCEPTION",
-            "FIELD_FILTER_VALIDATION_EXCEPTION",
-            "NUMBER_OUTSIDE_VALID_RANGE",
-            "INVALID_TYPE_ON_FIELD_IN_RECORD",
-            "INVALID_DATE_FORMAT",
-            "TEXT_DATA_OUTSIDE_SUPPORTED_CHARSET",
-            "DUPLICATE_EXTERNAL_ID",
-            "DUPLICATES_DETECTED",
-            "INVALID_PERSON_ACCOUNT_OPERATION",
-            "INACTIVE_OWNER_OR_USER",
-            "TRANSFER_REQUIRES_READ",
-            "SELF_REFERENCE_FROM_TRIGGER",
-            "CUSTOM_APEX_ERROR",
-            "ENTITY_IS_ARCHIVED",
-            "MALFORMED_ID",
-            "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
-            "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
-            "CANNOT_EXECUTE_FLOW_TRIGGER",
-            "DELETE_FAILED",
-        ],
-    ),
-    (
-        Class::Mapping,
-        &[
-            "INVALID_FIELD",
-            "INVALID_TYPE",
-            "INVALID_FIELD_FOR_INSERT_UPDATE",
-            "FIELD_NOT_UPDATABLE",
-            "INSUFFICIENT_ACCESS_OR_READONLY",
-            "INVALID_ID_FIELD",
-            "MISSING_ARGUMENT",
-            "MALFORMED_QUERY",
-            "INVALID_QUERY_FILTER_OPERATOR",
-            "INVALID_QUERY_LOCATOR",
-            "INVALID_REPLICATION_DATE",
-            "EXCEEDED_ID_LIMIT",
-            "QUERY_TOO_COMPLICATED",
-            "MIXED_DML_OPERATION",
-            "METHOD_NOT_ALLOWED",
-            "UNSUPPORTED_MEDIA_TYPE",
-            "UNSUPPORTED_API_VERSION",
-            "OPERATION_TOO_LARGE",
-            "EXCEEDED_MAX_SIZE_REQUEST",
-        ],
-    ),
-];
+/// The longest code of the platform's lists has 63 letters.
+const CODE_LENGTH_MAX: usize = 80;
+
+/// So many records are named in the words of a refusal.
+const NAMED_MAX: usize = 10;
 
 /// Locks and hiccups pass in seconds.
-const SOON: Duration = Duration::from_secs(2);
+pub(super) const SOON: Duration = Duration::from_secs(2);
 /// Maintenance, an approval that locks the record, a full disk: minutes at best.
-const LATE: Duration = Duration::from_mins(10);
+pub(super) const LATE: Duration = Duration::from_mins(10);
 
 impl ApiError {
-    /// What the code means, told apart by the words where one code means two things.
-    pub(super) fn class(&self) -> Class {
-        let code = self.code.as_str();
-        let known = TABLE.iter().find(|(_, codes)| codes.contains(&code)).map(|(class, _)| *class);
-        match code {
-            "INVALID_FIELD" if self.message.contains("Foreign key external ID") => {
-                Class::Dependency
-            }
-            "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" | "CANNOT_EXECUTE_FLOW_TRIGGER"
-                if self.mentions_a_hiccup() =>
-            {
-                Class::Soon
-            }
-            _ => known.unwrap_or_else(|| {
-                tracing::error!(code, "an error code of Salesforce that is not known here");
-                Class::Record
-            }),
+    /// An error that names no fields.
+    pub(super) fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), ..Self::default() }
+    }
+
+    /// What is done about it, in one record of an answer.
+    pub(super) fn action(&self) -> Action {
+        self.known(false).unwrap_or(UNKNOWN)
+    }
+
+    fn known(&self, used_up: bool) -> Option<Action> {
+        codes::look_up(&self.code, &self.message, used_up)
+    }
+
+    /// Counts it, once for each time that something follows from it. An unknown one is loud.
+    fn count(&self, used_up: bool) {
+        let known = self.known(used_up);
+        let code = self.code_word();
+        if known.is_none() {
+            tracing::error!(
+                code,
+                "an error code of Salesforce that is not known here: it is taken as a refusal of its \
+                 record alone; please report it"
+            );
         }
+        metrics::crm_error(known.map_or("unknown", |action| action.class().word()), code);
     }
 
-    /// A trigger fails with the code of what failed in it.
-    fn mentions_a_hiccup(&self) -> bool {
-        let soon = TABLE.iter().filter(|(class, _)| *class == Class::Soon);
-        soon.flat_map(|(_, codes)| *codes).any(|code| self.message.contains(code))
+    /// The code, where it looks like one: it becomes a label, and a label holds no values.
+    fn code_word(&self) -> &str {
+        let letter = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
+        let is_code =
+            (1..=CODE_LENGTH_MAX).contains(&self.code.len()) && self.code.bytes().all(letter);
+        if is_code { &self.code } else { "MALFORMED_CODE" }
     }
 
-    /// The outcome of a write that got this error; `Gone` needs a read and is the caller's.
+    /// The record that was locked, where the words name it: mostly a parent.
+    pub(super) fn locked(&self) -> Option<RecordId> {
+        ids::find(&self.message, "records:")
+    }
+
+    /// The outcome of a write that got this error; `Gone` and `Stale` need a read and are the
+    /// caller's, and so is how long a record waits that is locked.
     pub(super) fn outcome(&self, mapping: &SideMapping) -> Outcome {
-        let kind = match self.class() {
-            Class::Soon | Class::Broken | Class::Quota | Class::Expired => {
-                return Outcome::Later(SOON);
+        self.count(false);
+        let kind = match self.action() {
+            Action::SmallerBatch
+            | Action::RecordSoon
+            | Action::RepeatRequest
+            | Action::PauseDay
+            | Action::FewerWorkers
+            | Action::RenewToken => return Outcome::Later(SOON),
+            Action::RecordLate | Action::WaitForUnlock => return Outcome::Later(LATE),
+            Action::MakeRoom => {
+                tracing::error!(
+                    code = self.code_word(),
+                    "Salesforce has no room: somebody must make it"
+                );
+                return Outcome::Later(LATE);
             }
-            Class::Late => return Outcome::Later(LATE),
-            Class::Gone => return Outcome::Gone(None),
-            Class::Dependency => RefusalKind::Dependency,
-            Class::Unique => RefusalKind::Unique(ids::find(&self.message, "record with id:")),
-            Class::Body | Class::Record => RefusalKind::Record,
-            Class::Denied | Class::Mapping => RefusalKind::Mapping,
+            Action::ReadGone => return Outcome::Gone(None),
+            Action::ReadAgain => return Outcome::Stale(None),
+            Action::WaitForParent => RefusalKind::Dependency,
+            Action::HoldUnique => RefusalKind::Unique(ids::find(&self.message, "record with id:")),
+            Action::HoldRecord
+            | Action::HoldArchived
+            | Action::HoldDuplicate
+            | Action::SplitBody => RefusalKind::Record,
+            Action::StopAccount | Action::DenyRequest | Action::DescribeAnew => {
+                RefusalKind::Mapping
+            }
         };
         Outcome::Refused(self.refusal(kind, mapping))
     }
@@ -219,9 +133,32 @@ impl ApiError {
         Refusal {
             kind,
             code: self.code.as_str().into(),
-            message: self.message.as_str().into(),
+            message: self.words().into(),
             fields: self.mapped_fields(mapping),
         }
+    }
+
+    /// Its words, with the records that a duplicate rule names beside them.
+    fn words(&self) -> String {
+        let found = self.duplicates.as_ref().or(self.duplicates_misspelt.as_ref());
+        let Some(found) = found else { return self.message.clone() };
+        let results = found.get("matchResults").and_then(Json::as_array);
+        let records = results
+            .into_iter()
+            .flatten()
+            .filter_map(|result| Some(result.get("matchRecords")?.as_array()?.iter()));
+        let id = |record: &Json| {
+            let record = record.get("record")?;
+            let id = record.get("Id").or_else(|| record.get("id"))?.as_str()?;
+            Some(ids::record_id(id)?.to_string())
+        };
+        let mut ids: Vec<String> = records.flatten().filter_map(id).take(NAMED_MAX).collect();
+        ids.dedup();
+        let rule = found.get("duplicateRule").and_then(Json::as_str).unwrap_or("without a name");
+        if ids.is_empty() {
+            return format!("{} (duplicate rule {rule})", self.message);
+        }
+        format!("{} (duplicate rule {rule}: {})", self.message, ids.join(", "))
     }
 
     fn mapped_fields(&self, mapping: &SideMapping) -> Vec<Field> {
@@ -246,44 +183,75 @@ pub(super) fn errors(body: &[u8]) -> Vec<ApiError> {
 /// What an answer means for the request as a whole.
 pub(super) fn verdict(answer: &Answer) -> Verdict {
     // The code in the body of an unmet precondition is not documented: the status tells.
-    if answer.status == 412 {
+    if matches!(answer.status, 304 | 412) {
         return Verdict::Answered;
     }
-    let html = || {
-        let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok());
-        kind.is_some_and(|kind| kind.starts_with("text/html"))
-    };
-    let errors = if answer.status < 300 { Vec::new() } else { errors(&answer.body) };
-    let Some(error) = errors.first() else {
-        return match answer.status {
-            406 => Verdict::Broken("HTTP status 406 without a word".to_owned()),
-            status if html() => Verdict::Broken(format!("a web page, with HTTP status {status}")),
-            status => Verdict::of_status(status),
-        };
-    };
-    match error.class() {
-        Class::Expired if NEVER_RENEWED.iter().any(|text| error.message.contains(text)) => {
-            Verdict::Denied(denied(error))
-        }
-        Class::Expired => Verdict::Expired,
-        Class::Denied => Verdict::Denied(denied(error)),
-        Class::Quota if error.message.contains("TotalRequests") => Verdict::Exhausted,
-        Class::Quota => Verdict::Busy,
-        Class::Broken => Verdict::Broken(format!("{} ({})", error.code, answer.status)),
-        Class::Soon
-        | Class::Late
-        | Class::Dependency
-        | Class::Gone
-        | Class::Unique
-        | Class::Body
-        | Class::Record
-        | Class::Mapping => Verdict::of_status(answer.status),
+    let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+    let is = |wanted: &str| kind.is_some_and(|kind| kind.starts_with(wanted));
+    let status = answer.status;
+    if is("text/html") {
+        return Verdict::Broken(format!("a web page, with HTTP status {status}"));
     }
+    if status < 300 {
+        return match answer.body.trim_ascii_end().last() {
+            None if status == 200 => Verdict::Broken("an answer without a body".to_owned()),
+            Some(last) if is("application/json") && !b"]}".contains(last) => {
+                Verdict::Broken("an answer that ends in the middle".to_owned())
+            }
+            None | Some(_) => Verdict::Answered,
+        };
+    }
+    let error = refusals(answer).swap_remove(0);
+    let used_up = usage(&answer.headers).is_some_and(|usage| usage.allowed <= usage.used);
+    let verdict = match error.known(used_up).unwrap_or(UNKNOWN) {
+        Action::RenewToken => Verdict::Expired,
+        Action::StopAccount => Verdict::Stopped(denied(&error)),
+        Action::DenyRequest => Verdict::Denied(denied(&error)),
+        Action::PauseDay => Verdict::Exhausted,
+        Action::FewerWorkers => Verdict::Busy,
+        Action::RepeatRequest => Verdict::Broken(broken(&error, status)),
+        Action::SmallerBatch
+        | Action::RecordSoon
+        | Action::RecordLate
+        | Action::MakeRoom
+        | Action::WaitForParent
+        | Action::ReadGone
+        | Action::WaitForUnlock
+        | Action::HoldArchived
+        | Action::ReadAgain
+        | Action::HoldRecord
+        | Action::HoldUnique
+        | Action::HoldDuplicate
+        | Action::SplitBody
+        | Action::DescribeAnew => Verdict::of_status(status),
+    };
+    // What is an answer is counted by whoever reads it.
+    if verdict != Verdict::Answered {
+        error.count(used_up);
+    }
+    verdict
 }
 
-/// A new token does not help against these, though the status says so.
-const NEVER_RENEWED: [&str; 2] =
-    ["Connected app is not attached to Agent", "not valid for use with the REST API"];
+/// The errors of an answer that refuses the request as a whole, never none.
+pub(super) fn refusals(answer: &Answer) -> Vec<ApiError> {
+    let errors = errors(&answer.body);
+    if errors.is_empty() {
+        return vec![ApiError::new(format!("HTTP_{}", answer.status), "refused without a word")];
+    }
+    errors
+}
+
+/// What broke, with the number by which Salesforce's support finds it.
+fn broken(error: &ApiError, status: u16) -> String {
+    let id = error.message.split_once("ErrorId").and_then(|(_, rest)| rest.split_once(':'));
+    let number = |c: char| c.is_ascii_digit() || "-() ".contains(c);
+    let id: String =
+        id.map_or("", |(_, id)| id).chars().take_while(|c| number(*c)).take(60).collect();
+    match id.trim() {
+        "" => format!("{} ({status})", error.code_word()),
+        id => format!("{} ({status}), ErrorId {id}", error.code_word()),
+    }
+}
 
 fn denied(error: &ApiError) -> String {
     format!(
@@ -293,13 +261,35 @@ fn denied(error: &ApiError) -> String {
     )
 }
 
-/// The error of a read that was answered by refusal.
-pub(super) fn refused_read(answer: &Answer, what: &str) -> PeerError {
-    let words = match errors(&answer.body).first() {
-        Some(error) => format!("{}: {}", error.code, first_words(&error.message)),
-        None => format!("HTTP status {}", answer.status),
-    };
-    PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
+/// The error of a read that was answered by refusal: one that passes by itself, or one to mend.
+pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
+    let error = refusals(answer).swap_remove(0);
+    error.count(false);
+    let words = format!("{}: {}", error.code, first_words(&error.message));
+    match error.action() {
+        // What is read anew is asked for otherwise.
+        Action::SmallerBatch | Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
+            PeerError::Transient { doing: what, source: words.into() }
+        }
+        Action::RecordLate | Action::MakeRoom | Action::WaitForUnlock => {
+            PeerError::Throttled { after: LATE, why: words }
+        }
+        Action::RenewToken
+        | Action::StopAccount
+        | Action::DenyRequest
+        | Action::PauseDay
+        | Action::FewerWorkers
+        | Action::WaitForParent
+        | Action::ReadGone
+        | Action::HoldArchived
+        | Action::HoldRecord
+        | Action::HoldUnique
+        | Action::HoldDuplicate
+        | Action::SplitBody
+        | Action::DescribeAnew => {
+            PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
+        }
+    }
 }
 
 /// Messages to a query repeat the query, and with it what records hold: that is no log's business.
@@ -323,30 +313,49 @@ fn first_words(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::{HeaderMap, HeaderValue};
+
     use super::*;
 
-    fn error(code: &str, message: &str) -> ApiError {
-        ApiError { code: code.to_owned(), message: message.to_owned(), fields: None }
+    #[test]
+    fn a_duplicate_rule_names_what_it_found_however_that_is_spelt() {
+        let found = serde_json::json!({ "allowSave": false, "duplicateRule": "Standard_Rule",
+            "matchResults": [{ "matchRecords": [{ "record": { "Id": "003xx000004TmiQ" } }] }] });
+        for name in ["duplicateResult", "duplicateResut"] {
+            let mut error = serde_json::json!({ "statusCode": "DUPLICATES_DETECTED",
+                "message": "Use one of these records?" });
+            error[name] = found.clone();
+            let error: ApiError = serde_json::from_value(error).unwrap();
+            assert_eq!(
+                error.words(),
+                "Use one of these records? (duplicate rule Standard_Rule: 003xx000004TmiQAAS)"
+            );
+            assert_eq!(error.action(), Action::HoldDuplicate);
+        }
     }
 
     #[test]
-    fn no_code_is_in_two_classes() {
-        let mut codes: Vec<&str> = TABLE.iter().flat_map(|(_, codes)| *codes).copied().collect();
-        let all = codes.len();
-        codes.sort_unstable();
-        codes.dedup();
-        assert_eq!(codes.len(), all);
+    fn an_unknown_code_is_its_records_alone_and_no_label_of_strange_letters() {
+        assert_eq!(ApiError::new("A_CODE_OF_NEXT_YEAR", "").action(), Action::HoldRecord);
+        assert_eq!(ApiError::new("A_CODE_OF_NEXT_YEAR", "").code_word(), "A_CODE_OF_NEXT_YEAR");
+        assert_eq!(ApiError::new("ann@x.org", "").code_word(), "MALFORMED_CODE");
     }
 
     #[test]
-    fn one_code_with_two_meanings_is_told_apart_by_its_words() {
-        let missing = "Foreign key external ID: x not found for field F in entity E";
-        assert_eq!(error("INVALID_FIELD", missing).class(), Class::Dependency);
-        assert_eq!(error("INVALID_FIELD", "No such column").class(), Class::Mapping);
-        let trigger = "T: execution of AfterUpdate caused by UNABLE_TO_LOCK_ROW";
-        assert_eq!(error("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", trigger).class(), Class::Soon);
-        assert_eq!(error("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "x").class(), Class::Record);
-        assert_eq!(error("A_CODE_OF_NEXT_YEAR", "").class(), Class::Record);
+    fn a_read_that_is_refused_for_now_is_no_fault_of_the_mapping() {
+        let refused = |code: &str| {
+            let answer = Answer {
+                status: 400,
+                headers: HeaderMap::new(),
+                body: format!(r#"[{{"errorCode":"{code}","message":"later"}}]"#).into_bytes(),
+                date: None,
+                took: Duration::ZERO,
+            };
+            refused_read(&answer, "reading records")
+        };
+        assert!(matches!(refused("REQUEST_RUNNING_TOO_LONG"), PeerError::Transient { .. }));
+        assert!(matches!(refused("ORG_IN_MAINTENANCE"), PeerError::Throttled { .. }));
+        assert!(matches!(refused("INVALID_FIELD"), PeerError::Unfit { .. }));
     }
 
     #[test]
@@ -358,34 +367,76 @@ mod tests {
         assert!(told.contains("No such column 'FirstName' on entity 'Contact'"), "{told}");
     }
 
+    fn judged(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Verdict {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_static(value));
+        }
+        let body = body.as_bytes().to_vec();
+        verdict(&Answer { status, headers: map, body, date: None, took: Duration::ZERO })
+    }
+
     fn check(status: u16, body: &str, expected: &Verdict) {
-        let answer = Answer {
-            status,
-            headers: reqwest::header::HeaderMap::new(),
-            body: body.as_bytes().to_vec(),
-            date: None,
-            took: Duration::ZERO,
-        };
-        assert_eq!(&verdict(&answer), expected, "{status} {body}");
+        assert_eq!(&judged(status, &[], body), expected, "{status} {body}");
+    }
+
+    fn broken_by(why: &str) -> Verdict {
+        Verdict::Broken(why.to_owned())
     }
 
     #[test]
     fn a_request_as_a_whole_is_judged_by_its_code_first() {
         check(200, "[]", &Verdict::Answered);
+        check(204, "", &Verdict::Answered);
         let expired =
             r#"[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]"#;
         check(401, expired, &Verdict::Expired);
+        check(401, "", &Verdict::Expired);
         let day =
             r#"[{"message":"TotalRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]"#;
         check(403, day, &Verdict::Exhausted);
         let busy = r#"[{"message":"ConcurrentRequests (Concurrent API Requests) Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]"#;
         check(403, busy, &Verdict::Busy);
+        check(429, "", &Verdict::Busy);
         let gone =
             r#"[{"message":"entity is deleted","errorCode":"ENTITY_IS_DELETED","fields":[]}]"#;
         check(404, gone, &Verdict::Answered);
         let down = r#"[{"message":"busy","errorCode":"SERVER_UNAVAILABLE"}]"#;
-        check(503, down, &Verdict::Broken("SERVER_UNAVAILABLE (503)".to_owned()));
-        check(502, "<html>", &Verdict::Broken("HTTP status 502".to_owned()));
+        check(503, down, &broken_by("SERVER_UNAVAILABLE (503)"));
         check(412, "", &Verdict::Answered);
+        let agent = r#"[{"message":"Connected app is not attached to Agent","errorCode":"INVALID_SESSION_ID"}]"#;
+        assert!(matches!(judged(401, &[], agent), Verdict::Stopped(_)));
+    }
+
+    #[test]
+    fn a_limit_without_words_is_told_by_the_usage() {
+        let bare = r#"[{"errorCode":"REQUEST_LIMIT_EXCEEDED"}]"#;
+        let usage = |told: &'static str| judged(403, &[("sforce-limit-info", told)], bare);
+        assert_eq!(usage("api-usage=5000/5000"), Verdict::Exhausted);
+        assert_eq!(usage("api-usage=25/5000"), Verdict::Busy);
+    }
+
+    #[test]
+    fn what_the_edge_says_and_what_is_torn_is_no_answer() {
+        let html = [("content-type", "text/html;charset=UTF-8")];
+        let json = [("content-type", "application/json;charset=UTF-8")];
+        for status in [200, 400, 404, 503] {
+            let verdict = judged(status, &html, "<html>Down for maintenance</html>");
+            assert_eq!(verdict, broken_by(&format!("a web page, with HTTP status {status}")));
+        }
+        assert_eq!(judged(200, &json, ""), broken_by("an answer without a body"));
+        let torn = judged(200, &json, r#"{"done":true,"records":[{"Id":"00"#);
+        assert_eq!(torn, broken_by("an answer that ends in the middle"));
+        assert_eq!(judged(200, &json, "{\"a\":1}\n"), Verdict::Answered);
+        check(502, "<html>", &broken_by("HTTP_502 (502)"));
+        check(406, "", &broken_by("HTTP_406 (406)"));
+        check(420, "", &broken_by("HTTP_420 (420)"));
+    }
+
+    #[test]
+    fn the_number_for_support_is_kept_and_nothing_else_of_the_message() {
+        let body = r#"[{"errorCode":"UNKNOWN_EXCEPTION","message":"An unexpected error occurred. Please include this ErrorId if you contact support: 123456789-12345 (-1234567890) Ann"}]"#;
+        let told = broken_by("UNKNOWN_EXCEPTION (500), ErrorId 123456789-12345 (-1234567890)");
+        check(500, body, &told);
     }
 }

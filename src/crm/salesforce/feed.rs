@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows, Selected};
+use crate::crm::salesforce::peek;
 use crate::crm::salesforce::plan::{Asked, Plan, Sighting};
 use crate::crm::salesforce::progress::{self, Deep, Pass, Progress};
 use crate::crm::salesforce::review::{Logged, Review};
@@ -38,6 +39,9 @@ pub struct ObjectFeed {
     logged: Option<(Review, Logged)>,
     idle_polls: u32,
     next_poll: Option<Instant>,
+    /// When to look ahead of a long pass for opt-outs; never twice without a page of it between.
+    next_peek: Option<Instant>,
+    peeked: bool,
 }
 
 impl ObjectFeed {
@@ -53,6 +57,8 @@ impl ObjectFeed {
             logged: None,
             idle_polls: 0,
             next_poll: None,
+            next_peek: None,
+            peeked: false,
         }
     }
 
@@ -93,13 +99,35 @@ impl ObjectFeed {
         let sightings = self.plan.read(&self.account, &records, asked).await?;
         self.again.clear();
         self.read_again = true;
-        Ok(Some(Page {
+        Ok(Some(Self::aside(after, sightings)))
+    }
+
+    /// Looks ahead of a pass that has more than a page to go, no more often than polls come.
+    async fn peek(
+        &mut self,
+        after: &Cursor,
+        pass: &Pass,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Option<Page>, PeerError> {
+        if self.peeked || self.next_peek.is_some_and(|next| Instant::now() < next) {
+            return Ok(None);
+        }
+        self.peeked = true;
+        self.next_peek = Some(Instant::now() + self.account.settings.polling.interval);
+        let sightings =
+            peek::opt_outs(&self.account, (&self.plan, &self.seen), pass, asked).await?;
+        Ok((!sightings.is_empty()).then(|| Self::aside(after, sightings)))
+    }
+
+    /// A page beside the pass: the cursor stays where it is.
+    fn aside(after: &Cursor, sightings: Vec<Sighting>) -> Page {
+        Page {
             observations: sightings.into_iter().map(|sighting| sighting.observation).collect(),
             cursor: after.clone(),
             more: true,
             skew: None,
             compare: Vec::new(),
-        }))
+        }
     }
 
     async fn poll(
@@ -108,7 +136,12 @@ impl ObjectFeed {
         pass: &Pass,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Page, PeerError> {
+        self.plan.stands()?;
         let polling = &self.account.settings.polling;
+        self.peeked = false;
+        if !progress.under_way() {
+            self.next_peek = Some(Instant::now() + polling.interval);
+        }
         let statement = format!("{} {}", self.plan.select(), pass.condition(polling.page));
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
@@ -257,6 +290,11 @@ impl Feed for ObjectFeed {
         if !progress.under_way()
             && !self.read_again
             && let Some(page) = self.read_again(after, &pass, asked).await?
+        {
+            return Ok(page);
+        }
+        if progress.under_way()
+            && let Some(page) = self.peek(after, &pass, asked).await?
         {
             return Ok(page);
         }

@@ -11,9 +11,8 @@ use tokio::time::Instant;
 use crate::crm::http::Urgency;
 use crate::crm::salesforce::api::READS_MAX;
 use crate::crm::salesforce::bulk::{JOB_WRITES_MAX, Rows};
-use crate::crm::salesforce::create;
 use crate::crm::salesforce::plan::Plan;
-use crate::crm::salesforce::save::{self, Age, Answered};
+use crate::crm::salesforce::save::Age;
 use crate::crm::salesforce::writer::{Kind, Ready, RecordWriter, row};
 use crate::peer::{Ask, Notes, PeerError};
 use crate::reconcile::{Outcome, Value, Write};
@@ -81,11 +80,11 @@ impl RecordWriter {
         };
         drop(slot);
         for (at, answered) in answered {
-            let outcome = |answered: Answered| match external_id {
-                Some(external_id) => create::created(answered, plan, external_id),
-                None => save::outcome(answered, plan, Age::Known),
-            };
-            outcomes[places[at]] = Some(outcome(answered));
+            let write = batch[places[at]];
+            outcomes[places[at]] = Some(match external_id {
+                Some(external_id) => self.created(plan, write, answered, external_id),
+                None => self.outcome(plan, write, answered, Age::Known),
+            });
         }
         let outcomes = self.explain_some(plan, &batch, outcomes, asked).await?;
         let mut all = vec![None; writes.len()];

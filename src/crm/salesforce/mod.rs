@@ -12,14 +12,19 @@
 
 mod account;
 mod api;
+mod assertion;
 mod auth;
 mod bulk;
+mod codes;
+mod contention;
 mod create;
 mod describe;
+mod drift;
 mod errors;
 mod feed;
 mod ids;
 mod massed;
+mod peek;
 mod plan;
 mod progress;
 mod review;
@@ -28,6 +33,7 @@ mod scan;
 mod seen;
 mod settings;
 mod soql;
+mod standing;
 mod values;
 mod writer;
 
@@ -40,12 +46,14 @@ use crate::reconcile::mapping::SideMapping;
 use plan::Plan;
 
 pub use account::{Account, Org, Windows};
+pub use assertion::{KeyError, Signer};
 pub use bulk::Bulk;
 pub use describe::{Described, Object, Rights, Wanted};
+pub use drift::{Drift, DriftWatch};
 pub use feed::ObjectFeed;
 pub use plan::RECORD_TYPE;
 pub use scan::ObjectScan;
-pub use settings::{Polling, Secret, Settings};
+pub use settings::{Credentials, Polling, Secret, Settings};
 pub use writer::RecordWriter;
 
 /// An account with its mappings.
@@ -92,6 +100,11 @@ impl Salesforce {
     /// The writer of all mappings.
     pub fn writer(&self) -> RecordWriter {
         RecordWriter::new(Arc::clone(&self.account), self.plans.clone())
+    }
+
+    /// Watches what the mappings' objects look like.
+    pub fn drift(&self) -> DriftWatch {
+        DriftWatch::new(Arc::clone(&self.account), self.plans.clone())
     }
 
     /// Scans of the mappings' objects.

@@ -7,18 +7,19 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::crm::http::{Answer, Call, Urgency};
-use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows};
+use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows, Selected};
 use crate::crm::salesforce::bulk::Cells;
 use crate::crm::salesforce::describe::Object;
 use crate::crm::salesforce::progress::Deep;
 use crate::crm::salesforce::seen::Print;
+use crate::crm::salesforce::standing::{Extent, Shared};
 use crate::crm::salesforce::values::{self, Told, Unsaid};
 use crate::crm::salesforce::{Account, Settings, ids, soql};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::mapping::SideMapping;
 use crate::reconcile::{
-    Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Refusal, RefusalKind,
-    Row, Value,
+    Change, Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Refusal,
+    RefusalKind, Row, Target, Value, Write,
 };
 
 /// When a read was asked for: the tick that orders it, and our clock.
@@ -40,6 +41,8 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Arc<str>>,
     /// The constants of new records.
     pub(super) constants: Record,
+    /// How its fields stand.
+    pub(super) standing: Shared,
     /// How cells of CSV are read.
     pub(super) cells: Cells,
     /// Whether the object's records can be converted, after which nobody can write them.
@@ -97,13 +100,60 @@ impl Plan {
         }
         let around_key = around_key(settings, &mapping.name)?;
         let deep = if object.replicateable { Deep::Log } else { Deep::Stamps };
-        let cells = Cells::of(object);
-        Ok(Self { mapping, columns, constants, cells, converts, deep, around_key })
+        let (cells, standing) = (Cells::of(object), Shared::default());
+        Ok(Self { mapping, columns, constants, standing, cells, converts, deep, around_key })
     }
 
     /// `SELECT … FROM …`, to be followed by a condition.
     pub(super) fn select(&self) -> String {
-        format!("SELECT {} FROM {}", self.columns.join(", "), self.mapping.table)
+        format!("SELECT {} FROM {}", self.selected().join(", "), self.mapping.table)
+    }
+
+    /// Everything that can be read of a record now.
+    fn selected(&self) -> Vec<Arc<str>> {
+        let standing = self.standing.now();
+        self.columns.iter().filter(|column| standing.reads(column)).map(Arc::clone).collect()
+    }
+
+    /// Whether anything can be read of the object; the error says why not.
+    pub(super) fn stands(&self) -> Result<(), PeerError> {
+        match &self.standing.now().blocked {
+            Some(why) => Err(PeerError::Unfit { why: why.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Why a write cannot be made now, where fields that it is about are paused; named are these
+    /// alone, so that the others go on.
+    pub(super) fn refuses(&self, write: &Write) -> Option<Refusal> {
+        let standing = self.standing.now();
+        let sets = match &write.change {
+            Change::Set(row) => Some(row),
+            Change::Delete => None,
+        };
+        let unless = match &write.target {
+            Target::New { unless, .. } => unless.as_slice(),
+            Target::Record(_) => &[],
+        };
+        let (mut fields, mut message) = (Vec::new(), String::new());
+        for field in &self.mapping.fields {
+            let Some((column, pause)) = standing.pauses(field) else { continue };
+            let compared = write.expect.contains_key(&field.field)
+                || unless.iter().any(|(one, _)| *one == field.field);
+            let hit = sets.is_some_and(|row| row.contains_key(&field.field))
+                || (compared && pause.extent == Extent::Whole);
+            if hit {
+                let (name, why) = (&field.name, &pause.why);
+                message = format!("the field `{name}` is paused: `{column}` {why}");
+                fields.push(field.field);
+            }
+        }
+        (!fields.is_empty()).then(|| Refusal {
+            kind: RefusalKind::Record,
+            code: "TRUCE_FIELD_PAUSED".into(),
+            message: message.into(),
+            fields,
+        })
     }
 
     /// The condition of those that can be written and follow a record in the order of ids; empty where
@@ -252,7 +302,7 @@ impl Plan {
     ) -> Result<(Vec<Option<Sighting>>, Answer), PeerError> {
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
-        let (object, fields) = (&self.mapping.table, &self.columns);
+        let (object, fields) = (&self.mapping.table, &self.selected());
         let retrieve = Retrieve { object, fields, ids: records, urgency };
         let (live, answer) = account.api.retrieve(retrieve, &mut about).await?;
         let tick = tick.expect("what was answered was sent");
@@ -270,32 +320,53 @@ impl Plan {
     ) -> Result<Vec<Sighting>, PeerError> {
         let mut sightings = Vec::with_capacity(records.len());
         for chunk in records.chunks(IDS_IN_QUERY) {
-            let literals: Vec<String> = chunk.iter().map(|id| soql::text(&id.0)).collect();
-            let statement = format!("{} WHERE {}", self.select(), soql::within("Id", &literals));
-            let mut tick = None;
-            let mut about = || tick = Some(asked.tick());
-            let query = Query {
-                rows: Rows::All,
-                statement: &statement,
-                call: Call::Read,
-                urgency: Urgency::Urgent,
-            };
-            let selected = account.api.query(query, &mut about).await?;
-            let tick = tick.expect("what was answered was sent");
-            let mut found = BTreeMap::new();
-            for record in &selected.records {
-                let sighting = self.observe(record, tick)?;
-                found.insert(sighting.observation.record.clone(), sighting);
+            let (mut found, mut open) = (BTreeMap::new(), chunk.to_vec());
+            while !open.is_empty() {
+                let (selected, tick) = self.select_gone(account, &open, asked).await?;
+                for record in &selected.records {
+                    let sighting = self.observe(record, tick)?;
+                    found.insert(sighting.observation.record.clone(), sighting);
+                }
+                let asked_for = open.len();
+                open.retain(|id| !found.contains_key(*id));
+                if selected.done {
+                    // Nobody has these.
+                    for id in open.drain(..) {
+                        let observation = self.missing(id, tick);
+                        found.insert(id.clone(), {
+                            let (modified, print) = (Timestamp::MIN, Print::default());
+                            Sighting { observation, modified, print }
+                        });
+                    }
+                } else if open.len() == asked_for {
+                    // Long rows make an answer shorter than the question, but never empty.
+                    let source = "an answer without any of the records, and not the last".into();
+                    return Err(PeerError::Transient { doing: "reading deleted records", source });
+                }
             }
-            sightings.extend(chunk.iter().map(|id| {
-                found.remove(*id).unwrap_or_else(|| Sighting {
-                    observation: self.missing(id, tick),
-                    modified: Timestamp::MIN,
-                    print: Print::default(),
-                })
-            }));
+            sightings.extend(chunk.iter().filter_map(|id| found.get(*id).cloned()));
         }
         Ok(sightings)
+    }
+
+    async fn select_gone(
+        &self,
+        account: &Account,
+        ids: &[&RecordId],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<(Selected, Asked), PeerError> {
+        let literals: Vec<String> = ids.iter().map(|id| soql::text(&id.0)).collect();
+        let statement = format!("{} WHERE {}", self.select(), soql::within("Id", &literals));
+        let mut tick = None;
+        let mut about = || tick = Some(asked.tick());
+        let query = Query {
+            rows: Rows::All,
+            statement: &statement,
+            call: Call::Read,
+            urgency: Urgency::Urgent,
+        };
+        let selected = account.api.query(query, &mut about).await?;
+        Ok((selected, tick.expect("what was answered was sent")))
     }
 }
 

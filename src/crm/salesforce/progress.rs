@@ -202,6 +202,11 @@ impl Progress {
 }
 
 impl Pass {
+    /// How far the pass has come: what has an earlier stamp was given already.
+    pub(super) fn reached(&self) -> Timestamp {
+        self.at.as_ref().map_or(self.from, |(stamp, _)| *stamp)
+    }
+
     /// The condition and order of the pass's next page.
     pub(super) fn condition(&self, page: usize) -> String {
         let order = format!("ORDER BY SystemModstamp, Id LIMIT {page}");

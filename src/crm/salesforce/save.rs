@@ -3,9 +3,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::crm::http::{Failure, Urgency};
 use crate::crm::salesforce::api::{Api, Record, SaveResult, Saved};
-use crate::crm::salesforce::errors::{ApiError, Class};
+use crate::crm::salesforce::codes::Action;
+use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::ids;
 use crate::crm::salesforce::plan::Plan;
 use crate::peer::PeerError;
@@ -22,7 +25,20 @@ pub(super) enum Batch<'a> {
     Delete(&'a [&'a RecordId]),
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    /// The same in parts of at most so many.
+    fn parts(self, most: usize) -> Vec<Batch<'a>> {
+        match self {
+            Self::Update(records, urgency) => {
+                records.chunks(most).map(|part| Self::Update(part, urgency)).collect()
+            }
+            Self::Upsert(records, key) => {
+                records.chunks(most).map(|part| Self::Upsert(part, key)).collect()
+            }
+            Self::Delete(ids) => ids.chunks(most).map(Self::Delete).collect(),
+        }
+    }
+
     fn len(self) -> usize {
         match self {
             Self::Update(records, _) | Self::Upsert(records, _) => records.len(),
@@ -50,6 +66,17 @@ pub(super) enum Answered {
     Lost,
 }
 
+impl Answered {
+    /// Why it was refused, where it was.
+    pub(super) fn error(&self) -> Option<&ApiError> {
+        match self {
+            Self::Saved(result) => result.errors.first(),
+            Self::Refused(error) => Some(error),
+            Self::Undone(_) | Self::Lost => None,
+        }
+    }
+}
+
 /// Whether a record was there before its write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
@@ -59,6 +86,38 @@ pub(super) enum Age {
 
 /// What was under way at the same moment has ended after this long.
 pub(super) const AGAIN: Duration = Duration::from_secs(2);
+
+/// Sends what is to be saved in calls of at most so many, side by side: the account's own limits
+/// say how many go at once. One read comes before all of them, and their window ends with the last.
+///
+/// An error means that nothing was sent at all.
+pub(super) async fn save_all(
+    api: &Api,
+    plan: &Plan,
+    batch: Batch<'_>,
+    most: usize,
+) -> Result<Vec<Answered>, PeerError> {
+    let parts = batch.parts(most);
+    let calls = parts.iter().map(|part| save(api, plan, *part));
+    let mut answered = Vec::with_capacity(batch.len());
+    let (mut sent, mut failed) = (false, None);
+    for (part, call) in parts.iter().zip(join_all(calls).await) {
+        match call {
+            Ok(answers) => {
+                sent = true;
+                answered.extend(answers);
+            }
+            Err(error) => {
+                answered.extend((0..part.len()).map(|_| Answered::Undone(after(&error))));
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    match failed {
+        Some(error) if !sent => Err(error),
+        Some(_) | None => Ok(answered),
+    }
+}
 
 /// Sends what is to be saved; in halves, where one record makes the whole body unreadable.
 ///
@@ -80,7 +139,7 @@ pub(super) async fn save(
             Ok(Saved::Each(results)) => answered.extend(results.into_iter().map(Answered::Saved)),
             Ok(Saved::Refused(errors)) => {
                 let error = errors.into_iter().next().unwrap_or_else(unexplained);
-                if error.class() == Class::Body && part.len() > 1 {
+                if error.action() == Action::SplitBody && part.len() > 1 {
                     let middle = part.start + part.len() / 2;
                     parts.extend([middle..part.end, part.start..middle]);
                 } else {
@@ -122,7 +181,7 @@ pub(super) fn outcome(answered: Answered, plan: &Plan, age: Age) -> Outcome {
 }
 
 /// The outcome of a write that was refused with these errors, of which the first counts.
-pub(super) fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
+fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
     let outcome = errors.into_iter().next().unwrap_or_else(unexplained).outcome(&plan.mapping);
     // A new record cannot be gone: what it refers to is.
     if age == Age::New && outcome == Outcome::Gone(None) {
@@ -131,9 +190,8 @@ pub(super) fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
     outcome
 }
 
-fn unexplained() -> ApiError {
-    let (code, message) = ("NO_ERROR_GIVEN".to_owned(), "refused without a word".to_owned());
-    ApiError { code, message, fields: None }
+pub(super) fn unexplained() -> ApiError {
+    ApiError::new("NO_ERROR_GIVEN", "refused without a word")
 }
 
 /// When what was not done may be tried again.

@@ -84,6 +84,7 @@ impl Scan for ObjectScan {
             self.begin(entity, after, asked).await?;
         }
         let plan: &Plan = self.plans.of(entity)?;
+        plan.stands()?;
         if let Some(extract) = &mut self.extract {
             return extract.page(&self.account, plan, limit).await;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
 use crate::crm::salesforce::api::WRITES_MAX;
+use crate::crm::salesforce::assertion::Signer;
 use crate::crm::salesforce::bulk::Bulk;
 
 /// An account, as the config describes it.
@@ -20,8 +21,8 @@ pub struct Settings {
     pub token_url: Option<String>,
     /// The app's consumer key.
     pub client_id: String,
-    /// The app's consumer secret.
-    pub client_secret: Secret,
+    /// How the app proves that it is who it says.
+    pub credentials: Credentials,
     /// The version of the API, pinned: `66.0`.
     pub api_version: String,
     /// A PEM file's content, trusted beside what the system trusts.
@@ -40,10 +41,28 @@ pub struct Settings {
     pub answer_timeout: Duration,
     /// The most records of a write; Salesforce takes 200.
     pub batch: usize,
+    /// How often the objects are described again.
+    pub describe_every: Duration,
     /// How changes are asked for.
     pub polling: Polling,
     /// When and how jobs are used.
     pub bulk: Bulk,
+}
+
+/// How an app proves that it is who it says.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// By its consumer secret (client credentials flow): it acts as its run-as user.
+    Secret(Secret),
+    /// By what it signs (JWT bearer flow): it acts as a user that is named.
+    Assertion {
+        /// Its private key.
+        signer: Arc<Signer>,
+        /// The user that it acts as.
+        username: String,
+        /// The login server that checks it.
+        audience: String,
+    },
 }
 
 /// How changes are asked for.
@@ -70,13 +89,13 @@ pub struct Polling {
 
 impl Settings {
     /// The account at `url` with these credentials, everything else as it comes.
-    pub fn new(name: &str, url: &str, client_id: &str, client_secret: Secret) -> Self {
+    pub fn new(name: &str, url: &str, client_id: &str, credentials: Credentials) -> Self {
         Self {
             name: name.into(),
             url: url.trim_end_matches('/').to_owned(),
             token_url: None,
             client_id: client_id.to_owned(),
-            client_secret,
+            credentials,
             // Summer '26: served for three years, and old enough to be everywhere.
             api_version: "66.0".to_owned(),
             ca_pem: None,
@@ -88,6 +107,7 @@ impl Settings {
             // A query begins to answer within two minutes or not at all.
             answer_timeout: Duration::from_secs(150),
             batch: WRITES_MAX,
+            describe_every: Duration::from_mins(10),
             polling: Polling::default(),
             bulk: Bulk::default(),
         }

@@ -10,14 +10,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::crm::http::{Failure, Urgency};
-use crate::crm::salesforce::api::{Patched, Record, WRITES_MAX};
+use crate::crm::salesforce::api::{Patched, READS_MAX, Record, WRITES_MAX};
+use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::plan::{Plan, Sighting};
-use crate::crm::salesforce::save::{self, AGAIN, Age, Batch};
+use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
 use crate::crm::salesforce::{Account, Plans};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::reconcile::{
@@ -64,14 +66,19 @@ impl Kind {
         }
     }
 
-    /// How many go together: an opt-in has a precondition of its own.
+    /// How many go together: what is there is read by as many as one call reads, and saved right
+    /// after in calls side by side; an opt-in has a precondition of its own.
     fn batch(self, most: usize) -> usize {
         match self {
             Self::OptIn => 1,
-            Self::OptOut | Self::Update | Self::Create | Self::Delete => most.clamp(1, WRITES_MAX),
+            Self::OptOut | Self::Update | Self::Delete => READS_MAX,
+            Self::Create => most.clamp(1, WRITES_MAX),
         }
     }
 }
+
+/// How soon writes to an object that cannot be read are tried again.
+const BLOCKED: Duration = Duration::from_mins(1);
 
 /// A record that was read just before its write.
 struct Fresh {
@@ -86,7 +93,31 @@ impl RecordWriter {
         Self { account, plans }
     }
 
+    /// Carries out what can be: a paused field stops its own writes, without a call.
     async fn carry_out(
+        &self,
+        plan: &Plan,
+        kind: Kind,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        if plan.stands().is_err() {
+            return Ok(vec![Outcome::Later(BLOCKED); writes.len()]);
+        }
+        let mut outcomes: Vec<Option<Outcome>> =
+            writes.iter().map(|write| plan.refuses(write).map(Outcome::Refused)).collect();
+        let places: Vec<usize> = (0..writes.len()).filter(|n| outcomes[*n].is_none()).collect();
+        if !places.is_empty() {
+            let fit: Vec<&Write> = places.iter().map(|place| writes[*place]).collect();
+            let done = self.send(plan, kind, &fit, asked).await?;
+            for (place, outcome) in places.into_iter().zip(done) {
+                outcomes[place] = Some(outcome);
+            }
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+    }
+
+    async fn send(
         &self,
         plan: &Plan,
         kind: Kind,
@@ -119,13 +150,18 @@ impl RecordWriter {
         let Ready { mut outcomes, records, places, read_at } = ready;
         if !records.is_empty() {
             let batch = Batch::Update(&records, urgency);
-            let answered = save::save(&self.account.api, plan, batch).await?;
+            let answered = save::save_all(&self.account.api, plan, batch, self.in_a_call()).await?;
             self.account.count_window(read_at.elapsed());
             for (place, answered) in places.into_iter().zip(answered) {
-                outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
+                outcomes[place] = Some(self.outcome(plan, writes[place], answered, Age::Known));
             }
         }
         self.explain(plan, writes, outcomes, asked).await
+    }
+
+    /// How many records one call saves.
+    fn in_a_call(&self) -> usize {
+        self.account.settings.batch.clamp(1, WRITES_MAX)
     }
 
     /// Reads and compares the records, and says what is to be written in Salesforce's words.
@@ -167,10 +203,10 @@ impl RecordWriter {
             places.iter().filter_map(|place| target(writes[*place])).collect();
         if !doomed.is_empty() {
             let batch = Batch::Delete(&doomed);
-            let answered = save::save(&self.account.api, plan, batch).await?;
+            let answered = save::save_all(&self.account.api, plan, batch, self.in_a_call()).await?;
             self.account.count_window(read_at.elapsed());
             for (place, answered) in places.into_iter().zip(answered) {
-                outcomes[place] = Some(save::outcome(answered, plan, Age::Known));
+                outcomes[place] = Some(self.outcome(plan, writes[place], answered, Age::Known));
             }
         }
         self.explain(plan, writes, outcomes, asked).await
@@ -213,7 +249,10 @@ impl RecordWriter {
         let outcome = match patched {
             Ok(Patched::Done) => Outcome::Done { created: None, xid: None },
             Ok(Patched::Moved) => Outcome::Stale(None),
-            Ok(Patched::Refused(errors)) => save::refused(errors, plan, Age::Known),
+            Ok(Patched::Refused(errors)) => {
+                let error = errors.into_iter().next().unwrap_or_else(save::unexplained);
+                self.outcome(plan, write, Answered::Refused(error), Age::Known)
+            }
             Err(Failure::Undone(error)) => return Err(error),
             Err(Failure::Lost(error)) => {
                 save::lost(&*error, 1);
@@ -222,6 +261,29 @@ impl RecordWriter {
         };
         let outcomes = self.explain(plan, &[write], vec![Some(outcome)], asked).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Lost))
+    }
+
+    /// The outcome of a write that was sent. One that was locked is remembered: when it comes again,
+    /// it goes with those of its parent.
+    pub(super) fn outcome(
+        &self,
+        plan: &Plan,
+        write: &Write,
+        answered: Answered,
+        age: Age,
+    ) -> Outcome {
+        let (record, error) = (known_by(write), answered.error());
+        if let Some(error) = error.filter(|error| error.action() == Action::SmallerBatch) {
+            let after = self.account.locked(record, error.locked());
+            // It is counted like every error; only the wait is ours.
+            drop(save::outcome(answered, plan, age));
+            return Outcome::Later(after);
+        }
+        if error.is_some_and(|error| error.action() == Action::DescribeAnew) {
+            self.account.api.doubt();
+        }
+        self.account.contention(|contention| contention.passed(record));
+        save::outcome(answered, plan, age)
     }
 
     /// Reads the records and compares; what is not as expected is settled. Also tells when the
@@ -324,7 +386,12 @@ impl Writer for RecordWriter {
                 }
                 places = rest;
             }
-            for places in places.chunks(kind.batch(self.account.settings.batch)) {
+            let records: Vec<_> =
+                places.iter().map(|place| (*place, known_by(&writes[*place]))).collect();
+            let most = kind.batch(self.account.settings.batch);
+            let batches =
+                self.account.contention(|known| known.batches(&records, most, self.in_a_call()));
+            for places in batches {
                 let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
                     Ok(done) => done,
@@ -357,6 +424,14 @@ impl Writer for RecordWriter {
     /// There are no transactions to ask after: the record is read.
     async fn transaction(&self, _: u64) -> Result<Option<Ended>, PeerError> {
         Ok(Some(Ended::Aborted))
+    }
+}
+
+/// The record, or of a new one that across.
+fn known_by(write: &Write) -> &RecordId {
+    match &write.target {
+        Target::Record(id) => id,
+        Target::New { across, .. } => across,
     }
 }
 

@@ -9,14 +9,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::line::{Line, failed, moment, open_session, timestamp};
-use super::store::{integer, number, number_lane};
+use super::store::{integer, lane_number, number, number_lane};
 use crate::ledger::{
     Catalog, CatalogField, CatalogMapping, Counts, Decision, Held, HeldFilter, HeldLink, HeldPage,
     LedgerError, State,
 };
 use crate::peer::Cursor;
 use crate::postgres::ServerUrl;
-use crate::reconcile::{Entity, Field, LinkId, RecordId, Side, Sides};
+use crate::reconcile::{Entity, Field, Lane, LinkId, RecordId, Side, Sides};
 
 /// Numbers mappings and fields. Seldom, so it opens a session of its own.
 pub(super) async fn catalog(
@@ -89,6 +89,7 @@ pub(super) async fn counts(from: &Line, due_by: Timestamp) -> Result<Counts, Led
     const DUE: &str = "
         select entity, lane, count(*), min(at) from truce.due where at <= $1 group by entity, lane";
     const HELD: &str = "select entity, reason, count(*) from truce.held group by entity, reason";
+    const OPPOSED: &str = "select entity, count(*) from truce.due where lane = $1 group by entity";
     let mut counts = Counts::default();
     for row in from.ask(DOING, LINKS, &[]).await? {
         let name: &str = row.get(1);
@@ -100,6 +101,9 @@ pub(super) async fn counts(from: &Line, due_by: Timestamp) -> Result<Counts, Led
         let oldest = timestamp(row.get::<_, SystemTime>(3));
         let known = counts.oldest_due.entry(entity(&row)).or_insert(oldest);
         *known = oldest.min(*known);
+    }
+    for row in from.ask(DOING, OPPOSED, &[&lane_number(Lane::Consent)]).await? {
+        counts.opposed.insert(entity(&row), count(&row, 1));
     }
     for row in from.ask(DOING, HELD, &[]).await? {
         counts.held.insert((entity(&row), row.get(1)), count(&row, 2));

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::line::{Line, moment, timestamp};
-use super::store::{clean, integer, number_lane};
+use super::store::{clean, integer, lane_number, number_lane};
 use crate::ledger::stored::{Columns, decode};
 use crate::ledger::words::identity;
 use crate::ledger::{Bearer, Due, Kept, LedgerError, Mark, State};
@@ -77,7 +77,7 @@ static DUE: LazyLock<String> = LazyLock::new(|| {
     select(
         "from (
         select d.lane, d.at, d.link from unnest($1::smallint[]) as e (entity)
-          cross join (values (0::smallint), (1::smallint)) as lanes (lane)
+          cross join unnest($4::smallint[]) as lanes (lane)
           cross join lateral (
             select w.lane, w.at, w.link from truce.due as w
              where w.entity = e.entity and w.lane = lanes.lane and w.at <= $2
@@ -133,14 +133,16 @@ pub(super) async fn links(from: &Line, ids: &[LinkId]) -> Result<Vec<Kept>, Ledg
 
 pub(super) async fn due(
     from: &Line,
-    entities: &[Entity],
+    (entities, lanes): (&[Entity], &[Lane]),
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Kept>, LedgerError> {
     let entities: BTreeSet<&Entity> = entities.iter().collect();
     let entities = entities.into_iter().map(|e| integer(e.0)).collect::<Result<Vec<i16>, _>>()?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    read(&from.ask("load due links", &DUE, &[&entities, &moment(now), &limit]).await?)
+    let lanes: Vec<i16> = lanes.iter().map(|lane| lane_number(*lane)).collect();
+    let given: [&(dyn ToSql + Sync); 4] = [&entities, &moment(now), &limit, &lanes];
+    read(&from.ask("load due links", &DUE, &given).await?)
 }
 
 /// A mapping's links are found by number among all: a ledger has few mappings.

@@ -33,7 +33,7 @@ use crate::ledger::{
 };
 use crate::peer::Cursor;
 use crate::postgres::{ServerUrl, Session};
-use crate::reconcile::{Entity, LinkId, RecordId, Side};
+use crate::reconcile::{Entity, Lane, LinkId, RecordId, Side};
 
 pub use lease::{Leader, LeaseError};
 pub use life::{Life, Lived};
@@ -125,10 +125,11 @@ impl Ledger for PostgresLedger {
     async fn due(
         &self,
         entities: &[Entity],
+        lanes: &[Lane],
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Kept>, LedgerError> {
-        load::due(&self.loads, entities, now, limit).await
+        load::due(&self.loads, (entities, lanes), now, limit).await
     }
 
     async fn matches(

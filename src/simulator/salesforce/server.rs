@@ -81,8 +81,11 @@ async fn carry_out(shared: &Shared, client: SocketAddr, mut request: Request) ->
     let fate = {
         let mut org = shared.org();
         request.number = org.log.next_number();
+        let now = org.clock.now();
+        org.concurrency.begin(request.number, now);
         org.faults.fate(&request)
     };
+    let _under_way = UnderWay { shared, number: request.number };
     if 0 < fate.delay_ms {
         tokio::time::sleep(Duration::from_millis(fate.delay_ms)).await;
     }
@@ -110,6 +113,18 @@ async fn carry_out(shared: &Shared, client: SocketAddr, mut request: Request) ->
         shared.lines.cut(client);
     }
     spoilt(&fault, is_token)
+}
+
+/// A request that is being carried out; it ends with its client's patience, too.
+struct UnderWay<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.shared.org().concurrency.end(self.number);
+    }
 }
 
 /// The answer of a request that was ordered to fail.
@@ -142,13 +157,13 @@ pub(super) fn answer_and_log(
 }
 
 fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str>) -> Logged {
+    let body = serde_json::from_slice::<serde_json::Value>(&request.body).unwrap_or_default();
+    let list = |name: &str| body.get(name).and_then(serde_json::Value::as_array);
+    let asked = list("ids").into_iter().flatten().filter_map(serde_json::Value::as_str);
     let records = match request.method.as_str() {
         "DELETE" => request.parameter("ids").map_or(1, |ids| ids.split(',').count()),
         "PUT" => request.body.split(|byte| *byte == b'\n').count().saturating_sub(2),
-        _ => serde_json::from_slice::<serde_json::Value>(&request.body).map_or(0, |body| {
-            let list = body.get("records").or(body.get("ids")).and_then(|list| list.as_array());
-            list.map_or(usize::from(body.is_object()), Vec::len)
-        }),
+        _ => list("records").or(list("ids")).map_or(usize::from(body.is_object()), Vec::len),
     };
     Logged {
         number: request.number,
@@ -157,9 +172,18 @@ fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str
         target: request.target.clone(),
         status,
         records,
+        ids: asked.map(ToOwned::to_owned).collect(),
         rows: 0,
         fault,
+        client: client_name(request),
     }
+}
+
+/// `client=` of `Sforce-Call-Options`, whose parts stand between `;` or `,`.
+fn client_name(request: &Request) -> Option<String> {
+    let options = request.header("sforce-call-options")?;
+    let mut parts = options.split([';', ',']).map(str::trim);
+    parts.find_map(|part| part.strip_prefix("client=")).map(str::to_owned)
 }
 
 fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {

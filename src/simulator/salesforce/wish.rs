@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::data::{Actor, Changes};
 use super::id::Id;
+use super::model::ID;
 use super::org::Org;
 use super::refusal::Refusal;
 use super::table::key_of;
@@ -55,6 +56,16 @@ pub(super) fn carry_out(
         Wish::HardDelete(id) => {
             delete(org, (object, id), actor, seen)?;
             org.data.purge(object, id, actor).map(|()| id)
+        }
+        Wish::Upsert(ID, key, changes) => {
+            outcome.created = Some(false);
+            let text = key.as_text().unwrap_or_default();
+            let id = Id::parse(text);
+            let id =
+                id.ok_or_else(|| Refusal::new("MALFORMED_ID", format!("malformed id {text}")))?;
+            once(seen, id.as_str())?;
+            meet_fault(org, object, Some(id), &changes)?;
+            org.data.update(object, id, changes, actor).map(|()| id)
         }
         Wish::Upsert(field, key, changes) => {
             let form = key_of(org.data.model.object(object), field, &key).unwrap_or_default();

@@ -225,7 +225,9 @@ fn error_of(text: &str) -> ApiError {
     let (message, fields) = rest.rsplit_once(':').unwrap_or((rest, ""));
     let fields: Vec<String> =
         fields.split(',').map(str::trim).filter(|f| !f.is_empty()).map(str::to_owned).collect();
-    ApiError { code: code.to_owned(), message: message.to_owned(), fields: Some(fields) }
+    let mut error = ApiError::new(code, message);
+    error.fields = Some(fields);
+    error
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::crm::http::{Answer, Call, Failure, Repeat, Request, Urgency};
-use crate::crm::salesforce::api::{Api, get, read, refusals, write_headers};
+use crate::crm::salesforce::api::{Api, get, read, write_headers};
 use crate::crm::salesforce::bulk::Bulk;
 use crate::crm::salesforce::errors;
+use crate::crm::salesforce::errors::refusals;
 use crate::peer::PeerError;
 
 /// Which of the two kinds of jobs.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::convert::{self, Purpose};
 use super::super::id::Id;
+use super::super::model::ID;
 use super::super::org::Org;
 use super::super::refusal::{Refusal, TOO_MANY, UNREADABLE};
 use super::super::soql::run::print;
@@ -92,6 +93,10 @@ pub(super) fn upsert(org: &mut Org, call: &Call<'_>, (object, field): (&str, &st
             Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
         });
         let wish = match key.filter(|key| !key.is_null()) {
+            None if at == ID => {
+                convert::changes(&org.data, object, record, Purpose::Create, &["Id"])
+                    .map(Wish::Create)
+            }
             None => {
                 let message = format!("{name} not specified");
                 Err(Refusal::of("MISSING_ARGUMENT", message, &[&name]))

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::clock::second;
 use super::super::describe;
+use super::super::model::Right;
 use super::super::org::Org;
 use super::super::refusal::Refusal;
 use super::condition::{self, Version};
@@ -61,13 +62,30 @@ pub(super) fn number(version: &str) -> Option<u32> {
 /// The resources of a version.
 pub(super) fn root(org: &Org, call: &Call<'_>) -> Answer {
     let mut map = serde_json::Map::new();
-    for name in ["composite", "jobs", "limits", "query", "queryAll", "sobjects"] {
+    for name in [
+        "composite",
+        "jobs",
+        "limits",
+        "parameterizedSearch",
+        "query",
+        "queryAll",
+        "search",
+        "sobjects",
+    ] {
         map.insert(name.to_owned(), json!(format!("/services/data/{}/{name}", call.version)));
     }
     let names = &org.names;
     let identity = format!("{}/id/{}/{}", names.base_url, names.org, names.api_user);
     map.insert("identity".to_owned(), json!(identity));
     Answer::new(200, Json::Object(map))
+}
+
+/// The resources below `composite`.
+pub(super) fn composites(call: &Call<'_>) -> Answer {
+    let base = format!("/services/data/{}/composite", call.version);
+    let list = ["tree", "batch", "sobjects", "graph"].into_iter();
+    let map = list.map(|name| (name.to_owned(), json!(format!("{base}/{name}"))));
+    Answer::new(200, Json::Object(map.collect()))
 }
 
 /// What is left of each limit.
@@ -92,7 +110,7 @@ pub(super) fn limits(org: &mut Org, call: &Call<'_>) -> Answer {
 /// All objects.
 pub(super) fn global(org: &Org, call: &Call<'_>) -> Answered {
     unless_unchanged(org, call, || {
-        let objects = org.data.model.objects().iter();
+        let objects = org.data.model.objects().iter().filter(|one| one.allows(Right::Read));
         let list: Vec<Json> = objects.map(|object| describe::brief(object, call.version)).collect();
         json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list })
     })

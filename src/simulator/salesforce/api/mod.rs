@@ -1,19 +1,30 @@
 //! The REST API: what a request says, who answers it, and in which form.
 
 mod auth;
+mod batch;
 mod collections;
+mod composite;
 mod condition;
 mod extract;
+mod graph;
 mod ingest;
 mod jobs;
+mod jwt;
 mod metadata;
+mod old_bulk;
 mod query;
 mod replication;
 mod rows;
+mod search;
+mod soap;
+mod tree;
 
 use axum::http::HeaderMap;
 use serde_json::{Map, Value as Json, json};
 
+pub(super) use auth::add_refresh;
+pub(super) use ingest::BATCHES_A_DAY;
+pub(super) use jwt::key_of;
 pub(super) use query::Cursors;
 
 use super::clock::{Millis, http_date, second};
@@ -165,7 +176,11 @@ pub(super) fn answer(org: &mut Org, request: &Request, now: Millis) -> Answer {
     let used = org.quota.used(second(now));
     let answer = answer.with("date", http_date(second(now)));
     if request.target.starts_with("/services/data") {
-        return answer.with("sforce-limit-info", format!("api-usage={used}/{}", org.quota.max));
+        let mut usage = format!("api-usage={used}/{}", org.quota.max);
+        if org.quota.per_app {
+            usage = format!("{usage}; per-app-api-usage={used}/{}(appName=truce)", org.quota.max);
+        }
+        return answer.with("sforce-limit-info", usage);
     }
     answer
 }
@@ -181,12 +196,21 @@ fn route(org: &mut Org, request: &Request, now: Millis) -> Answered {
     match path.as_slice() {
         ["services", "oauth2", "token"] => Ok(auth::token(org, request, now)),
         ["services", "oauth2", "revoke"] => Ok(auth::revoke(org, request)),
-        ["services", "oauth2", "userinfo"] | ["id", _, _] => auth::identity(org, request, now),
+        ["services", "oauth2", "introspect"] => Ok(auth::introspect(org, request, now)),
+        ["services", "oauth2", "userinfo"] => auth::identity(org, request, now),
+        ["id", of_org, of_user] => auth::identity_at(org, request, (of_org, of_user), now),
+        ["services", "Soap", "u" | "c", version, ..] => {
+            Ok(soap::answer(org, request, version, now))
+        }
+        ["services", "async", version, "job", rest @ ..] => {
+            Ok(old_bulk::answer(org, request, (version, rest), now))
+        }
         ["services", "data"] => Ok(metadata::versions()),
         ["services", "data", version, rest @ ..] => {
             metadata::check_version(version)?;
             if !request.admitted {
                 auth::authenticate(org, request, now)?;
+                org.concurrency.admit(request.number, now)?;
                 org.quota.spend(second(now))?;
             }
             let call = Call { request, version, now };
@@ -237,6 +261,13 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
         (["composite", "sobjects", object, field], "PATCH") => {
             collections::upsert(org, call, (object, field))
         }
+        (["search"], "GET") => search::search(org, call),
+        (["parameterizedSearch"], "GET" | "POST") => search::parameterized(org, call),
+        (["composite"], "GET") => Ok(metadata::composites(call)),
+        (["composite"], "POST") => composite::composite(org, call),
+        (["composite", "batch"], "POST") => batch::batch(org, call),
+        (["composite", "graph"], "POST") => graph::graph(org, call),
+        (["composite", "tree", object], "POST") => tree::tree(org, call, object),
         (["jobs", "ingest", rest @ ..], _) => ingest::route(org, call, rest),
         (["jobs", "query", rest @ ..], _) => extract::route(org, call, rest),
         (known, _) if is_resource(known) => Err(not_allowed(method)),
@@ -248,10 +279,12 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
 fn is_resource(path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else { return true };
     match *first {
-        "limits" => rest.is_empty(),
+        "limits" | "search" | "parameterizedSearch" => rest.is_empty(),
         "query" | "queryAll" => rest.len() <= 1,
         "sobjects" => rest.len() <= 3,
-        "composite" => rest.first() == Some(&"sobjects"),
+        "composite" => {
+            rest.is_empty() || matches!(rest[0], "sobjects" | "batch" | "graph" | "tree")
+        }
         _ => false,
     }
 }

@@ -11,6 +11,7 @@ use super::super::id::Id;
 use super::super::org::Org;
 use super::super::refusal::Refusal;
 use super::super::soql::bind::{Answer as Wanted, Pick, bind};
+use super::super::soql::plan::{Source, plan};
 use super::super::soql::read::read;
 use super::super::soql::run::{Scope, fold_rows, print, rows};
 use super::super::table::Row;
@@ -73,6 +74,9 @@ impl Cursors {
 
 /// `GET /query?q=` and `GET /queryAll?q=`.
 pub(super) fn query(org: &mut Org, call: &Call<'_>, scope: Scope) -> Answered {
+    if let Some(text) = call.request.parameter("explain") {
+        return explain(org, text);
+    }
     let Some(text) = call.request.parameter("q") else {
         let message = "The required parameter q is missing";
         return Err(Refusal::new("MALFORMED_QUERY", message).into());
@@ -107,6 +111,25 @@ pub(super) fn query(org: &mut Org, call: &Call<'_>, scope: Scope) -> Answered {
     }
     let id = org.cursors.add(cursor, &mut org.draw);
     more_of(org, call, id, 0)
+}
+
+/// `?explain=`: how a query would be run; it is not.
+fn explain(org: &Org, text: &str) -> Answered {
+    let bound = bind(text, &read(text)?, &org.data.model)?;
+    let table = org.data.table(bound.object);
+    let all = table.ids().count();
+    let source = plan(&bound, &org.data.model, table);
+    let (way, cost) = if source == Source::All { ("TableScan", 1.5) } else { ("Index", 0.1) };
+    let plan = json!({
+        "cardinality": rows(&org.data, &bound, Scope::Live).len(),
+        "fields": [],
+        "leadingOperationType": way,
+        "notes": [],
+        "relativeCost": cost,
+        "sobjectCardinality": all,
+        "sobjectType": org.data.model.object(bound.object).name,
+    });
+    Ok(Answer::new(200, json!({ "plans": [plan], "sourceQuery": text })))
 }
 
 /// `GET /query/{locator}-{offset}`.

@@ -29,6 +29,8 @@ const DELIMITERS: [(&str, char); 6] = [
 ];
 
 impl Delimiter {
+    pub(in super::super) const COMMA: Delimiter = Delimiter(0);
+
     pub(in super::super) fn named(name: &str) -> Option<Delimiter> {
         DELIMITERS.iter().position(|row| row.0 == name).map(Delimiter)
     }

@@ -47,6 +47,7 @@ fn is_compound(data: &Data, object: usize, pick: &Pick) -> bool {
         Pick::Parent { object, picks, .. } => {
             picks.iter().any(|pick| is_compound(data, *object, pick))
         }
+        Pick::Children { .. } => true,
     }
 }
 
@@ -90,6 +91,8 @@ fn header(data: &Data, spec: &Object, picks: &[Pick], before: &str, names: &mut 
                 let parent = data.model.object(*object);
                 header(data, parent, picks, &format!("{before}{name}."), names);
             }
+            // `prepare` lets none through.
+            Pick::Children { .. } => {}
         }
     }
 }
@@ -112,6 +115,7 @@ fn cells(
                 let parent = id.and_then(|id| data.table(*object).visible(id));
                 cells(data, *object, (parent.map(|row| &**row), picks), line);
             }
+            Pick::Children { .. } => {}
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{Job, State, Work};
 /// What an empty cell cannot say: that the field is to be emptied.
 const NULL: &str = "#N/A";
 /// Rows that are saved together: the same record twice among them is an error.
-const CHUNK_ROWS: usize = 200;
+pub(super) const CHUNK_ROWS: usize = 200;
 /// Longest cell, most cells, and longest row (Salesforce: "Bulk API 2.0 Limits and Allocations").
 const CELL_LENGTH_MAX: usize = 32_000;
 const CELLS_MAX: usize = 5_000;
@@ -177,7 +177,11 @@ fn begin(
     Ok((header, lines.chunks(size).map(<[Vec<String>]>::to_vec).collect()))
 }
 
-fn check_header(object: &Object, header: &[String], operation: Operation) -> Result<(), String> {
+pub(super) fn check_header(
+    object: &Object,
+    header: &[String],
+    operation: Operation,
+) -> Result<(), String> {
     if CELLS_MAX < header.len() {
         return Err(format!("InvalidBatch : Too many columns: {}", header.len()));
     }
@@ -217,7 +221,8 @@ fn run(org: &mut Org, object: usize, ingest: &mut Ingest, batch: Vec<Vec<String>
         if place.is_multiple_of(CHUNK_ROWS) {
             seen.clear();
         }
-        let wish = wish(org, (object, ingest.operation), &ingest.header, &cells);
+        let record = record(org.data.model.object(object), &ingest.header, &cells);
+        let wish = wish(org, (object, ingest.operation), &record);
         let mut outcome = carry_out(org, (object, wish.map_err(as_row)), actor, &mut seen);
         if ingest.operation == Operation::Insert {
             outcome.created = Some(outcome.refusal.is_none());
@@ -229,58 +234,57 @@ fn run(org: &mut Org, object: usize, ingest: &mut Ingest, batch: Vec<Vec<String>
     ingest.done.extend(done);
 }
 
-fn wish(
+/// What a row asks for.
+pub(super) fn wish(
     org: &Org,
     (object, operation): (usize, Operation),
-    header: &[String],
-    cells: &[String],
+    record: &Map<String, Json>,
 ) -> Result<Wish, Refusal> {
     let spec = org.data.model.object(object);
+    let given = |wanted: &str| {
+        let found = record.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let text = found.map(|(_, value)| match value {
+            Json::String(text) => text.trim().to_owned(),
+            Json::Null => String::new(),
+            Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => value.to_string(),
+        });
+        text.filter(|text| !text.is_empty())
+    };
     let id = || {
-        let found = header.iter().zip(cells).find(|(name, _)| name.eq_ignore_ascii_case("id"));
-        let text = found.map(|(_, cell)| cell.trim()).filter(|text| !text.is_empty());
-        let Some(text) = text else {
+        let Some(text) = given("Id") else {
             return Err(Refusal::of("MISSING_ARGUMENT", "Id not specified", &["Id"]));
         };
-        Id::parse(text).filter(|id| id.prefix() == spec.prefix).ok_or_else(|| {
+        Id::parse(&text).filter(|id| id.prefix() == spec.prefix).ok_or_else(|| {
             let message = format!("{} ID: id value of incorrect type: {text}", spec.label);
             Refusal::of("MALFORMED_ID", message, &["Id"])
         })
     };
     let changes = |purpose: Purpose, read: &[&str]| {
-        convert::changes(&org.data, object, &record(spec, header, cells), purpose, read)
+        convert::changes(&org.data, object, record, purpose, read)
     };
     Ok(match operation {
         Operation::Insert => Wish::Create(changes(Purpose::Create, &[])?),
-        Operation::Update => Wish::Update(id()?, changes(Purpose::Update, &["Id"])?),
         Operation::Delete => Wish::Delete(id()?),
         Operation::HardDelete => Wish::HardDelete(id()?),
-        Operation::Upsert(ID) => match id() {
-            Ok(id) => Wish::Update(id, changes(Purpose::Update, &["Id"])?),
-            Err(missing) if missing.code == "MISSING_ARGUMENT" => {
-                Wish::Create(changes(Purpose::Create, &["Id"])?)
-            }
-            Err(malformed) => return Err(malformed),
-        },
+        Operation::Upsert(ID) if given("Id").is_none() => {
+            Wish::Create(changes(Purpose::Create, &["Id"])?)
+        }
+        Operation::Update | Operation::Upsert(ID) => {
+            Wish::Update(id()?, changes(Purpose::Update, &["Id"])?)
+        }
         Operation::Upsert(field) => {
             let name = spec.field(field).name.as_str();
-            let key =
-                header.iter().zip(cells).find(|(column, _)| column.eq_ignore_ascii_case(name));
-            let key = key.map_or(Value::Null, |(_, cell)| Value::text(cell));
-            if key.is_null() {
-                return Err(Refusal::of(
-                    "MISSING_ARGUMENT",
-                    format!("{name} not specified"),
-                    &[name],
-                ));
-            }
-            Wish::Upsert(field, key, changes(Purpose::Create, &[name])?)
+            let Some(key) = given(name) else {
+                let message = format!("{name} not specified");
+                return Err(Refusal::of("MISSING_ARGUMENT", message, &[name]));
+            };
+            Wish::Upsert(field, Value::text(&key), changes(Purpose::Create, &[name])?)
         }
     })
 }
 
 /// The cells of a row as a client of the REST API would send them.
-fn record(spec: &Object, header: &[String], cells: &[String]) -> Map<String, Json> {
+pub(super) fn record(spec: &Object, header: &[String], cells: &[String]) -> Map<String, Json> {
     let mut record = Map::new();
     for (name, cell) in header.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
         let value = if cell == NULL { Json::Null } else { Json::String(cell.clone()) };
@@ -312,7 +316,7 @@ fn checkbox(value: Json) -> Json {
 }
 
 /// A cell that does not read as its field's type spoils its row only.
-fn as_row(refusal: Refusal) -> Refusal {
+pub(super) fn as_row(refusal: Refusal) -> Refusal {
     if refusal.code == UNREADABLE {
         return Refusal { code: "INVALID_TYPE_ON_FIELD_IN_RECORD".to_owned(), ..refusal };
     }

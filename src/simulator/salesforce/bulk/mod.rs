@@ -1,4 +1,4 @@
-//! Jobs of Bulk API 2.0: what a client hands in or asks for as a whole, carried out by and by.
+//! Jobs of the Bulk APIs: what a client hands in or asks for as a whole, carried out by and by.
 //!
 //! A job is carried out by the organisation's clock. Whoever looks at the organisation, by the API
 //! or by the control address, first brings it up to the clock (`advance`): so what a job does has
@@ -11,6 +11,7 @@
 pub(super) mod csv;
 pub(super) mod extract;
 pub(super) mod ingest;
+pub(super) mod old;
 
 use std::collections::BTreeMap;
 
@@ -123,6 +124,8 @@ impl Default for Pace {
 pub(super) struct Jobs {
     pub(super) pace: Pace,
     kept: BTreeMap<Id, Job>,
+    /// Jobs of Bulk API 1.0.
+    pub(super) old: old::Jobs,
     serial: u64,
     /// Batches and queries of the last day, by the millisecond.
     pub(super) batches: Vec<Millis>,
@@ -132,7 +135,7 @@ pub(super) struct Jobs {
 impl Jobs {
     /// An id for the next job; none if there are too many.
     pub(super) fn next_id(&mut self) -> Option<Id> {
-        if JOBS_MAX <= self.kept.len() {
+        if JOBS_MAX <= self.kept.len() + self.old.len() {
             return None;
         }
         self.serial += 1;
@@ -187,6 +190,7 @@ pub(super) fn advance(org: &mut Org, now: Millis) {
         step(org, &mut job, due);
         org.bulk.kept.insert(id, job);
     }
+    old::advance(org, now);
     for job in org.bulk.kept.values_mut() {
         if job.state == State::UploadComplete && job.closed.is_some_and(|closed| closed < now) {
             job.state = State::InProgress;

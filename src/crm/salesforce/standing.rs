@@ -1,0 +1,271 @@
+//! Which fields of an object stand as they were mapped, while the agent runs.
+//!
+//! An administrator removes a field, hides it, makes it shorter or read-only, retires values of a
+//! picklist. Such a field is paused, and nothing else: one that cannot be read any more is left out of
+//! what is read, so that it is unknown and not null; one that can is still read, and only not written,
+//! so that an opt-out in it is seen all the same. All doors share one state.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::crm::salesforce::describe::Object;
+use crate::reconcile::mapping::{Column, Kind, SideField, SideMapping};
+
+/// How the fields of an object stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Why nothing of the object can be read, where that is so.
+    pub(super) blocked: Option<Arc<str>>,
+    paused: BTreeMap<Arc<str>, Pause>,
+}
+
+/// Why a column is paused, and how far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pause {
+    pub(super) extent: Extent,
+    pub(super) why: Arc<str>,
+}
+
+/// How far a column is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// It is neither read nor written.
+    Whole,
+    /// It is read, and not written.
+    Writes,
+}
+
+/// The state that the doors share.
+#[derive(Debug, Default)]
+pub(super) struct Shared(Mutex<Arc<Standing>>);
+
+impl Shared {
+    pub(super) fn now(&self) -> Arc<Standing> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another in its place; gives the one before.
+    pub(super) fn turn(&self, next: Standing) -> Arc<Standing> {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut now, Arc::new(next))
+    }
+}
+
+impl Standing {
+    /// How the fields of a mapping stand in an object as it is described now; `None` where there is
+    /// none.
+    pub(super) fn of(mapping: &SideMapping, object: Option<&Object>) -> Self {
+        let Some(object) = object else {
+            let why = format!(
+                "there is no object `{}` any more that the integration user can see; bring it back, \
+                 or grant Read on it in a permission set",
+                mapping.table
+            );
+            return Self { blocked: Some(why.into()), paused: BTreeMap::new() };
+        };
+        let needed = mapping.external_id.iter().chain(&mapping.stamp).map(|name| &**name);
+        let lost = needed.chain(["SystemModstamp"]).find(|name| object.column(name).is_none());
+        let mut paused = BTreeMap::new();
+        for field in &mapping.fields {
+            for column in &field.columns {
+                if let Some(pause) = compare(field, column, object.column(&column.name)) {
+                    paused.insert(Arc::clone(&column.name), pause);
+                }
+            }
+        }
+        Self { blocked: lost.map(|name| object.missing(name).into()), paused }
+    }
+
+    /// Whether a column is read.
+    pub(super) fn reads(&self, column: &str) -> bool {
+        self.paused.get(column).is_none_or(|pause| pause.extent != Extent::Whole)
+    }
+
+    /// The first of a field's columns that pauses it, and why.
+    pub(super) fn pauses<'a>(&'a self, field: &'a SideField) -> Option<(&'a str, &'a Pause)> {
+        let column = |column: &'a Column| Some((&*column.name, self.paused.get(&column.name)?));
+        field.columns.iter().find_map(column)
+    }
+}
+
+/// Why a column is not what it was mapped as, where that matters.
+fn compare(field: &SideField, was: &Column, now: Option<&Column>) -> Option<Pause> {
+    let whole = |why: String| Some(Pause { extent: Extent::Whole, why: why.into() });
+    let Some(now) = now else {
+        return whole(format!(
+            "({}) is gone, or hidden from the integration user; bring it back, grant it in a \
+             permission set, or change the mapping",
+            was.type_name
+        ));
+    };
+    if std::mem::discriminant(&was.kind) != std::mem::discriminant(&now.kind) {
+        return whole(format!(
+            "was {} and is {} now; make it as it was, or change the mapping and start anew",
+            was.type_name, now.type_name
+        ));
+    }
+    // Only the first column of a field is written.
+    let written =
+        field.writable && field.columns.first().is_some_and(|first| first.name == was.name);
+    if !written {
+        return None;
+    }
+    let why = if was.updatable && !now.updatable {
+        Some("cannot be written any more; grant Edit on the field in a permission set".to_owned())
+    } else {
+        narrowed(&was.kind, &now.kind)
+    };
+    why.map(|why| Pause { extent: Extent::Writes, why: why.into() })
+}
+
+/// How a column takes less than it did.
+fn narrowed(was: &Kind, now: &Kind) -> Option<String> {
+    const REMEDY: &str = "make it as it was, or start the agent anew to go by what it is";
+    match (was, now) {
+        (Kind::Text { max: a, only: some, .. }, Kind::Text { max: b, only: few, .. }) => {
+            let limit = |max: &Option<usize>| max.unwrap_or(usize::MAX);
+            if limit(b) < limit(a) {
+                let (a, b) = (a.map_or("any number of".to_owned(), |a| a.to_string()), limit(b));
+                return Some(format!("takes {b} characters now, and took {a}; {REMEDY}"));
+            }
+            let few = few.as_ref()?;
+            match some {
+                None => Some(format!("takes only the values of its picklist now; {REMEDY}")),
+                Some(some) => {
+                    let gone: Vec<&str> =
+                        some.iter().filter(|one| !few.contains(one)).map(|one| &**one).collect();
+                    let shown = gone.iter().take(VALUES_SHOWN).copied().collect::<Vec<_>>();
+                    (!gone.is_empty()).then(|| {
+                        format!(
+                            "does not take {} of its picklist's values any more ({}); {REMEDY}",
+                            gone.len(),
+                            shown.join(", ")
+                        )
+                    })
+                }
+            }
+        }
+        (Kind::Int { min: a, max: b }, Kind::Int { min: c, max: d }) => {
+            (a < c || d < b).then(|| format!("takes {c} to {d} now, and took {a} to {b}; {REMEDY}"))
+        }
+        (Kind::Decimal { whole: a, scale: b }, Kind::Decimal { whole: c, scale: d }) => {
+            (c < a || d < b).then(|| {
+                format!(
+                    "takes {c} digits and {d} behind the point now, and took {a} and {b}; {REMEDY}"
+                )
+            })
+        }
+        (Kind::Reference(some), Kind::Reference(few)) => some
+            .iter()
+            .any(|one| !few.contains(one))
+            .then(|| format!("refers to other objects than it did; {REMEDY}")),
+        _ => None,
+    }
+}
+
+/// So many values of a picklist are named; they are no values of records.
+const VALUES_SHOWN: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::crm::salesforce::describe::Described;
+    use crate::reconcile::{Entity, Field, Shape};
+
+    const BASE: &str = r#"{"name":"Contact","queryable":true,"fields":[
+        {"name":"SystemModstamp","type":"datetime"},
+        {"name":"Title","type":"string","length":80,"updateable":true,"createable":true},
+        {"name":"Source","type":"picklist","length":40,"updateable":true,"restrictedPicklist":true,
+         "picklistValues":[{"value":"Web","active":true},{"value":"Fax","active":true}]},
+        {"name":"Score","type":"double","precision":10,"scale":2,"updateable":true},
+        {"name":"Out","type":"boolean","updateable":true}]}"#;
+
+    fn object(change: impl FnOnce(&mut Vec<serde_json::Value>)) -> Object {
+        let mut json: serde_json::Value = serde_json::from_str(BASE).unwrap();
+        change(json["fields"].as_array_mut().unwrap());
+        serde_json::from_value::<Described>(json).unwrap().object()
+    }
+
+    fn mapping() -> SideMapping {
+        let object = object(|_| ());
+        let field = |(number, name): (u16, &str)| SideField {
+            field: Field(number),
+            name: name.into(),
+            columns: vec![object.column(name).unwrap().clone()],
+            shape: Shape::Bool,
+            zero_is_null: false,
+            writable: true,
+        };
+        SideMapping {
+            entity: Entity(1),
+            name: "contacts".into(),
+            table: "Contact".into(),
+            key: "Id".into(),
+            external_id: None,
+            stamp: None,
+            fields: (1..).zip(["Title", "Source", "Score", "Out"]).map(field).collect(),
+            match_on: Vec::new(),
+            converts: None,
+            defaults: BTreeMap::new(),
+        }
+    }
+
+    /// What a change of the object pauses: the columns, how far, and a word of why.
+    fn check(change: impl FnOnce(&mut Vec<serde_json::Value>), expected: &[(&str, Extent, &str)]) {
+        let standing = Standing::of(&mapping(), Some(&object(change)));
+        assert_eq!(standing.blocked, None);
+        let paused: Vec<_> =
+            standing.paused.iter().map(|(name, pause)| (&**name, pause.extent)).collect();
+        let wanted: Vec<_> = expected.iter().map(|(name, extent, _)| (*name, *extent)).collect();
+        assert_eq!(paused, wanted);
+        for ((_, pause), (_, _, word)) in standing.paused.iter().zip(expected) {
+            assert!(pause.why.contains(word), "{}", pause.why);
+        }
+    }
+
+    #[test]
+    fn drift_pauses_the_field_that_it_hits_and_no_other() {
+        use Extent::{Whole, Writes};
+        check(|_| (), &[]);
+        check(|fields| drop(fields.remove(1)), &[("Title", Whole, "gone, or hidden")]);
+        check(|fields| fields[1]["type"] = "boolean".into(), &[("Title", Whole, "is boolean now")]);
+        check(|fields| fields[1]["length"] = 40.into(), &[("Title", Writes, "40 characters now")]);
+        check(|fields| fields[4]["updateable"] = false.into(), &[("Out", Writes, "grant Edit")]);
+        check(|fields| fields[3]["scale"] = 1.into(), &[("Score", Writes, "1 behind the point")]);
+        let retired = |fields: &mut Vec<serde_json::Value>| {
+            fields[2]["picklistValues"][1]["active"] = false.into();
+        };
+        check(retired, &[("Source", Writes, "1 of its picklist's values any more (Fax)")]);
+    }
+
+    #[test]
+    fn what_takes_more_than_it_did_goes_on() {
+        check(|fields| fields[1]["length"] = 255.into(), &[]);
+        check(|fields| fields[3]["precision"] = 12.into(), &[]);
+        check(|fields| fields[2]["restrictedPicklist"] = false.into(), &[]);
+    }
+
+    #[test]
+    fn an_object_without_what_every_read_needs_is_blocked() {
+        let standing = Standing::of(&mapping(), None);
+        assert!(standing.blocked.unwrap().contains("no object `Contact`"));
+        let object = object(|fields| drop(fields.remove(0)));
+        let standing = Standing::of(&mapping(), Some(&object));
+        assert!(standing.blocked.unwrap().contains("no field `SystemModstamp`"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_asked_for_and_what_only_cannot_be_written_is() {
+        let mapping = mapping();
+        let change = |fields: &mut Vec<serde_json::Value>| {
+            fields[4]["updateable"] = false.into();
+            fields.remove(1);
+        };
+        let standing = Standing::of(&mapping, Some(&object(change)));
+        assert!(!standing.reads("Title") && standing.reads("Out"));
+        let paused: Vec<_> =
+            mapping.fields.iter().filter_map(|field| standing.pauses(field)).collect();
+        assert_eq!(paused.len(), 2);
+    }
+}

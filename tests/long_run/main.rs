@@ -1,0 +1,334 @@
+//! Everything at once, for minutes: two sides of ten thousand, people who edit both, and all that can
+//! go wrong beside them. In the end both sides hold the same, and the judge, who reads what happened
+//! on both sides and not what the agent says of it, finds nothing that should not have happened.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::print_stdout, reason = "what was measured is of use beside the verdict")]
+
+mod histories;
+mod judge;
+mod plans;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use truce::simulator::people::{
+    Agent, Both, Cast, Desk, Draw, Mappings, Stage, StageOptions, Where, address, person,
+};
+
+use histories::{CONSENT, Histories};
+use judge::{Finals, judge};
+use plans::{Plan, plans};
+
+const RECORDS: usize = 10_000;
+/// On each side.
+const EDITS: usize = 5_000;
+/// Of those on each side, on the same field of the same person as one of the other side.
+const CONTESTED: usize = 500;
+/// These stay with the CRM's outage, the rest comes amid faults.
+const IN_OUTAGE: usize = 5_000;
+const OUTAGE: Duration = Duration::from_mins(1);
+const HELD_BACK: Duration = Duration::from_mins(2);
+
+/// Nobody edits these: the first of the cast opt out, are merged, are deleted.
+const OPT_OUTS: usize = 90;
+const MERGES: usize = 20;
+const DELETES: usize = 20;
+const CREATES: usize = 40;
+const SPARED: usize = OPT_OUTS + 2 * MERGES + 2 * DELETES;
+
+/// A debug build on a machine that does other things too.
+const AGREE_MAX: Duration = Duration::from_mins(12);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+struct Run {
+    stage: Stage,
+    cast: Cast,
+    /// Whose contact was merged into another's: their recipients stay.
+    merged: BTreeSet<String>,
+    deleted: BTreeSet<String>,
+}
+
+impl Run {
+    async fn set() -> Self {
+        let options = StageOptions { mappings: Mappings::default(), ..StageOptions::default() };
+        let stage = Stage::set(Path::new(env!("CARGO_BIN_EXE_truce")), options).await.unwrap();
+        let config = std::fs::read_to_string(stage.config()).unwrap();
+        // Commits are held back for two minutes here, and nobody may miss them.
+        let late = format!("late_commit_seconds = {}", HELD_BACK.as_secs() + 30);
+        let config = config.replace("late_commit_seconds = 2", &late);
+        let config = config.replace("[crm.sales]\n", "[crm.sales]\nwide_seconds = 10\n");
+        std::fs::write(stage.config(), config).unwrap();
+        let cast = stage.fill(RECORDS, &mut Draw::new(12)).await.unwrap();
+        histories::begin(&stage).await;
+        stage.truce(&["setup"]).await.unwrap();
+        Self { stage, cast, merged: BTreeSet::new(), deleted: BTreeSet::new() }
+    }
+
+    async fn start(&self) -> Agent {
+        let mut agent = self.stage.agent().unwrap();
+        agent.leads().await.unwrap();
+        agent
+    }
+
+    async fn order(&self, route: &str, order: serde_json::Value) {
+        drop(self.stage.screen.order(route, order).await.unwrap());
+    }
+
+    /// Waits until nothing is due and both sides hold the same, three times in a row.
+    async fn agree(&self, agent: &mut Agent) -> Both {
+        let deadline = Instant::now() + AGREE_MAX;
+        let mut quiet = 0;
+        loop {
+            agent.must_live().unwrap();
+            let now = Both::read(&self.stage.desk, &self.stage.screen).await.unwrap();
+            let mut differences = now.differences();
+            differences.retain(|difference| !self.merged.contains(&difference.who));
+            let due = agent.metric("truce_links_due", "").await.unwrap_or(0.0);
+            quiet = if differences.is_empty() && due < 1.0 { quiet + 1 } else { 0 };
+            if quiet == 3 {
+                return now;
+            }
+            let first: Vec<String> = differences.iter().take(10).map(ToString::to_string).collect();
+            assert!(
+                Instant::now() < deadline,
+                "{} differences, {due} due:\n{}\n{}",
+                differences.len(),
+                first.join("\n"),
+                self.stage.truce(&["held", "list"]).await.unwrap()
+            );
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn edit(&self, plans: &[Plan]) {
+        for plan in plans {
+            let (number, id) = &self.cast.both[plan.number];
+            match plan.side {
+                Where::Campaign => {
+                    let (who, column) = (address(*number), plan.column);
+                    let edited = self.stage.desk.edit(&who, column, &plan.value).await.unwrap();
+                    assert_eq!(edited, 1);
+                }
+                Where::Crm => {
+                    let edit = (plan.field, &json!(plan.value));
+                    self.stage.screen.edit("Contact", id, edit).await.unwrap();
+                }
+            }
+        }
+    }
+
+    /// Opts these people out, on either side, some by Campaign's flag for every channel.
+    async fn opt_out(&self, numbers: std::ops::Range<usize>) {
+        for at in numbers {
+            let (number, id) = &self.cast.both[at];
+            let who = address(*number);
+            match at % 3 {
+                0 => drop(self.stage.desk.flag(&who, "iblacklistemail", 1).await.unwrap()),
+                1 => drop(self.stage.desk.flag(&who, "iblacklist", 1).await.unwrap()),
+                _ => self.stage.screen.edit("Contact", id, (CONSENT, &json!(true))).await.unwrap(),
+            }
+        }
+    }
+
+    /// New people, some known to one side, some to the other.
+    async fn create(&self) {
+        for number in 100_000..100_000 + CREATES {
+            let ((first, last), email) = (person(number), address(number));
+            if number.is_multiple_of(2) {
+                let record = json!({"FirstName": first, "LastName": last, "Email": email});
+                self.stage.screen.create("Contact", record).await.unwrap();
+            } else {
+                let sql = "insert into nmsrecipient (irecipientid, ifolderid, semail, sfirstname, \
+                           slastname, tscreated, tslastmodified) \
+                           values (nextval('nmsrecipientid'), 1182, $1, $2, $3, now(), now())";
+                self.stage.desk.run(sql, &[&email, &first, &last]).await.unwrap();
+            }
+        }
+    }
+
+    /// Two contacts become one; one of the two had just opted out.
+    async fn merge(&mut self) {
+        for at in 0..MERGES {
+            let pair = OPT_OUTS + 2 * at;
+            let (winner, loser) = (self.cast.both[pair].clone(), self.cast.both[pair + 1].clone());
+            if at.is_multiple_of(4) {
+                let out = (CONSENT, &json!(true));
+                self.stage.screen.edit("Contact", &loser.1, out).await.unwrap();
+            }
+            let merge = json!({"object": "Contact", "winner": winner.1, "losers": [loser.1]});
+            self.order("merge", merge).await;
+            self.merged.insert(address(loser.0));
+        }
+    }
+
+    /// Some on each side.
+    async fn delete(&mut self) {
+        for at in 0..2 * DELETES {
+            let (number, id) = &self.cast.both[OPT_OUTS + 2 * MERGES + at];
+            let who = address(*number);
+            if at < DELETES {
+                self.stage.screen.delete("Contact", id).await.unwrap();
+            } else {
+                let sql = "delete from nmsrecipient where semail = $1";
+                self.stage.desk.run(sql, &[&who]).await.unwrap();
+            }
+            self.deleted.insert(who);
+        }
+    }
+
+    /// What was to fail and has not had its occasion.
+    async fn forget_faults(&self) {
+        let faults = format!("{}/faults", self.stage.crm.control_url);
+        let answer = reqwest::Client::new().delete(faults).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    /// Calls that read records by their ids, and that write.
+    async fn calls(&self) -> (u64, u64) {
+        let counters = self.stage.screen.look("counters").await.unwrap();
+        let kinds = &counters["by_kind"];
+        let sum = |names: &[&str]| -> u64 {
+            names.iter().map(|name| kinds[*name].as_u64().unwrap_or(0)).sum()
+        };
+        (sum(&["retrieve", "read"]), sum(&["upsert", "create", "update", "delete"]))
+    }
+}
+
+/// Answers that fail before and after their effect, locks, and tokens that die.
+async fn trouble(run: &Run) {
+    let lost = json!({"count": 3, "kind": "reset", "effect": "after", "method": "PATCH"});
+    run.order("fail", lost).await;
+    run.order("fail", json!({"count": 5, "status": 503})).await;
+    run.order("fail", json!({"count": 2, "kind": "html", "status": 502})).await;
+    for (_, id) in run.cast.both.iter().skip(SPARED).take(200) {
+        run.order(
+            "fail-record",
+            json!({
+                "key": id, "statusCode": "UNABLE_TO_LOCK_ROW", "count": 2,
+                "message": "unable to obtain exclusive access to this record",
+            }),
+        )
+        .await;
+    }
+    run.order("tokens", json!({"expire": true})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_pairs_agree_through_everything_that_goes_wrong() {
+    let mut run = Run::set().await;
+    let begun = Instant::now();
+    let mut agent = run.start().await;
+    let paired = run.agree(&mut agent).await;
+    println!("{RECORDS} and {RECORDS} paired and in agreement after {:?}", begun.elapsed());
+    assert_eq!(paired.contacts.len(), RECORDS + RECORDS / 4, "a quarter stood on one side only");
+
+    let all = plans(&run.cast, &mut Draw::new(13), SPARED);
+    let count = |side| all.iter().filter(|plan| plan.side == side).count();
+    assert_eq!((count(Where::Campaign), count(Where::Crm)), (EDITS, EDITS));
+    let (amid, outage) = all.split_at(2 * EDITS - IN_OUTAGE);
+    let parts: Vec<&[Plan]> = amid.chunks(amid.len().div_ceil(4)).collect();
+
+    trouble(&run).await;
+    run.edit(&parts[0][..600]).await;
+    run.opt_out(0..30).await;
+    agent.kill().unwrap();
+    run.edit(&parts[0][600..]).await;
+    let agent = run.start().await;
+
+    let held = json!({"seconds": HELD_BACK.as_secs(), "via": "user"});
+    run.order("hold", held).await;
+    run.edit(parts[1]).await;
+    run.opt_out(30..60).await;
+    run.order("hold", json!({"seconds": 0})).await;
+    run.merge().await;
+    run.create().await;
+    agent.kill().unwrap();
+    run.delete().await;
+    let mut agent = run.start().await;
+
+    run.edit(&parts[2][..parts[2].len() / 2]).await;
+    run.stage.database.restart().await.unwrap();
+    run.stage.desk = Desk::open(&run.stage.campaign.owner).await.unwrap();
+    run.edit(&parts[2][parts[2].len() / 2..]).await;
+    trouble(&run).await;
+    agent.leads().await.unwrap();
+    run.edit(&parts[3][..300]).await;
+    agent.kill().unwrap();
+    run.edit(&parts[3][300..]).await;
+    let mut agent = run.start().await;
+    let begun = Instant::now();
+    run.agree(&mut agent).await;
+    println!("in agreement {:?} after the last of the faults", begun.elapsed());
+    run.forget_faults().await;
+
+    calls_after_an_outage(&run, &mut agent, outage).await;
+    let both = run.agree(&mut agent).await;
+    verdict(&run, &both).await;
+    assert!(agent.stop().await.unwrap().success());
+}
+
+/// What piled up while the CRM was away goes over in full calls.
+async fn calls_after_an_outage(run: &Run, agent: &mut Agent, edits: &[Plan]) {
+    let over = Instant::now() + OUTAGE;
+    run.order("connections", json!({"accept": false})).await;
+    run.edit(edits).await;
+    run.opt_out(60..OPT_OUTS).await;
+    tokio::time::sleep_until(over).await;
+    let before = run.calls().await;
+    run.order("connections", json!({"accept": true})).await;
+    run.agree(agent).await;
+    let after = run.calls().await;
+    let of_campaign = edits.iter().filter(|plan| plan.side == Where::Campaign);
+    let contacts: BTreeSet<usize> = of_campaign.map(|plan| plan.number).collect();
+    let (reads, writes) = (after.0 - before.0, after.1 - before.1);
+    println!(
+        "{} contacts written after the outage in {reads} reads, {writes} writes",
+        contacts.len()
+    );
+    // Consent has calls of its own, and so has what both edited: it is read and decided again.
+    let n = u64::try_from(contacts.len()).unwrap();
+    let most = (n.div_ceil(200) + n.div_ceil(2_000)) * 11 / 10 + 6;
+    assert!(reads + writes <= most, "{reads} reads and {writes} writes, of {most} calls allowed");
+}
+
+async fn verdict(run: &Run, both: &Both) {
+    for who in &run.deleted {
+        assert_eq!(both.person(who), (None, None), "{who} was deleted");
+    }
+    let kept = RECORDS + RECORDS / 4 + CREATES - 2 * DELETES;
+    assert_eq!(both.contacts.len(), kept - MERGES, "no contact is lost or doubled");
+    assert_eq!(both.recipients.len(), kept, "no recipient is lost or doubled");
+    let histories = Histories::read(&run.stage).await;
+    let mut finals = Finals::new();
+    for who in both.contacts.keys() {
+        let (Some(recipient), Some(_)) = both.person(who) else { continue };
+        for field in plans::FIELDS {
+            let value = recipient.get(field).cloned().unwrap_or_default();
+            finals.insert((who.clone(), field.to_owned()), value);
+        }
+    }
+    let verdict = judge(&histories, &finals, &decisions(&run.stage).await);
+    println!(
+        "{} events, {} fields edited, {} words gave way by a decision, {} in the CRM's window",
+        histories.events.len(),
+        verdict.cells,
+        verdict.decided,
+        verdict.excused
+    );
+    let told = verdict.violations.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+    assert!(verdict.violations.is_empty(), "{} violations:\n{told}", verdict.violations.len());
+    assert!(verdict.excused <= CONTESTED / 10, "{} words in the window", verdict.excused);
+}
+
+/// The decisions that discarded something, as text.
+async fn decisions(stage: &Stage) -> Vec<String> {
+    let url = stage.campaign.superuser.clone().with_database("truce");
+    let ledger = Desk::open(&url).await.unwrap();
+    let sql = "select d.\"values\"::text from truce.decision d";
+    let rows = ledger.read(sql, &[]).await.unwrap();
+    rows.iter().filter_map(|row| row.get::<_, Option<String>>(0)).collect()
+}

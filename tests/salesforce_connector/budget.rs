@@ -1,0 +1,72 @@
+//! The day's calls: who may use the last of them, how it pauses, and how it goes on.
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use truce::crm::http::{Call, Paused};
+use truce::peer::{Cursor, Feed as _, PeerError};
+use truce::reconcile::{Consent, Lane, Outcome, Value, Write};
+
+use crate::stage::{CONSENT, Stage, TITLE, text};
+
+const DONE: Outcome = Outcome::Done { created: None, xid: None };
+
+#[tokio::test]
+async fn the_last_calls_are_for_consent_and_for_seeing_it() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    stage.order("quota", json!({ "max": 100, "used": 85 })).await;
+    stage.crm.account().describe("Contact").await.unwrap();
+    let write = stage.set(&id, &[(TITLE, text("x"))]);
+    let error = stage.write(vec![write]).await.unwrap_err();
+    assert!(
+        matches!(&error, PeerError::Throttled { why, .. } if why.contains("reserve")),
+        "{error}"
+    );
+    assert_eq!(stage.crm.account().usage().paused, Some(Paused::Budget));
+
+    let out = stage.set(&id, &[(CONSENT, Value::Consent(Consent::Out))]);
+    assert_eq!(stage.write_one(Write { lane: Lane::Consent, ..out }).await, DONE);
+    let mut feed = stage.feed();
+    stage.page(&mut feed, &Cursor::start()).await;
+}
+
+#[tokio::test]
+async fn a_used_up_day_pauses_everything_and_a_probe_finds_that_it_is_over() {
+    let mut stage = Stage::with(|settings| settings.limits.probe = Duration::ZERO).await;
+    let id = stage.contact(json!({})).await;
+    stage.order("quota", json!({ "max": 100, "used": 100 })).await;
+    let mut feed = stage.feed();
+    let error = feed.page(&Cursor::start(), Duration::ZERO, &mut stage.ticks).await.unwrap_err();
+    assert!(matches!(error, PeerError::Throttled { .. }), "{error:?}");
+    let sent = stage.requests("query").await;
+
+    let write = stage.set(&id, &[(TITLE, text("x"))]);
+    let error = stage.write(vec![write]).await.unwrap_err();
+    assert!(matches!(error, PeerError::Throttled { .. }), "{error:?}");
+    let account = stage.crm.account();
+    assert_eq!(account.calls().made(Call::Limits), 1, "one probe, and it was refused");
+    assert_eq!(account.calls().made(Call::Write) + account.calls().made(Call::Read), 0);
+    assert_eq!(stage.requests("query").await, sent, "nothing else is asked");
+    assert_eq!(stage.held(&id).await["Title"], Json::Null);
+
+    stage.order("quota", json!({ "used": 10 })).await;
+    let write = stage.set(&id, &[(TITLE, text("x"))]);
+    assert_eq!(stage.write_one(write).await, DONE);
+    assert_eq!(stage.crm.account().calls().made(Call::Limits), 2);
+    assert_eq!(stage.crm.account().usage().paused, None);
+}
+
+#[tokio::test]
+async fn probes_are_sparse() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    stage.order("quota", json!({ "max": 100, "used": 100 })).await;
+    for _ in 0..5 {
+        let write = stage.set(&id, &[(TITLE, text("x"))]);
+        stage.write(vec![write]).await.unwrap_err();
+    }
+    let account = stage.crm.account();
+    assert_eq!(account.calls().made(Call::Read), 1, "the first, which was refused");
+    assert_eq!(account.calls().made(Call::Limits), 0, "not before five minutes are over");
+}

@@ -1,0 +1,67 @@
+//! What is locked comes again in smaller company, and fewer calls are made while it is crowded.
+
+use std::time::Duration;
+
+use serde_json::json;
+use truce::crm::http::Call;
+use truce::reconcile::{Outcome, RecordId};
+
+use crate::stage::{Stage, TITLE, text};
+
+const DONE: Outcome = Outcome::Done { created: None, xid: None };
+
+async fn lock(stage: &Stage, id: &RecordId, count: u64) {
+    let message = "unable to obtain exclusive access to this record or 1 records: 001xx000003DGb2";
+    let fault = json!({ "key": &*id.0, "status_code": "UNABLE_TO_LOCK_ROW", "message": message,
+        "count": count });
+    stage.order("fail-record", fault).await;
+}
+
+#[tokio::test]
+async fn a_locked_record_waits_its_neighbours_do_not_and_it_comes_again_in_a_smaller_batch() {
+    let mut stage = Stage::with(|settings| settings.batch = 4).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(stage.contact(json!({})).await);
+    }
+    lock(&stage, &ids[0], 2).await;
+    lock(&stage, &ids[1], 1).await;
+    let all = |stage: &mut Stage, ids: &[RecordId]| -> Vec<_> {
+        ids.iter().map(|id| stage.set(id, &[(TITLE, text("x"))])).collect()
+    };
+    let writes = all(&mut stage, &ids);
+    let outcomes = stage.write(writes).await.unwrap();
+    let later = Outcome::Later(Duration::from_secs(2));
+    assert_eq!(outcomes, [later.clone(), later, DONE, DONE]);
+    let sent = |stage: &Stage| stage.crm.account().calls().made(Call::Write);
+    assert_eq!(sent(&stage), 1);
+    assert_eq!(stage.crm.account().usage().at_once, 4, "half of eight");
+
+    let writes = all(&mut stage, &ids);
+    let outcomes = stage.write(writes).await.unwrap();
+    assert_eq!(outcomes, [Outcome::Later(Duration::from_secs(4)), DONE, DONE, DONE]);
+    assert_eq!(sent(&stage), 3, "the free ones, and the two by their parent");
+
+    let writes = all(&mut stage, &ids);
+    assert_eq!(stage.write(writes).await.unwrap(), vec![DONE; 4]);
+    assert_eq!(sent(&stage), 5, "the one alone");
+    let writes = all(&mut stage, &ids);
+    assert_eq!(stage.write(writes).await.unwrap(), vec![DONE; 4]);
+    assert_eq!(sent(&stage), 6, "and with the others again");
+}
+
+#[tokio::test]
+async fn too_many_calls_at_once_halve_those_that_are_made() {
+    let stage = Stage::new().await;
+    let account = stage.crm.account();
+    assert_eq!(account.usage().at_once, 8);
+    let busy = "ConcurrentRequests (Concurrent API Requests) Limit exceeded.";
+    for fault in [
+        json!({ "status": 403, "code": "REQUEST_LIMIT_EXCEEDED", "message": busy }),
+        json!({ "status": 429, "code": "TOO_MANY_APEX_REQUESTS" }),
+    ] {
+        stage.order("fail", fault).await;
+        account.describe("Contact").await.unwrap();
+    }
+    assert_eq!(account.usage().at_once, 4, "both at once are one sign");
+}
