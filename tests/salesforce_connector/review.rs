@@ -121,3 +121,21 @@ async fn an_hour_without_changes_costs_two_calls_more() {
     stage.pass(&mut feed, &mut cursor).await;
     assert_eq!(calls(&stage, Call::Feed), polls + 4, "once an hour");
 }
+
+#[tokio::test]
+async fn a_log_that_is_not_for_us_to_read_stops_no_feed() {
+    let mut stage = Stage::new().await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    stage.pass(&mut feed, &mut cursor).await;
+    let denied = json!({ "status": 403, "code": "INSUFFICIENT_ACCESS_OR_READONLY", "count": 9,
+        "path_contains": "/updated" });
+    stage.order("fail", denied).await;
+    let id = stage.contact(json!({})).await;
+    stage.tell(HOUR + 60).await;
+    // Its stamp is further back than a wide pass looks; one by stamps looks two hours back.
+    stage.order("clock", json!({ "at": "2026-10-31T12:00:10Z", "scale": 0.0 })).await;
+    stage.edit(&id, json!({ "Title": "late" })).await;
+    stage.tell(HOUR + 60).await;
+    let seen = stage.pass(&mut feed, &mut cursor).await;
+    assert_eq!(titles(&seen), [format!("{:?}", Some(text("late")))]);
+}

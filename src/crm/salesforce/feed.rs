@@ -33,6 +33,8 @@ pub struct ObjectFeed {
     again: BTreeMap<RecordId, Option<Timestamp>>,
     /// Whether that was done since the last poll; what is ignored again waits for the next.
     read_again: bool,
+    /// How late commits are found in the end: by stamps, where the log is not for us to read.
+    deep: Deep,
     /// What the log said of the review that is under way.
     logged: Option<(Review, Logged)>,
     idle_polls: u32,
@@ -45,6 +47,7 @@ pub struct ObjectFeed {
 impl ObjectFeed {
     pub(super) fn new(account: Arc<Account>, plan: Arc<Plan>, org: String) -> Self {
         Self {
+            deep: plan.deep,
             account,
             plan,
             org,
@@ -173,7 +176,7 @@ impl ObjectFeed {
         self.read_again = false;
         self.seen.give(next.cursor(), &prints);
         if !next.under_way() {
-            self.seen.drop_before(next.floor(polling, self.plan.deep));
+            self.seen.drop_before(next.floor(polling, self.deep));
             self.rest(observations.is_empty());
         }
         Ok(Page {
@@ -271,12 +274,19 @@ impl Feed for ObjectFeed {
             });
         }
         let server_now = self.account.server_now().await?;
-        if self.plan.deep == Deep::Log
+        if self.deep == Deep::Log
             && let Some(review) = progress.review(server_now, &polling)
         {
-            return self.review(&progress, review, asked).await;
+            match self.review(&progress, review, asked).await {
+                Err(PeerError::Unfit { why }) => {
+                    let mapping = &self.plan.mapping.name;
+                    tracing::warn!(%mapping, why, "looking back by stamps instead of by the log");
+                    self.deep = Deep::Stamps;
+                }
+                page => return page,
+            }
         }
-        let pass = progress.pass(server_now, &polling, self.plan.deep);
+        let pass = progress.pass(server_now, &polling, self.deep);
         if !progress.under_way()
             && !self.read_again
             && let Some(page) = self.read_again(after, &pass, asked).await?
