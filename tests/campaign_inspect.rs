@@ -229,3 +229,19 @@ async fn tables_columns_and_settings_that_do_not_fit_are_named() {
     is("max_slot_wal_keep_size", Health::Warn, "alter system set");
     is("database", Health::Good, "XtkDatabaseId uFE");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_an_encoding_is_refused() {
+    let world = World::start().await;
+    let server = world.database.session("campaign").await.unwrap();
+    server
+        .batch_execute(
+            "create database plain encoding 'SQL_ASCII' template template0
+                    lc_collate 'C' lc_ctype 'C'",
+        )
+        .await
+        .unwrap();
+    let plain = world.database.session("plain").await.unwrap();
+    let findings = truce::campaign::inspect::inspect_server(&plain, &expectations()).await.unwrap();
+    assert_eq!(named(&findings, "encoding").health, Health::Fail);
+}
