@@ -111,8 +111,6 @@ fn files() -> Vec<Bad> {
         ca("no.pem", &["crm.sales.ca_file", "no.pem", "cannot be read"]),
         ca("secret", &["crm.sales.ca_file", "secret", "no certificate in PEM form"]),
         ca("torn.pem", &["crm.sales.ca_file", "torn.pem", "not a PEM file"]),
-        bad(secret, key("no-key"), 2, &["private_key_file", "no-key", "cannot be read"]),
-        bad(secret, key("secret"), 2, &["private_key_file", "holds no private key"]),
         bad(
             secret,
             "client_secret_file = \".\"",
@@ -137,6 +135,8 @@ fn files() -> Vec<Bad> {
             2,
             &["crm.sales.client_secret_env", "TRUCE_NO is not set"],
         ),
+        bad(secret, key("no-key"), 2, &["private_key_file", "no-key", "cannot be read"]),
+        bad(secret, key("secret"), 2, &["private_key_file", "holds no private key"]),
     ]
 }
 

@@ -117,8 +117,7 @@ impl Candidate {
                     come.led = true;
                     before = None;
                     if reloaded {
-                        let plans = Arc::clone(&ready.agents.plans);
-                        reload::taken_up(&ledger, &plans).await?;
+                        reload::taken_up(&ledger, &ready.agents.plans).await?;
                     }
                     match Box::pin(self.work(ready, (&ledger, lease), signals)).await? {
                         Order::Stop => return Ok(()),
@@ -200,11 +199,12 @@ impl Candidate {
     /// Runs the loops until we are told to stop or to go on by another config.
     async fn work(
         &self,
-        Ready { agents: ready, accounts: known, watches }: Ready,
+        ready: Ready,
         (ledger, lease): (&Arc<PostgresLedger>, &mut Leader),
         signals: &mut Signals,
     ) -> Result<Order> {
         let every = self.renewed_every();
+        let Ready { agents: ready, accounts: known, watches } = ready;
         let drifts =
             Drifts { watches, ledger: Arc::clone(ledger), plans: Arc::clone(&ready.plans) };
         let campaign = Arc::clone(&ready.campaign);

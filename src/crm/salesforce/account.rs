@@ -124,6 +124,11 @@ impl Account {
         Ok(self.api.client.token().await?.organisation.clone())
     }
 
+    /// As whom we act there.
+    pub(super) async fn user(&self) -> Result<String, PeerError> {
+        Ok(self.api.client.token().await?.user.clone())
+    }
+
     /// Whether the organisation is a sandbox; `None` where the integration user may not see that.
     pub async fn is_sandbox(&self) -> Result<Option<bool>, PeerError> {
         let statement = "SELECT Id, IsSandbox FROM Organization";
@@ -134,8 +139,7 @@ impl Account {
                 Ok(row.and_then(|row| row.get("IsSandbox")).and_then(Json::as_bool))
             }
             Err(PeerError::Unfit { why }) => {
-                let account = &self.settings.name;
-                tracing::warn!(%account, why, "it is not told whether this is a sandbox");
+                tracing::warn!(account = %self.settings.name, why, "it is not told whether this is a sandbox");
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -145,11 +149,6 @@ impl Account {
     /// Asks nothing more of the account while this process runs: it is not the one that is meant.
     pub fn bar(&self, why: String) {
         self.api.client.bar(why);
-    }
-
-    /// As whom we act there.
-    pub(super) async fn user(&self) -> Result<String, PeerError> {
-        Ok(self.api.client.token().await?.user.clone())
     }
 
     /// Goes on without asking who answers: it is the organisation of this id, or an error.
