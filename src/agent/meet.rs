@@ -10,6 +10,7 @@ use crate::reconcile::link::{Block, BlockReason, Release};
 use crate::reconcile::swap::{Untangle, untangle};
 use crate::reconcile::{Lane, LinkId, Side};
 
+use super::log;
 use super::plan::Plan;
 use super::prepare::{Prepared, Survivor, owners};
 use super::settle::{AMBIGUOUS_LOOK, READ_AGAIN, Round};
@@ -43,7 +44,7 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         prepared.bench.reindex(id);
         prepared.bench.join(id, survivor);
         self.look_again(prepared, id, Duration::ZERO);
-        self.log(id, "merged", None);
+        self.log(id, "merged");
         true
     }
 
@@ -74,7 +75,7 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         prepared.bench.reindex(campaign);
         prepared.bench.join(campaign, crm);
         self.paired.insert(campaign);
-        self.log(campaign, "paired", None);
+        self.log(campaign, "paired");
         campaign
     }
 
@@ -97,6 +98,7 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
                 }
                 Untangle::Temporary(value) => {
                     if let Some(write) = piece.link.write_temporary(side, field, value, &moment) {
+                        self.decisions.push(log::swap(&piece.link, &write, field, self.now));
                         piece.link.unblock(field, side);
                         let reason = BlockReason::Swapping;
                         let since = self.now;

@@ -21,6 +21,7 @@ pub mod time;
 pub mod working;
 
 mod error;
+mod log;
 mod meet;
 mod prepare;
 

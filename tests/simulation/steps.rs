@@ -12,7 +12,7 @@ use truce::agent::deliver::{ask_transactions, deliver, reads};
 use truce::agent::settle::settle;
 use truce::agent::time::Ticks;
 use truce::agent::{AgentError, Desk, Plans};
-use truce::ledger::{Ledger as _, MemoryLedger};
+use truce::ledger::{Ledger as _, MemoryLedger, Verdict};
 use truce::peer::{Cursor, Feed as _, Page, Scan as _};
 use truce::reconcile::decide::Gate;
 use truce::reconcile::{Bond, Entity, Observation, RecordId, Side, Sides};
@@ -99,7 +99,8 @@ pub(crate) fn run(seed: u64, kind: Kind) -> Result<[u64; 6], String> {
         run.step();
     }
     run.quieten();
-    let decisions = run.ledger.every_decision().len() as u64;
+    let decided = run.ledger.every_decision();
+    let decisions = decided.iter().filter(|d| d.verdict == Verdict::Discarded).count() as u64;
     let world = lock(&run.world);
     if let Some(broken) = &world.broken {
         return Err(broken.clone());
