@@ -129,6 +129,20 @@ pub(super) fn of_change(link: LinkId, rule: &str, now: Timestamp) -> Decision {
     decided(link, now, None, (rule, Verdict::Changed), Json::Null)
 }
 
+/// A person said so.
+pub(super) fn of_word(
+    link: &Link,
+    field: Option<Field>,
+    (rule, winner): (&str, Option<Side>),
+    now: Timestamp,
+) -> Decision {
+    let mut values = field.map(|field| inputs(link, field)).unwrap_or_default();
+    let said = field.and_then(|field| link.ruled.get(&field));
+    values.extend(said.map(|said| ("said".to_owned(), printed(said))));
+    let told = decided(link.id, now, field, (rule, Verdict::Told), Json::Object(values));
+    Decision { winner, ..told }
+}
+
 fn decided(
     link: LinkId,
     at: Timestamp,

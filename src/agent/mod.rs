@@ -17,6 +17,7 @@ pub mod plan;
 pub mod run;
 pub mod settle;
 pub mod status;
+pub mod story;
 pub mod time;
 pub mod working;
 
@@ -24,6 +25,8 @@ mod error;
 mod log;
 mod meet;
 mod prepare;
+mod reasons;
+mod resolve;
 
 pub use error::AgentError;
 pub use plan::{Linger, Plan, Plans};

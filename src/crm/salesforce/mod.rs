@@ -46,6 +46,7 @@ pub use assertion::{KeyError, Signer};
 pub use describe::{Described, Object, Rights, Wanted};
 pub use drift::{Drift, DriftWatch};
 pub use feed::ObjectFeed;
+pub use ids::record_id;
 pub use scan::ObjectScan;
 pub use settings::{Credentials, Polling, Secret, Settings};
 pub use writer::RecordWriter;
