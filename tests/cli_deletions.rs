@@ -1,4 +1,5 @@
-//! A deletion that is held has three ways out, and a merge without a survivor the same.
+//! A deletion that is held has three ways out, and a merge without a survivor the same; what is gone
+//! for good is held too.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -103,5 +104,19 @@ async fn a_merge_into_a_record_that_never_shows_is_held() {
     world.done(&["held", "release", "--reason", "merged", "--recreate"]).await;
     world.agree_on(&agent, &rows(&["p1", "p2", "p3", "p4"])).await;
     held(&world, "merged", 0).await;
+    agent.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_is_gone_for_good_is_held_once_the_contacts_are_counted() {
+    let world = World::start().await;
+    world
+        .configure(&world.config().replace("poll_seconds =", "census_seconds = 1\npoll_seconds ="));
+    let (agent, ids) = paired(&world).await;
+    // Past the recycle bin: no feed tells of it.
+    let purge = json!({"object": "Contact", "ids": [ids[1]], "purge": true});
+    world.order("delete", purge).await;
+    held(&world, "missing", 1).await;
+    assert_eq!(world.recipients().await.len(), 4, "absence is not deletion");
     agent.end().await;
 }

@@ -58,6 +58,15 @@ async fn aliases_come_with_the_live_one_and_the_past_only_without() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn live_links_are_found_between_their_records() {
+    claims::live_links_are_found_between_their_records(&MemoryLedger::new()).await;
+    claims::live_links_are_found_between_their_records(
+        &server::ledger("live_links_are_found_between_their_records").await.0,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn consent_is_due_first_and_then_the_oldest() {
     claims::consent_is_due_first_and_then_the_oldest(&MemoryLedger::new()).await;
     claims::consent_is_due_first_and_then_the_oldest(

@@ -181,6 +181,8 @@ fn bond() -> impl Strategy<Value = Bond> {
         Just(Bond::Here),
         Just(Bond::Gone(Gone::Deleted)),
         record().prop_map(|into| Bond::Gone(Gone::Merged(into))),
+        option::of((any::<u16>().prop_map(Entity), record()))
+            .prop_map(|into| Bond::Gone(Gone::Converted(into))),
         Just(Bond::Gone(Gone::Truncated)),
         Just(Bond::Gone(Gone::Missing)),
     ]

@@ -81,6 +81,7 @@ pub(crate) async fn tables(session: &Session) -> Tables {
         stamp: None,
         fields: fields().into_iter().map(field).collect(),
         match_on: vec![Field(1)],
+        converts: None,
         defaults: BTreeMap::new(),
     };
     Tables::from([(RECIPIENTS, Arc::new(Mapped::new(table, mapping, zone).unwrap()))])
@@ -120,6 +121,7 @@ pub(crate) fn plans() -> Plans {
         policy,
         brake: BrakeRule { records: 100, share: 0.05, window: Duration::from_hours(1) },
         linger: Linger::default(),
+        census: None,
         tombstone_keep: Duration::from_hours(24 * 365),
         field_names: BTreeMap::new(),
         creates: Gate::Open,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::ledger::{Bearer, Ledger, Receipt};
 use crate::peer::Cursor;
+use crate::reconcile::link::Release;
 use crate::reconcile::observe::News;
 use crate::reconcile::{
-    Bond, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, Read, RecordId, Sent, Side,
-    Target, Value,
+    Bond, Entity, Gone, Lane, Link, LinkId, LinkState, Observation, Presence, Read, RecordId, Sent,
+    Side, Target, Value,
 };
 
 use super::error::unless_conflict;
@@ -145,6 +146,10 @@ impl Page<'_> {
             if gone || severed || ended.link.order(self.side, seen).is_some() {
                 return Vec::new();
             }
+            let id = ended.link.id;
+            if self.revive(id, seen) {
+                return vec![id];
+            }
         }
         let Some(id) = self.numbers.pop() else { return Vec::new() };
         let link = match known.first().and_then(|id| self.bench.pieces.get(id)) {
@@ -162,6 +167,21 @@ impl Page<'_> {
         let id = self.bench.create(link);
         alive.extend((!tombstone).then_some(id));
         alive
+    }
+
+    /// A CRM record that is back out of the recycle bin is the record again: a link of it that was
+    /// ended because it was deleted, and whose other record was left alone, goes on.
+    fn revive(&mut self, id: LinkId, seen: &Observation) -> bool {
+        let Some(piece) = self.bench.pieces.get_mut(&id) else { return false };
+        let back = self.side == Side::Crm
+            && piece.link.state == LinkState::Severed
+            && piece.link.seen.crm.record.as_ref() == Some(&seen.record)
+            && piece.link.seen.campaign.bond == Bond::Here;
+        if back {
+            piece.link.revive();
+            piece.dirty = true;
+        }
+        back
     }
 
     /// A link for a record that none is known for; where it names a record that is gone it stands
@@ -232,7 +252,7 @@ impl Page<'_> {
         let creates = |sent: &Sent| matches!(sent.write.target, Target::New { .. });
         let lacks = match &link.seen.crm.bond {
             Bond::Never | Bond::Gone(Gone::Deleted | Gone::Truncated | Gone::Missing) => true,
-            Bond::Here | Bond::Gone(Gone::Merged(_)) => false,
+            Bond::Here | Bond::Gone(Gone::Merged(_) | Gone::Converted(_)) => false,
         };
         let made = lacks || link.sent.crm.iter().any(creates);
         made.then_some(link.id)
@@ -276,8 +296,26 @@ impl Page<'_> {
 pub fn merged_into(link: &Link) -> Option<&RecordId> {
     match &link.seen.crm.bond {
         Bond::Gone(Gone::Merged(into)) => Some(into),
-        Bond::Gone(Gone::Deleted | Gone::Truncated | Gone::Missing) | Bond::Here | Bond::Never => {
-            None
+        Bond::Gone(Gone::Deleted | Gone::Truncated | Gone::Missing | Gone::Converted(_))
+        | Bond::Here
+        | Bond::Never => None,
+    }
+}
+
+/// The record of another mapping that a live link's lead was converted into, where there is one and
+/// nobody has said what else is to follow.
+pub fn converted_into(link: &Link) -> Option<(Entity, &RecordId)> {
+    let told = matches!(link.released(), Some(Release::Delete | Release::Recreate));
+    match &link.seen.crm.bond {
+        Bond::Gone(Gone::Converted(Some((entity, record))))
+            if link.state == LinkState::Live && !told =>
+        {
+            Some((*entity, record))
         }
+        Bond::Gone(
+            Gone::Converted(_) | Gone::Deleted | Gone::Truncated | Gone::Missing | Gone::Merged(_),
+        )
+        | Bond::Here
+        | Bond::Never => None,
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! A comparison is the same scan once more. After it each record that a link names is read by its
 //! key, so that one which is no longer there is noticed; that is held, as absence is not deletion.
+//! Between comparisons, the CRM's records are counted now and then (`census`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::ledger::{Batch, Kept, Ledger};
-use crate::peer::{Cursor, Scan};
+use crate::peer::{Cursor, Outline, Scan};
 use crate::reconcile::{Bond, Entity, Lane, LinkId, LinkState, RecordId, Side};
 use crate::telemetry::{self, metrics};
 
 use super::absorb::absorb;
+use super::census::{self, Census};
 use super::epochs::wanted_generation;
 use super::error::unless_conflict;
 use super::plan::{Plan, Plans};
@@ -51,6 +53,9 @@ const ROWS_MAX: usize = 100_000;
 /// The most records that are read by their keys at once: a call of Salesforce takes no more.
 const READ: usize = 2000;
 
+/// The most pages that a census takes at a look: comparisons that are asked for go first.
+const CENSUS_PAGES: usize = 50;
+
 /// How often to look whether a comparison is wanted, besides being told.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -61,7 +66,7 @@ impl<L, C, A> Backfill<L, C, A>
 where
     L: Ledger + 'static,
     C: Doors,
-    A: Doors,
+    A: Doors<Scan: Outline>,
 {
     /// What scans this account's mappings.
     pub fn new(
@@ -153,6 +158,29 @@ where
             super::run::refresh(&self.shared).await?;
             self.wake(plan).await?;
             self.keep(plan, Compared { woken: true, ..done }).await?;
+        }
+        self.count(plan).await
+    }
+
+    /// Goes on with a census that is due, for some pages.
+    async fn count(&self, plan: &Plan) -> Result<(), AgentError> {
+        let Some(every) = plan.census else { return Ok(()) };
+        let mut scan = self.crm.scan();
+        for _ in 0..CENSUS_PAGES {
+            let stands = Census::of(&*self.shared.ledger, plan).await?;
+            let due = stands.and_then(|stands| stands.due(every, self.shared.clock.now()));
+            let Some(count) = due else { return Ok(()) };
+            let before = count.differing();
+            let page = census::count(&self.desk(), plan, &mut scan, count).await?;
+            let census::Counted { stands, counted, differing } = page;
+            self.shared.health.beats(&self.name);
+            if before < differing {
+                metrics::census(&plan.name, differing - before);
+                self.shared.wakes[self.account].notify_one();
+            }
+            if matches!(stands, Census::Done(_)) {
+                tracing::info!(mapping = %plan.name, counted, differing, "all records are counted");
+            }
         }
         Ok(())
     }
@@ -277,6 +305,8 @@ where
         let Compared { generation, woken } = compared;
         let fact = json!({ "generation": generation, "woken": woken });
         batch.facts.insert(compared_fact(plan), fact);
+        // What was compared is counted.
+        batch.cursors.insert(census::cursor_name(plan), Census::Done(batch.now).cursor());
         match self.shared.ledger.store(batch).await {
             Ok(()) => Ok(()),
             Err(error) => unless_conflict(error).map(drop),

@@ -336,6 +336,46 @@ impl<L: Ledger, C: Clock> Notes for LedgerNotes<'_, L, C> {
         }
         Err(unkept("its links kept changing".into()))
     }
+
+    async fn job(&self, job: Option<&str>) -> Result<(), PeerError> {
+        let (account, now) = (self.desk.account, self.desk.clock.now());
+        keep_job(self.desk.ledger, account, job, now).await.map_err(|error| PeerError::Transient {
+            doing: "keeping a job in the ledger",
+            source: error.into(),
+        })
+    }
+}
+
+/// The fact that names the job that an account's CRM may be running by itself.
+fn job_fact(account: usize) -> String {
+    format!("job/{account}")
+}
+
+async fn keep_job<L: Ledger>(
+    ledger: &L,
+    account: usize,
+    job: Option<&str>,
+    now: jiff::Timestamp,
+) -> Result<(), AgentError> {
+    let mut batch = crate::ledger::Batch::new(now);
+    batch.facts.insert(job_fact(account), serde_json::json!(job));
+    match ledger.store(batch).await {
+        Ok(()) => Ok(()),
+        Err(error) => unless_conflict(error).map(drop),
+    }
+}
+
+/// Ends the job that an earlier leader left running, if any: what it has not done yet would be done
+/// when nobody remembers it.
+pub async fn end_job<L: Ledger, C: Clock, W: Writer>(
+    desk: &Desk<'_, L, C>,
+    writer: &W,
+) -> Result<(), AgentError> {
+    let kept = desk.ledger.fact(&job_fact(desk.account)).await?;
+    let Some(job) = kept.as_ref().and_then(serde_json::Value::as_str) else { return Ok(()) };
+    tracing::warn!(job, "a job was left running: ending it");
+    writer.end_job(job).await?;
+    keep_job(desk.ledger, desk.account, None, desk.clock.now()).await
 }
 
 impl<L: Ledger, C: Clock> LedgerNotes<'_, L, C> {

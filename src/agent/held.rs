@@ -226,7 +226,7 @@ fn let_go(
     now: Timestamp,
 ) -> Result<(), &'static str> {
     match &*held.reason {
-        "deleted" | "deleted_and_changed" | "missing" | "truncated" | "merged" => {
+        "deleted" | "deleted_and_changed" | "missing" | "truncated" | "merged" | "converted" => {
             one_is_gone(link)?;
             link.sever(&plan.policy);
         }
@@ -249,7 +249,7 @@ fn of_the_gone(
     held: &HeldRow,
     (how, now): (Release, Timestamp),
 ) -> Result<(), &'static str> {
-    let absent = ["deleted", "deleted_and_changed", "missing", "truncated", "merged"];
+    let absent = ["deleted", "deleted_and_changed", "missing", "truncated", "merged", "converted"];
     if !absent.contains(&&*held.reason) {
         return Err(NONE_GONE);
     }

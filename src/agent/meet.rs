@@ -8,14 +8,28 @@ use crate::reconcile::decide::{Held, HeldReason};
 use crate::reconcile::join::{self, Merging};
 use crate::reconcile::link::{Block, BlockReason, Release};
 use crate::reconcile::swap::{Untangle, untangle};
-use crate::reconcile::{Lane, LinkId, Side};
+use crate::reconcile::{Field, Lane, LinkId, Shape, Side};
 
+use super::absorb::converted_into;
 use super::log;
 use super::plan::Plan;
 use super::prepare::{Prepared, Survivor, owners};
 use super::settle::{AMBIGUOUS_LOOK, READ_AGAIN, Round};
 use super::time::Clock;
 use super::working::{awaited, later};
+
+/// The consent fields that two mappings have in common, which is told by their names.
+fn channels(a: &Plan, b: &Plan) -> Vec<(Field, Field)> {
+    let is_consent = |plan: &Plan, field| {
+        plan.policy.fields.get(field).is_some_and(|r| r.shape == Shape::Consent)
+    };
+    let own = a.field_names.iter().filter(|(field, _)| is_consent(a, field));
+    own.filter_map(|(field, name)| {
+        let mut others = b.field_names.iter().filter(|(field, _)| is_consent(b, field));
+        others.find(|(_, other)| *other == name).map(|(other, _)| (*field, *other))
+    })
+    .collect()
+}
 
 impl<L: Ledger, C: Clock> Round<'_, L, C> {
     /// Takes a CRM's merge in; true where the link is done with for now.
@@ -46,6 +60,41 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         self.look_again(prepared, id, Duration::ZERO);
         self.log(id, "merged");
         true
+    }
+
+    /// Takes a lead's conversion in: the record that it became stands for the lead's from then on.
+    /// True where the link is done with for now; what is not taken in is held when it is decided.
+    pub(super) fn convert(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan) -> bool {
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
+        let Some((entity, record)) = converted_into(&piece.link) else { return false };
+        let Some(of) = self.desk.plans.get(&entity) else { return false };
+        let bearer = (entity, Side::Crm, record.clone());
+        let since = *piece.link.waiting_since.get_or_insert(self.now);
+        let Some(into) = prepared.bench.live(&bearer).map(|piece| piece.link.id) else {
+            if later(since, plan.policy.wait_limit) <= self.now {
+                return false;
+            }
+            self.settled.reads.insert(bearer);
+            self.look_again(prepared, id, READ_AGAIN);
+            return true;
+        };
+        let Some(mut other) = prepared.bench.pieces.remove(&into) else { return true };
+        let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return true };
+        let channels = channels(plan, of);
+        let taken = join::convert(&mut piece.link, &mut other.link, &channels, &plan.policy);
+        if taken {
+            piece.held.clear();
+            // By the name that it bears now, others are to be found first: in the next round.
+            other.due_at(self.now, Lane::Consent);
+            self.paired.insert(into);
+        }
+        prepared.bench.pieces.insert(into, other);
+        if taken {
+            prepared.bench.reindex(id);
+            prepared.bench.join(id, into);
+            self.log(id, "converted");
+        }
+        taken
     }
 
     /// Makes one link of two that stand for the same thing; gives its number.

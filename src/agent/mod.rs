@@ -7,6 +7,7 @@
 
 pub mod absorb;
 pub mod backfill;
+pub mod census;
 pub mod clock;
 pub mod deliver;
 pub mod epochs;

@@ -22,6 +22,8 @@ pub struct Plan {
     pub brake: BrakeRule,
     /// How long a change of Campaign's that is not consent waits for company.
     pub linger: Linger,
+    /// How often all records of the CRM's object are counted, if ever.
+    pub census: Option<Duration>,
     /// How long the tombstone of a deleted record is kept, with its consent.
     pub tombstone_keep: Duration,
     /// The names of its fields, for people.
@@ -67,7 +69,7 @@ impl Plan {
             | Shape::Time
             | Shape::Instant
             | Shape::Uuid
-            | Shape::Set
+            | Shape::Set { .. }
             | Shape::Consent => None,
         }
     }

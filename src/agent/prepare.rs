@@ -11,7 +11,7 @@ use crate::reconcile::{
     Bond, Entity, Field, Lane, Link, LinkId, LinkState, RecordId, RefusalKind, Side, Sides,
 };
 
-use super::absorb::merged_into;
+use super::absorb::{converted_into, merged_into};
 use super::plan::{Plan, Plans};
 use super::working::{Bench, keys};
 
@@ -75,6 +75,9 @@ impl Prepared {
                 Some((plan.refers_to(field)?, side, parent.clone()))
             }));
             bearers.extend(merged_into(link).map(|into| (link.entity, Side::Crm, into.clone())));
+            if let Some((entity, record)) = converted_into(link) {
+                bearers.insert((entity, Side::Crm, record.clone()));
+            }
             bearers.extend(owners(link).map(|(side, _, owner)| (link.entity, side, owner.clone())));
         }
         let bearers: Vec<Bearer> = bearers.into_iter().collect();

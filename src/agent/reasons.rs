@@ -15,6 +15,7 @@ pub struct Reason {
     pub ways: &'static [&'static str],
 }
 
+const UNKNOWN: &str = "a reason of another release";
 const TWO_VALUES: &[&str] = &[
     "truce held resolve --take campaign",
     "truce held resolve --take crm",
@@ -50,6 +51,11 @@ pub(super) fn told(word: &str, field: Option<Field>) -> Reason {
         "missing" => ("the record is not found any more, which is no deletion", ONE_GONE),
         "truncated" => ("the table was truncated", ONE_GONE),
         "merged" => ("the CRM merged the record into one that never showed", ONE_GONE),
+        "converted" => (
+            "the lead was converted into something that no other mapping keeps in step with its \
+             record",
+            ONE_GONE,
+        ),
         "blanked" => ("many fields turned empty at once, as when a column is secured", LET_GO),
         "unfit" => (
             "the value has no form that both sides can hold",
@@ -79,11 +85,28 @@ pub(super) fn told(word: &str, field: Option<Field>) -> Reason {
             "several records match, or the one that does is taken",
             &["make the values by which they match unique; it is looked at again by itself"],
         ),
-        _ => ("of another release: see its documentation", RETRY),
+        _ => (UNKNOWN, RETRY),
     };
     let blocked = match field {
         Some(_) => "this field; the record's other fields go on",
         None => "the whole record, but opt-outs",
     };
     Reason { why, blocked, ways }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_for_which_something_is_held_is_told() {
+        let decide = include_str!("../reconcile/decide.rs");
+        let start = decide.find("pub fn word(&self)").expect("the words are there");
+        let words = decide[start..].split('}').next().expect("the match ends");
+        let words: Vec<&str> = words.split('"').skip(1).step_by(2).collect();
+        assert!(words.len() > 15, "{words:?}");
+        for word in words {
+            assert_ne!(told(word, None).why, UNKNOWN, "{word}");
+        }
+    }
 }

@@ -137,7 +137,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         self.orphan(piece);
         piece.link.expire(&plan.policy, self.now);
         piece.link.catch_up(&plan.policy, self.now);
-        if self.merge(prepared, id, plan) {
+        if self.merge(prepared, id, plan) || self.convert(prepared, id, plan) {
             return;
         }
         let mut id = id;

@@ -390,6 +390,10 @@ fn side(link: &Link, side: Side) -> SideStory {
         Bond::Never => "never seen".to_owned(),
         Bond::Here => "there".to_owned(),
         Bond::Gone(Gone::Deleted) => "deleted".to_owned(),
+        Bond::Gone(Gone::Converted(None)) => "a lead that was converted".to_owned(),
+        Bond::Gone(Gone::Converted(Some((_, into)))) => {
+            format!("a lead that was converted into {into}")
+        }
         Bond::Gone(Gone::Truncated) => "gone with its table's rows".to_owned(),
         Bond::Gone(Gone::Missing) => "not found".to_owned(),
         Bond::Gone(Gone::Merged(into)) => format!("merged into {into}"),

@@ -164,7 +164,7 @@ fn changed(mapped: &Mapped, name: &str, column: &Column<'_>) -> Option<(Arc<str>
         Kind::Bool => "flag",
         Kind::Int { .. } => "whole",
         Kind::Decimal { .. } => "decimal",
-        Kind::Text { .. } | Kind::Set => "text",
+        Kind::Text { .. } | Kind::Set { .. } => "text",
         Kind::Date => "date",
         Kind::Time => "time",
         Kind::Instant if known.type_name.ends_with("with time zone") => "instant",

@@ -373,7 +373,7 @@ fn names(mapped: &Mapped) -> (String, String, &str) {
 fn compared(mapped: &Mapped, name: &str, n: usize) -> String {
     let column = quoted(name);
     match mapped.table.column(name).map(|known| &known.column.kind) {
-        Some(Kind::Text { .. } | Kind::Set | Kind::Other) | None => {
+        Some(Kind::Text { .. } | Kind::Set { .. } | Kind::Other) | None => {
             format!("coalesce(t.{column}::text, '') = coalesce(g.g{n}, '')")
         }
         Some(

@@ -115,7 +115,7 @@ impl Mapped {
             | Kind::Date
             | Kind::Time
             | Kind::Instant
-            | Kind::Set
+            | Kind::Set { .. }
             | Kind::Reference(_)
             | Kind::Other => false,
         }
@@ -193,7 +193,7 @@ impl Mapped {
             | Kind::Date
             | Kind::Time
             | Kind::Instant
-            | Kind::Set
+            | Kind::Set { .. }
             | Kind::Reference(_)
             | Kind::Other => {
                 let (name, kind) = (&key.column.name, &key.column.type_name);

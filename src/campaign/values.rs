@@ -23,7 +23,7 @@ pub fn read(field: &SideField, texts: &[Option<&str>], zone: &TimeZone) -> Resul
         return Ok(Value::Null);
     };
     let text = match text {
-        None | Some("") => return Ok(Value::Null),
+        None | Some("") => return field.shape.canonical(Value::Null),
         Some(text) => *text,
     };
     let wrong = || Unfit::Kind { wanted: field.shape.noun() };
@@ -36,7 +36,7 @@ pub fn read(field: &SideField, texts: &[Option<&str>], zone: &TimeZone) -> Resul
         Shape::Time => Value::Time(text.parse::<Time>().map_err(|_| wrong())?),
         Shape::Instant => Value::Instant(instant(text, column, zone).ok_or_else(wrong)?),
         Shape::Uuid => Value::Uuid(uuid(text).ok_or_else(wrong)?),
-        Shape::Set => set(text),
+        Shape::Set { .. } => set(text),
         Shape::Reference(_) if text.trim() == "0" || text.trim().is_empty() => Value::Null,
         Shape::Reference(_) => Value::Record(RecordId::from(text.trim())),
         Shape::Consent => unreachable!("consent was read from all of its columns"),
@@ -63,7 +63,7 @@ pub fn print(
         Value::Instant(at) => Some(instant_text(*at, column, zone)),
         Value::Uuid(id) => Some(uuid_text(*id)),
         Value::Set(names) => {
-            Some(names.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(SET_SEPARATOR))
+            Some(names.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(SEPARATOR))
         }
         Value::Record(key) => Some(key.0.as_ref().to_owned()),
         Value::Consent(consent) => return Ok(consent_texts(&field.columns, *consent)),
@@ -116,7 +116,7 @@ fn prints_back(field: &SideField, texts: &[Option<&str>], value: &Value) -> bool
 }
 
 /// In a text column, a set's names stand as in Salesforce's own exports.
-const SET_SEPARATOR: &str = ";";
+const SEPARATOR: &str = ";";
 
 fn consent(texts: &[Option<&str>]) -> Consent {
     let out = |text: Option<&str>| text.is_some_and(|text| !is_zero(text));
@@ -180,7 +180,7 @@ fn nothing(column: &Column, shape: &Shape) -> Option<String> {
         Kind::Bool if !column.nullable => Some("false".to_owned()),
         Kind::Int { .. } if reference || !column.nullable => Some("0".to_owned()),
         Kind::Decimal { .. } if !column.nullable => Some("0".to_owned()),
-        Kind::Text { .. } | Kind::Set if !column.nullable => Some(String::new()),
+        Kind::Text { .. } | Kind::Set { .. } if !column.nullable => Some(String::new()),
         Kind::Bool
         | Kind::Int { .. }
         | Kind::Decimal { .. }
@@ -189,7 +189,7 @@ fn nothing(column: &Column, shape: &Shape) -> Option<String> {
         | Kind::Time
         | Kind::Instant
         | Kind::Uuid
-        | Kind::Set
+        | Kind::Set { .. }
         | Kind::Reference(_)
         | Kind::Other => None,
     }
@@ -201,7 +201,7 @@ fn whole(text: &str) -> Option<i64> {
 }
 
 fn set(text: &str) -> Value {
-    let names = text.split(SET_SEPARATOR).map(str::trim).filter(|name| !name.is_empty());
+    let names = text.split(SEPARATOR).map(str::trim).filter(|name| !name.is_empty());
     let names: std::collections::BTreeSet<Arc<str>> = names.map(Arc::from).collect();
     if names.is_empty() { Value::Null } else { Value::Set(names) }
 }

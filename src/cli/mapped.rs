@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::agent::{Linger, Plan};
 use crate::campaign::catalog::Table;
 use crate::config::{self, Config, Crm, Label, Mapping};
-use crate::crm::salesforce::{Object, Rights, Wanted};
+use crate::crm::salesforce::{Object, RECORD_TYPE, Rights, Wanted};
 use crate::ledger::{Catalog, CatalogMapping};
 use crate::reconcile::decide::Gate;
 use crate::reconcile::mapping::{Column, FieldOptions, Kind, SideField, SideMapping, narrower};
@@ -280,6 +280,13 @@ impl Maker<'_> {
         for name in unknown {
             findings.problem(Finding::of(self.name, self.object.missing(name.as_str())));
         }
+        for (name, value) in &create_with.crm {
+            if name.as_str().eq_ignore_ascii_case(RECORD_TYPE)
+                && let Err(why) = self.object.record_type(&value.text(config::Side::Crm))
+            {
+                findings.problem(Finding::of(self.name, format!("create_with.crm: {why}")));
+            }
+        }
         for name in create_with.campaign.keys().filter(|c| self.table.column(c.as_str()).is_none())
         {
             let why = format!("create_with: `{}` has no column `{name}`", self.mapping.table);
@@ -331,6 +338,7 @@ impl Maker<'_> {
             policy,
             brake: mapping.brake.into(),
             linger: Linger::default(),
+            census: crm.census_every(),
             tombstone_keep: self.config.ledger.tombstone_keep(),
             field_names: made
                 .iter()
@@ -339,6 +347,24 @@ impl Maker<'_> {
             creates: Gate::Later,
             deletes: Gate::Open,
         }
+    }
+
+    /// Where a lead's record goes on once it is converted: to the mapping of what it becomes, where
+    /// that maps the same table of Campaign.
+    fn converts(&self) -> Option<(Arc<str>, Entity)> {
+        const BECOMES: [(&str, &str); 2] =
+            [("ConvertedContactId", "Contact"), ("ConvertedAccountId", "Account")];
+        let mapping = self.mapping;
+        BECOMES.into_iter().find_map(|(field, object)| {
+            let column = self.object.column(field)?;
+            let mut others = self.config.mappings.iter().filter(|(_, other)| {
+                other.crm == mapping.crm
+                    && other.table == mapping.table
+                    && other.object.as_str().eq_ignore_ascii_case(object)
+            });
+            let (name, _) = others.next()?;
+            Some((Arc::clone(&column.name), self.catalog.named(name.as_str())?.entity))
+        })
     }
 
     fn match_on(&self) -> Vec<crate::reconcile::Field> {
@@ -377,6 +403,7 @@ impl Maker<'_> {
             stamp: crm(&mapping.stamp),
             fields,
             match_on: self.match_on(),
+            converts: self.converts().filter(|_| side == Side::Crm),
             defaults,
         }
     }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::config::{self, Config, Crm, Label, PostgresUrl, Proof, SecretSource};
 use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
-use crate::crm::salesforce::{Credentials, Polling, Secret, Settings, Signer};
+use crate::crm::salesforce::{Bulk, Credentials, Polling, Secret, Settings, Signer};
 use crate::postgres::ServerUrl;
 
 use super::failure::Unusable;
@@ -98,6 +98,8 @@ pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Set
     settings.describe_every = crm.describe_seconds.get();
     settings.connect_timeout = crm.connect_timeout_seconds.get();
     settings.answer_timeout = crm.timeout_seconds.get();
+    let from_records = Some(crm.bulk_records.size()).filter(|from| *from > 0);
+    settings.bulk = Bulk { from_records, ..Bulk::default() };
     settings.polling = Polling {
         interval: crm.poll_seconds.get(),
         interval_max: crm.poll_idle_seconds.get().max(crm.poll_seconds.get()),

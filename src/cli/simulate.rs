@@ -34,12 +34,22 @@ pub(super) struct SalesforceOptions {
     /// From which credentials are drawn: the same seed gives the same ones
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The certificate of the app (PEM, RSA), which proves assertions of the JWT bearer flow
+    #[arg(long, value_name = "PATH")]
+    jwt_certificate: Option<PathBuf>,
 }
 
 pub(super) async fn simulate(what: Simulate) -> Result<()> {
-    let Simulate::Salesforce(SalesforceOptions { listen, control, ca_file, seed }) = what;
+    let Simulate::Salesforce(given) = what;
     let mut signals = Signals::install()?;
-    let options = Options { listen, control, ca_file, seed, ..Options::default() };
+    let options = Options {
+        listen: given.listen,
+        control: given.control,
+        ca_file: given.ca_file,
+        seed: given.seed,
+        jwt_certificate: given.jwt_certificate,
+        ..Options::default()
+    };
     let running = salesforce::start(options).await?;
     writeln!(std::io::stdout(), "{}", running.announcement())?;
     signals.stop().await;

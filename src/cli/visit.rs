@@ -134,6 +134,7 @@ fn plans(config: &Config, catalog: &Catalog) -> Plans {
             policy,
             brake: mapping.brake.into(),
             linger: Linger::default(),
+            census: None,
             tombstone_keep: config.ledger.tombstone_keep(),
             field_names: names.collect(),
             creates: Gate::Later,

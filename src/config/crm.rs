@@ -69,12 +69,18 @@ pub struct Crm {
     /// `late_commit_seconds` from where the last wide pass began.
     #[serde(default)]
     pub wide_seconds: Seconds<50, 300_000, 86_400_000>,
-    /// How often a deep pass looks back furthest.
+    /// How often the CRM's own log of what changed is read, for what it commits hours late. Where an
+    /// object has no log, a deep pass looks back by `deep_overlap_seconds` instead.
     #[serde(default)]
     pub deep_seconds: Seconds<50, 3_600_000, 604_800_000>,
-    /// How far a deep pass looks back.
+    /// How far a deep pass looks back, for objects without a log.
     #[serde(default)]
     pub deep_overlap_seconds: Seconds<0, 7_200_000, 604_800_000>,
+    /// How often all records of an object are counted by their ids, and compared with the ledger: for
+    /// what no change tells, such as a record that was deleted for good. It costs a call for 2,000
+    /// records. 0 is never.
+    #[serde(default)]
+    pub census_seconds: Seconds<0, 86_400_000, 2_592_000_000>,
     /// How long after its time stamp a change may become visible. `newest` does not trust times
     /// closer than that.
     #[serde(default)]
@@ -104,6 +110,11 @@ pub struct Crm {
     /// How many records a page of a read holds. Salesforce gives at most 2,000.
     #[serde(default)]
     pub page: Whole<200, 2000, 2_000>,
+    /// From how many records on a first load or a backlog goes as a bulk job, where that costs fewer
+    /// calls. 0 is never. Such writes stand longer between being read and being written; consent is
+    /// never in a job.
+    #[serde(default)]
+    pub bulk_records: Whole<0, 20_000, 100_000_000>,
     /// How long a write that is not consent may wait for company when the budget is short, in
     /// milliseconds. While it is ample, none waits.
     #[serde(default)]
@@ -185,6 +196,11 @@ impl Crm {
         self.token_url
             .as_ref()
             .map_or_else(|| format!("{}/services/oauth2/token", self.url), HttpsUrl::to_string)
+    }
+
+    /// How often all records of an object are counted, if ever.
+    pub fn census_every(&self) -> Option<Duration> {
+        Some(self.census_seconds.get()).filter(|every| !every.is_zero())
     }
 
     /// The longest a write that is not consent may wait for company.

@@ -102,6 +102,23 @@ impl Ledger for MemoryLedger {
         Ok(links.filter_map(|keep| tables.kept(keep.link.id)).collect())
     }
 
+    async fn between(
+        &self,
+        entity: Entity,
+        side: Side,
+        (after, until): (Option<&RecordId>, Option<&RecordId>),
+        limit: usize,
+    ) -> Result<Vec<Kept>, LedgerError> {
+        let tables = self.tables();
+        let within = |record: &RecordId| {
+            after.is_none_or(|after| after < record) && until.is_none_or(|until| record <= until)
+        };
+        let borne = (tables.bearers.iter())
+            .filter(|((of, on, record), _)| *of == entity && *on == side && within(record));
+        let links = borne.flat_map(|(_, ids)| ids.iter().filter_map(|id| tables.kept(*id)));
+        Ok(links.filter(|kept| kept.link.state == LinkState::Live).take(limit).collect())
+    }
+
     async fn due(
         &self,
         entities: &[Entity],

@@ -32,7 +32,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use crate::peer::Cursor;
-use crate::reconcile::{Entity, Lane, LinkId, Side};
+use crate::reconcile::{Entity, Lane, LinkId, RecordId, Side};
 
 /// Where links, cursors, decisions and facts are kept.
 pub trait Ledger: Send + Sync {
@@ -62,6 +62,16 @@ pub trait Ledger: Send + Sync {
         &self,
         entity: Entity,
         after: Option<LinkId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;
+
+    /// A mapping's live links whose records of this side follow the first of these and do not follow
+    /// the second, in the order of the records' bytes; `None` is an end that is open.
+    fn between(
+        &self,
+        entity: Entity,
+        side: Side,
+        stretch: (Option<&RecordId>, Option<&RecordId>),
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Kept>, LedgerError>> + Send;
 

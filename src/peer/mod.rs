@@ -71,6 +71,28 @@ pub trait Scan: Send {
     ) -> impl Future<Output = Result<Vec<Observation>, PeerError>> + Send;
 }
 
+/// A scan that can list records without reading them.
+pub trait Outline: Scan {
+    /// Which records follow `after` in the order of their keys, at most `limit`; an empty list is
+    /// the end.
+    fn outline(
+        &mut self,
+        entity: Entity,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, PeerError>> + Send;
+}
+
+/// A record that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub record: RecordId,
+    /// Its own time of its last change, as its observations tell when it ended; `None` where the
+    /// side keeps none.
+    pub modified: Option<Timestamp>,
+}
+
 /// What gives ticks and times: the agent's clock, a test's own.
 pub trait Ask {
     /// The next tick, larger than all before, with the ledger's epoch for that side; and our clock.
@@ -99,6 +121,19 @@ pub trait Writer: Send + Sync {
         count: usize,
     ) -> impl Future<Output = Result<Vec<RecordId>, PeerError>> + Send;
 
+    /// How many writes are best handed over at once while so many wait; 0 is as many as come.
+    fn appetite(&self, waiting: u64) -> usize {
+        let _ = waiting;
+        0
+    }
+
+    /// Ends a job that an earlier leader left running ([`Notes::job`]); what it did is told by its
+    /// records. Only a side that has jobs is asked.
+    fn end_job(&self, job: &str) -> impl Future<Output = Result<(), PeerError>> + Send {
+        let _ = job;
+        async { Ok(()) }
+    }
+
     /// What became of a transaction whose answer was lost; `None` while it is still under way.
     fn transaction(
         &self,
@@ -123,4 +158,11 @@ pub trait Notes {
         links: Vec<LinkId>,
         xid: u64,
     ) -> impl Future<Output = Result<(), PeerError>> + Send;
+
+    /// Keeps that this job is about to run by itself over there, or that none does any more: whoever
+    /// leads next ends it. Only a side that has jobs tells of any.
+    fn job(&self, job: Option<&str>) -> impl Future<Output = Result<(), PeerError>> + Send {
+        let _ = job;
+        async { Ok(()) }
+    }
 }

@@ -41,6 +41,7 @@ pub(super) fn decide_absent(
     match gone {
         Gone::Missing => return decision.hold(None, HeldReason::Missing(side)),
         Gone::Truncated => return decision.hold(None, HeldReason::Truncated(side)),
+        Gone::Converted(_) => return decision.hold(None, HeldReason::Converted),
         Gone::Merged(into) => {
             return decision.waits.push((side, Wait::Survivor(into.clone())));
         }

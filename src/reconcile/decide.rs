@@ -103,6 +103,9 @@ pub enum HeldReason {
     Truncated(Side),
     /// The CRM merged the record into one that never showed.
     Merged,
+    /// The lead was converted into something that no other mapping keeps in step with its record, or
+    /// that stands for another one.
+    Converted,
     /// Many fields turned null at once there, as when a column is secured.
     Blanked(Side),
     /// A side's value has no form that both can hold.
@@ -385,6 +388,7 @@ impl HeldReason {
             Self::Missing(_) => "missing",
             Self::Truncated(_) => "truncated",
             Self::Merged => "merged",
+            Self::Converted => "converted",
             Self::Blanked(_) => "blanked",
             Self::Unfit(..) => "unfit",
             Self::Required(_) => "required",
@@ -412,7 +416,7 @@ impl HeldReason {
             | Self::Refused(side, ..)
             | Self::Stale(side)
             | Self::WiderOptOut(side) => Some(*side),
-            Self::Merged => Some(Side::Crm),
+            Self::Merged | Self::Converted => Some(Side::Crm),
             Self::Conflict
             | Self::Pairing
             | Self::Flapping
@@ -435,6 +439,7 @@ impl HeldReason {
             | Self::Missing(_)
             | Self::Truncated(_)
             | Self::Merged
+            | Self::Converted
             | Self::Blanked(_)
             | Self::Required(_)
             | Self::Stale(_)

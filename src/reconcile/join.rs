@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::reconcile::{
-    Bond, Consent, Entity, Link, LinkId, LinkState, Policy, RecordId, Shape, Side, Value,
+    Bond, Consent, Entity, Field, Link, LinkId, LinkState, Policy, RecordId, Shape, Side, Value,
 };
 
 /// Two records that were found to stand for the same thing.
@@ -90,6 +90,33 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
     Merging::Alias
 }
 
+/// The CRM converted a lead into a record of another mapping of the same Campaign table: that record
+/// names the lead's Campaign record from now on, as if its external id did, and consent that the lead
+/// knew of reaches both. Nothing is done where it stands for somebody else already.
+pub fn convert(
+    lead: &mut Link,
+    into: &mut Link,
+    channels: &[(Field, Field)],
+    policy: &Policy,
+) -> bool {
+    let own = lead.record(Side::Campaign);
+    let taken = into.seen.campaign.bond != Bond::Never && into.record(Side::Campaign) != own;
+    let names_another = into.claims.is_some() && into.claims.as_ref() != own;
+    if own.is_none() || taken || names_another {
+        return false;
+    }
+    into.claims = own.cloned();
+    for (field, theirs) in channels {
+        let out = Side::BOTH.into_iter().any(|side| says_out(lead, side, *field))
+            || lead.inherited.get(field).is_some_and(|consent| consent.is_out());
+        if out {
+            into.inherited.insert(*theirs, Consent::Out);
+        }
+    }
+    lead.sever(policy);
+    true
+}
+
 /// What a merge in the CRM came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merging {
@@ -120,6 +147,15 @@ impl Link {
         self.state = LinkState::Severed;
     }
 
+    /// The record that was gone is there again. What became of the other one meanwhile is not known,
+    /// so it is read, and the two meet; consent is what the more restrictive of them says.
+    pub fn revive(&mut self) {
+        self.state = LinkState::Live;
+        self.base.clear();
+        self.seen.campaign.fields.clear();
+        self.ended = None;
+    }
+
     /// A link for a record that comes again, or a record of the same person: it bears the consent
     /// that the ended link left.
     pub fn successor(&self, id: LinkId) -> Self {
@@ -146,10 +182,10 @@ impl Link {
     }
 }
 
-fn consents(policy: &Policy) -> impl Iterator<Item = crate::reconcile::Field> {
+fn consents(policy: &Policy) -> impl Iterator<Item = Field> {
     policy.fields.iter().filter(|(_, rule)| rule.shape == Shape::Consent).map(|(field, _)| *field)
 }
 
-fn says_out(link: &Link, side: Side, field: crate::reconcile::Field) -> bool {
+fn says_out(link: &Link, side: Side, field: Field) -> bool {
     matches!(link.seen[side].value(field), Some(Value::Consent(consent)) if consent.is_out())
 }

@@ -68,7 +68,12 @@ pub enum Kind {
     /// A 128-bit identifier.
     Uuid,
     /// A set of names.
-    Set,
+    Set {
+        /// How long it may be as text, where there is a limit.
+        max: Option<usize>,
+        /// The only names it takes, where it takes no others.
+        only: Option<Arc<[Arc<str>]>>,
+    },
     /// A key of another record; of these CRM objects, where the side says so.
     Reference(Vec<Arc<str>>),
     /// Something that cannot be kept in step (a formula, a compound, a file).
@@ -109,6 +114,8 @@ pub struct SideMapping {
     pub fields: Vec<SideField>,
     /// By which fields records are matched, besides the external id.
     pub match_on: Vec<Field>,
+    /// CRM: the field that says into which record of another mapping a lead was converted.
+    pub converts: Option<(Arc<str>, Entity)>,
     /// Constants for new records, by column, in the side's own text.
     pub defaults: BTreeMap<Arc<str>, String>,
 }
@@ -161,19 +168,14 @@ pub fn narrower(
             _ => Err(mismatch(ours, theirs, "a key that refers to a lookup")),
         };
     }
-    let options_max = |a: Option<usize>, b: Option<usize>| match (a, b) {
-        (Some(a), Some(b)) => a.min(b),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => TEXT_MAX,
-    };
     match (&ours.kind, &theirs.kind) {
-        (Kind::Text { max: a, case: ca, only: oa }, Kind::Text { max: b, case: cb, only: ob }) => {
+        (Kind::Text { max: a, case: ca, only }, Kind::Text { max: b, case: cb, .. }) => {
             let lower = *ca == Case::Lower || *cb == Case::Lower;
             Ok(Shape::Text(Text {
-                max: options_max(*a, *b),
+                max: length(*a, *b),
                 case: if lower { Case::Lower } else { Case::Kept },
                 too_long: options.too_long,
-                only: ob.clone().or_else(|| oa.clone()),
+                only: only.clone(),
             }))
         }
         (Kind::Bool | Kind::Int { .. }, Kind::Bool) | (Kind::Bool, Kind::Int { .. }) => {
@@ -194,13 +196,23 @@ pub fn narrower(
         (Kind::Time, Kind::Time) => Ok(Shape::Time),
         (Kind::Instant, Kind::Instant) => Ok(Shape::Instant),
         (Kind::Uuid, Kind::Uuid) => Ok(Shape::Uuid),
-        (Kind::Set | Kind::Text { .. }, Kind::Set) => Ok(Shape::Set),
+        (Kind::Set { max: a, .. } | Kind::Text { max: a, .. }, Kind::Set { max: b, .. }) => {
+            Ok(Shape::Set { max: length(*a, *b) })
+        }
         _ => Err(mismatch(ours, theirs, "of one kind")),
     }
 }
 
 /// PostgreSQL's `text` and Salesforce's long text areas end here; more is refused, not cut.
 const TEXT_MAX: usize = 131_072;
+
+fn length(a: Option<usize>, b: Option<usize>) -> usize {
+    match (a, b) {
+        (Some(a), Some(b)) => a.min(b),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => TEXT_MAX,
+    }
+}
 
 fn consent(campaign: &[Column], crm: &[Column]) -> Result<Shape, String> {
     let flag = |column: &&Column| !matches!(column.kind, Kind::Bool | Kind::Int { .. });

@@ -69,6 +69,9 @@ pub enum Gone {
     Deleted,
     /// Merged into this one.
     Merged(RecordId),
+    /// A lead that was converted and can no longer be written; into this record of another mapping
+    /// of the same Campaign table, where there is one.
+    Converted(Option<(Entity, RecordId)>),
     /// Removed by `TRUNCATE`, which is never forwarded.
     Truncated,
     /// A sweep no longer finds it, which is not a deletion.

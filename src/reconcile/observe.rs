@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
-    Answer, Bond, Change, Field, Interval, Lane, Link, Observation, Policy, Presence, Read, Row,
-    Seen, SeenField, Sent, Side, Skew, Target, Value,
+    Answer, Bond, Change, Consent, Field, Interval, Lane, Link, Observation, Policy, Presence,
+    Read, Row, Seen, SeenField, Sent, Side, Skew, Target, Value,
 };
 
 /// What an observation told.
@@ -291,14 +291,18 @@ impl Link {
                 let ours = self.seen.campaign.fields.get(field)?;
                 let theirs = self.seen.crm.fields.get(field)?;
                 let fit = ours.unfit.is_none() && theirs.unfit.is_none();
+                // What a record of the same person left is not answered by two that do not know it.
+                let left_out = self.inherited.get(field).is_some_and(|consent| consent.is_out());
+                let fit = fit && !(left_out && ours.value == Value::Consent(Consent::In));
                 (fit && same(&ours.value, &theirs.value)).then(|| (*field, ours.value.clone()))
             })
             .collect();
         for (field, value) in agreed {
             let swapped = |b: &Block| b.field == Some(field) && b.reason == BlockReason::Swapping;
             self.blocks.retain(|block| !swapped(block));
+            // A merged record's edit is ruled where both sides still agree on the value before it.
+            self.ruled.retain(|ruled, ruling| *ruled != field || !same(ruling, &value));
             self.move_base(field, value, now);
-            self.ruled.remove(&field);
             self.inherited.remove(&field);
             for side in Side::BOTH {
                 if let Some(seen) = self.seen[side].fields.get_mut(&field) {

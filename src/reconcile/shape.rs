@@ -3,6 +3,7 @@
 //! A side's own text is read into a [`Value`] by that side; making it canonical is done here, so
 //! that both sides do it alike. What does not fit is told, and cut only where the config says so.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,8 +41,11 @@ pub enum Shape {
     Instant,
     /// A 128-bit identifier.
     Uuid,
-    /// A set of names.
-    Set,
+    /// A set of names, which one of the sides may keep as text.
+    Set {
+        /// How long the names with a separator between them may be, counted like text.
+        max: usize,
+    },
     /// A reference to a record of this entity.
     Reference(Entity),
     /// Consent, over several columns of either side.
@@ -51,13 +55,14 @@ pub enum Shape {
 /// What text may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
-    /// How many characters, in the unit of the side that counts more for the same text (UTF-16).
+    /// How long it may be, as [`text_length`] counts.
     pub max: usize,
     /// Whether case is told apart; where it is not, the canonical form is lower case.
     pub case: Case,
     /// Whether longer text is cut, rather than refused.
     pub too_long: TooLong,
-    /// The only values that the narrower side takes (a restricted picklist), where it is one.
+    /// The only values that Campaign's column takes, where it is an enumeration. A restricted picklist
+    /// is its writer's business: what it holds may be a value that is no longer given.
     pub only: Option<Arc<[Arc<str>]>>,
 }
 
@@ -98,7 +103,7 @@ pub enum Unfit {
     },
     /// A number outside of what the narrower side can hold.
     OutOfRange,
-    /// Not one of the values that a restricted picklist takes.
+    /// Not one of the values that an enumeration takes.
     NotListed,
     /// Holds a character that the other side cannot store.
     Character(char),
@@ -112,7 +117,7 @@ impl fmt::Display for Unfit {
                 write!(f, "has {length} characters, and the narrower side holds {max}")
             }
             Self::OutOfRange => f.write_str("is a number that the narrower side cannot hold"),
-            Self::NotListed => f.write_str("is not among the values of the restricted picklist"),
+            Self::NotListed => f.write_str("is not among the values of the enumeration"),
             Self::Character(c) => write!(f, "holds {}, which cannot be stored", c.escape_unicode()),
         }
     }
@@ -122,6 +127,8 @@ impl Shape {
     /// Makes a value canonical for this field.
     pub fn canonical(&self, value: Value) -> Result<Value, Unfit> {
         match (self, value) {
+            // A checkbox has no third state, and Campaign's flags are numbers.
+            (Self::Bool, Value::Null) => Ok(Value::Bool(false)),
             (_, Value::Null) => Ok(Value::Null),
             (Self::Int { min, max }, Value::Int(n)) if (*min..=*max).contains(&n) => {
                 Ok(Value::Int(n))
@@ -136,11 +143,11 @@ impl Shape {
             (Self::Time, Value::Time(time)) => {
                 Ok(Value::Time(time.with().subsec_nanosecond(0).build().unwrap_or(time)))
             }
+            (Self::Set { max }, Value::Set(names)) => set(names, *max),
             (Self::Reference(_), value @ (Value::Record(_) | Value::Link(_)))
             | (Self::Bool, value @ Value::Bool(_))
             | (Self::Date, value @ Value::Date(_))
             | (Self::Uuid, value @ Value::Uuid(_))
-            | (Self::Set, value @ Value::Set(_))
             | (Self::Consent, value @ Value::Consent(_)) => Ok(value),
             (shape, _) => Err(Unfit::Kind { wanted: shape.noun() }),
         }
@@ -157,7 +164,7 @@ impl Shape {
             Self::Time => "a time of day",
             Self::Instant => "a point in time",
             Self::Uuid => "a uuid",
-            Self::Set => "a set",
+            Self::Set { .. } => "a set",
             Self::Reference(_) => "a reference",
             Self::Consent => "consent",
         }
@@ -166,7 +173,8 @@ impl Shape {
 
 impl Text {
     fn canonical(&self, text: &str) -> Result<Value, Unfit> {
-        let text = text.replace("\r\n", "\n");
+        // The sides store ends of lines in their own ways.
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
         if let Some(c) = text.chars().find(|c| *c == '\0') {
             return Err(Unfit::Character(c));
         }
@@ -175,7 +183,7 @@ impl Text {
             Case::Lower => text.to_lowercase(),
         };
         let text = text.trim();
-        let length = text.encode_utf16().count();
+        let length = text_length(text);
         let text = match self.too_long {
             TooLong::Reject if length > self.max => {
                 return Err(Unfit::TooLong { length, max: self.max });
@@ -190,6 +198,27 @@ impl Text {
             Some(_) | None => Ok(Value::text(text)),
         }
     }
+}
+
+/// How long a text is, in UTF-16 units: PostgreSQL counts characters and Salesforce, like Java, these,
+/// which are never fewer. What fits by them fits on both sides.
+pub fn text_length(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// Between the names of a set that is kept as text, on both sides.
+pub const SET_SEPARATOR: char = ';';
+
+/// A set whose names were trimmed by the side that read them.
+fn set(names: BTreeSet<Arc<str>>, max: usize) -> Result<Value, Unfit> {
+    if names.iter().any(|name| name.contains(SET_SEPARATOR)) {
+        return Err(Unfit::Character(SET_SEPARATOR));
+    }
+    let length = names.iter().map(|name| text_length(name) + 1).sum::<usize>().saturating_sub(1);
+    if length > max {
+        return Err(Unfit::TooLong { length, max });
+    }
+    Ok(if names.is_empty() { Value::Null } else { Value::Set(names) })
 }
 
 /// The longest prefix of at most `max` UTF-16 units that splits no character.
@@ -271,7 +300,25 @@ mod tests {
     }
 
     #[test]
-    fn a_restricted_picklist_takes_its_values_only() {
+    fn a_set_fits_as_the_text_that_the_narrower_side_keeps() {
+        let of = |names: &[&str]| Value::Set(names.iter().map(|name| Arc::from(*name)).collect());
+        let shape = Shape::Set { max: 5 };
+        assert_eq!(shape.canonical(of(&["ab", "cd"])), Ok(of(&["ab", "cd"])));
+        let refused = shape.canonical(of(&["ab", "cd", "e"]));
+        assert_eq!(refused, Err(Unfit::TooLong { length: 7, max: 5 }));
+        assert_eq!(shape.canonical(of(&["a;b"])), Err(Unfit::Character(';')));
+        assert_eq!(shape.canonical(of(&[])), Ok(Value::Null));
+    }
+
+    #[test]
+    fn a_flag_is_never_null_and_lines_end_in_one_way() {
+        assert_eq!(Shape::Bool.canonical(Value::Null), Ok(Value::Bool(false)));
+        let shape = text(20, Case::Kept, TooLong::Reject);
+        assert_eq!(shape.canonical(Value::text("a\r\nb\rc\nd")), Ok(Value::text("a\nb\nc\nd")));
+    }
+
+    #[test]
+    fn an_enumeration_takes_its_values_only() {
         let only: Arc<[Arc<str>]> = ["Web".into(), "Phone".into()].into();
         let shape = Shape::Text(Text {
             max: 40,

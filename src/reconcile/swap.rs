@@ -88,7 +88,7 @@ fn temporary(link: &Link, side: Side, rule: &FieldRule) -> Value {
         | Shape::Time
         | Shape::Instant
         | Shape::Uuid
-        | Shape::Set
+        | Shape::Set { .. }
         | Shape::Reference(_)
         | Shape::Consent => Value::Null,
     }

@@ -58,10 +58,11 @@ pub(super) const POLL_AGE: &str = "truce_crm_poll_age_seconds";
 pub(super) const CLOCK_OFFSET: &str = "truce_crm_clock_offset_seconds";
 pub(super) const LEDGER_SAVE: &str = "truce_ledger_save_seconds";
 pub(super) const LEDGER_SIZE: &str = "truce_ledger_size_bytes";
+pub(super) const CENSUS: &str = "truce_census_differing_total";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 29] = [
+pub(super) const ALL: [Metric; 30] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -123,6 +124,7 @@ pub(super) const ALL: [Metric; 29] = [
     gauge(CLOCK_OFFSET, "The CRM's clock less ours."),
     histogram(LEDGER_SAVE, CALL, "How long a page takes to become durable in the ledger."),
     gauge(LEDGER_SIZE, "How much disk the ledger takes."),
+    counter(CENSUS, "Records that a census of the CRM found to differ from what its feed told."),
     gauge(BACKFILL, "How far the first scan has come; 1 is all of it."),
 ];
 

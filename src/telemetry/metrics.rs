@@ -94,6 +94,11 @@ pub fn observed(mapping: &str, side: Side, observations: u64) {
         .increment(observations);
 }
 
+/// Records that a census found to differ from what the feed told.
+pub fn census(mapping: &str, records: u64) {
+    counter!(names::CENSUS, "mapping" => mapping.to_owned()).increment(records);
+}
+
 /// Writes that were decided on.
 pub fn decided(mapping: &str, writes: u64) {
     counter!(names::DECISIONS, "mapping" => mapping.to_owned()).increment(writes);
@@ -251,6 +256,7 @@ mod tests {
         leader(true);
         wal(4_096, 16_777_216);
         observed(mapping, Side::Campaign, 2);
+        census(mapping, 1);
         decided(mapping, 1);
         conflict(mapping, "most_restrictive");
         wrote(mapping, side, &Outcome::Lost);

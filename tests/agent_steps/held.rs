@@ -163,3 +163,22 @@ async fn what_is_held_is_told_once_in_the_log_however_often_it_is_looked_at() {
     // The first look tells when the value came to be, which was not known.
     assert_eq!(told, [2; 4]);
 }
+
+#[tokio::test]
+async fn a_contact_that_comes_back_is_itself_again_also_where_the_other_was_left_alone() {
+    let mut stage = Stage::empty();
+    stage.rule(NAME, text());
+    let mut link = pair_of(Bond::Here, Bond::Gone(Gone::Deleted));
+    set(&mut link, Side::Campaign, NAME, Value::text("old"));
+    link.base.insert(NAME, Value::text("old"));
+    link.state = LinkState::Severed;
+    stage.put(link).await;
+    stage.settle().await;
+    stage.see("003", here(Row::from([(NAME, Value::text("ann"))])), None).await;
+    let link = stage.link().await.unwrap();
+    assert_eq!((&link.state, link.id), (&LinkState::Live, pair_of(Bond::Here, Bond::Here).id));
+    let settled = stage.settle().await;
+    assert!(settled.writes.is_empty(), "what Campaign holds by now is not known");
+    let wanted: Vec<_> = settled.reads.iter().map(|(_, side, id)| (*side, &*id.0)).collect();
+    assert_eq!(wanted, [(Side::Campaign, "7")]);
+}

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod converted;
 mod held;
+mod jobs;
 mod lanes;
 mod stage;
 
@@ -94,6 +96,24 @@ async fn a_contact_that_names_one_that_is_gone_bears_its_consent() {
     let bearer = (PEOPLE, Side::Crm, RecordId::from("009"));
     let link = stage.ledger.links_of(&[bearer]).await.unwrap().remove(0).link;
     assert_eq!(link.inherited.get(&OUT), Some(&Consent::Out));
+}
+
+#[tokio::test]
+async fn an_opt_out_that_a_record_left_is_not_answered_by_two_that_do_not_know_it() {
+    let mut stage = Stage::empty();
+    stage.rule(OUT, FieldRule { shape: Shape::Consent, ..text() });
+    let mut link = pair_of(Bond::Here, Bond::Here);
+    for side in Side::BOTH {
+        set(&mut link, side, OUT, Value::Consent(Consent::In));
+    }
+    link.inherited.insert(OUT, Consent::Out);
+    stage.put(link).await;
+    stage.see("003", here(Row::from([(OUT, Value::Consent(Consent::In))])), None).await;
+    let writes = stage.settle().await.writes;
+    let row = Row::from([(OUT, Value::Consent(Consent::Out))]);
+    let sides: Vec<Side> = writes.iter().map(|write| write.side).collect();
+    assert_eq!(sides, Side::BOTH);
+    assert!(writes.iter().all(|write| write.change == Change::Set(row.clone())));
 }
 
 /// Says the same of every write.

@@ -214,6 +214,7 @@ pub(crate) fn plan() -> Plan {
         policy,
         brake: BrakeRule { records: 0, share: 0.0, window: Duration::from_mins(10) },
         linger: Linger::default(),
+        census: None,
         tombstone_keep: KEEP,
         field_names: BTreeMap::new(),
         creates: Gate::Open,

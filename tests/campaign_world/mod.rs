@@ -175,6 +175,7 @@ async fn mapping(
         stamp: None,
         fields: fields.iter().map(field).collect(),
         match_on: vec![],
+        converts: None,
         defaults: BTreeMap::new(),
     }
 }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::json;
 use truce::ledger::{
-    Awaited, Batch, Counts, Decision, Due, Held, HeldFilter, HeldPage, Keep, Ledger, Mark, Receipt,
-    State, StoreError, Verdict,
+    Awaited, Batch, Counts, Decision, Due, Held, HeldFilter, HeldPage, Keep, Kept, Ledger, Mark,
+    Receipt, State, StoreError, Verdict,
 };
 use truce::peer::Cursor;
 use truce::reconcile::{
-    Bond, Entity, Field, Lane, LinkId, LinkState, RecordId, Side, Sides, Value,
+    Bond, Entity, Field, Lane, Link, LinkId, LinkState, RecordId, Side, Sides, Value,
 };
 
 use crate::people::{
@@ -119,7 +119,7 @@ pub(crate) async fn a_record_has_one_live_link(ledger: &impl Ledger) {
     assert_eq!(bearing(ledger, Side::Crm, "R2").await, [one]);
     // But not both have it.
     let both = ledger.links(&[one, two]).await.unwrap();
-    let mut both: Vec<Keep> = both.into_iter().map(truce::ledger::Kept::keep).collect();
+    let mut both: Vec<Keep> = both.into_iter().map(Kept::keep).collect();
     for keep in &mut both {
         keep.link.seen.crm.record = Some(RecordId::from("R9"));
     }
@@ -158,6 +158,26 @@ pub(crate) async fn aliases_come_with_the_live_one_and_the_past_only_without(led
     let both = [(PEOPLE, Side::Crm, RecordId::from("A")), (PEOPLE, Side::Crm, "A".into())];
     assert_eq!(ledger.links_of(&both).await.unwrap().len(), 3, "each once");
     assert!(bearing(ledger, Side::Campaign, "A").await.is_empty(), "the other side");
+}
+
+pub(crate) async fn live_links_are_found_between_their_records(ledger: &impl Ledger) {
+    let ids = ["003B", "003a", "003C", "003A", "004A"];
+    let kept = stored(ledger, &ids.map(|id| (None, Some(id)))).await;
+    let gone = ended(kept[2].clone().keep(), LinkState::Tombstone);
+    ledger.store(batch(vec![gone])).await.unwrap();
+    let other = Keep::new(Link { entity: ACCOUNTS, ..link(LinkId(9_000), None, Some("003Bb")) });
+    ledger.store(batch(vec![other])).await.unwrap();
+    let between = async |after: Option<&str>, until: Option<&str>, limit| {
+        let (after, until) = (after.map(RecordId::from), until.map(RecordId::from));
+        let stretch = (after.as_ref(), until.as_ref());
+        let found = ledger.between(PEOPLE, Side::Crm, stretch, limit).await.unwrap();
+        let record = |kept: &Kept| kept.link.record(Side::Crm).unwrap().to_string();
+        found.iter().map(record).collect::<Vec<_>>()
+    };
+    assert_eq!(between(None, None, 9).await, ["003A", "003B", "003a", "004A"], "by their bytes");
+    assert_eq!(between(Some("003A"), Some("003a"), 9).await, ["003B", "003a"]);
+    assert_eq!(between(Some("003A"), None, 2).await, ["003B", "003a"]);
+    assert!(between(Some("004A"), None, 9).await.is_empty());
 }
 
 pub(crate) async fn consent_is_due_first_and_then_the_oldest(ledger: &impl Ledger) {
@@ -230,7 +250,7 @@ pub(crate) async fn who_waits_is_woken(ledger: &impl Ledger) {
     let kept = stored(ledger, &[(Some("child"), None), (Some("parent"), None)]).await;
     let (child, parent) = (kept[0].link.id, kept[1].link.id);
     let bearer = (PEOPLE, Side::Campaign, RecordId::from("parent"));
-    let waits = |kept: truce::ledger::Kept, version| Keep {
+    let waits = |kept: Kept, version| Keep {
         waits_for: BTreeSet::from([Awaited { bearer: bearer.clone(), version }]),
         ..kept.keep()
     };
@@ -314,7 +334,7 @@ pub(crate) async fn what_is_held_is_listed_by_page(ledger: &impl Ledger) {
     assert_eq!((found.len(), found[0].link, &found[0].held[..]), (1, ids[4], &both[..1]));
     let counts = ledger.counts(Timestamp::MAX).await.unwrap();
     assert_eq!(counts.held[&(PEOPLE, "conflict".to_owned())], 5);
-    let freed = ledger.links(&ids).await.unwrap().into_iter().map(truce::ledger::Kept::keep);
+    let freed = ledger.links(&ids).await.unwrap().into_iter().map(Kept::keep);
     ledger.store(batch(freed.collect())).await.unwrap();
     assert!(ledger.held(&all, page(None, 9)).await.unwrap().is_empty());
 }

@@ -117,6 +117,23 @@ fn the_losers_pending_edit_moves_over_once() {
 }
 
 #[test]
+fn what_moved_over_from_a_merged_record_outlives_the_news_that_both_hold_the_value_before() {
+    let (mut loser, mut survivor) = (paired(), paired());
+    survivor.id = LinkId(2);
+    set(&mut loser, Side::Campaign, NAME, Value::text("eve"));
+    join::merge(&mut loser, &mut survivor, &policy(), at(100));
+    survivor.agree(&policy(), at(101));
+    let writes = survivor.decide(&policy(), &moment()).writes;
+    let sides: Vec<Side> = writes.iter().map(|write| write.side).collect();
+    assert_eq!(sides, Side::BOTH, "neither holds it yet");
+    for side in Side::BOTH {
+        set(&mut survivor, side, NAME, Value::text("eve"));
+    }
+    survivor.agree(&policy(), at(102));
+    assert!(survivor.ruled.is_empty(), "both do");
+}
+
+#[test]
 fn consent_of_merged_records_reaches_both() {
     let (mut loser, mut survivor) = (paired(), paired());
     survivor.id = LinkId(2);

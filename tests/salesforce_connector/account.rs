@@ -1,8 +1,10 @@
 //! Who may come in, and what is said to who may not.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use truce::crm::http::Call;
-use truce::crm::salesforce::{Account, Credentials, Rights, Secret, Settings, Wanted};
+use truce::crm::salesforce::{Account, Credentials, Rights, Secret, Settings, Signer, Wanted};
 use truce::peer::PeerError;
 use truce::simulator::salesforce::{Options, Running, start};
 
@@ -56,6 +58,31 @@ async fn wrong_credentials_are_told_at_once_and_asked_for_once() {
         says(&error, &["client_secret"]);
     }
     assert_eq!(account.calls().made(Call::Token), 1, "no hammering");
+}
+
+#[tokio::test]
+async fn an_assertion_opens_the_door_by_the_certificate_that_the_app_was_given() {
+    let certificate = Some("tests/keys/app.crt".into());
+    let running = start(Options { jwt_certificate: certificate, ..Options::default() });
+    let running = running.await.unwrap();
+    let open = |username: &str, audience: &str| {
+        let key = include_bytes!("../keys/app.key");
+        let signer = Signer::from_pem(key, "2026-11-01T00:00:00Z".parse().unwrap()).unwrap();
+        let mut settings = settings(&running);
+        settings.credentials = Credentials::Assertion {
+            signer: Arc::new(signer),
+            username: username.to_owned(),
+            audience: audience.to_owned(),
+        };
+        Account::open(settings).unwrap()
+    };
+    let login = "https://login.salesforce.com";
+    let org = open(&running.username, login).inspect().await.unwrap();
+    assert_eq!(*org.id, *running.org_id);
+    let error = open(&running.username, "https://test.salesforce.com").inspect().await.unwrap_err();
+    says(&error, &["audience"]);
+    let error = open("nobody@example.com", login).inspect().await.unwrap_err();
+    assert!(matches!(error, PeerError::Denied { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use truce::crm::http::Call;
-use truce::peer::{Cursor, Feed as _, PeerError, Scan as _};
+use truce::peer::{Cursor, Feed as _, Outline as _, PeerError, Scan as _};
 use truce::reconcile::{Consent, Gone, Observation, Presence, Read, RecordId, Value};
 
 use crate::stage::{
@@ -317,4 +317,30 @@ async fn deleted_records_with_long_texts_are_all_read_though_an_answer_holds_few
     let (last, deleted) = read.split_last().unwrap();
     assert!(deleted.iter().all(|seen| seen.presence == Presence::Gone(Gone::Deleted)));
     assert_eq!(last.presence, Presence::Gone(Gone::Missing));
+}
+
+#[tokio::test]
+async fn an_outline_lists_what_is_there_with_its_times_and_reads_nothing_else() {
+    let mut stage = Stage::new().await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(stage.contact(json!({})).await);
+    }
+    stage.order("delete", json!({ "object": "Contact", "ids": [&*made[1].0] })).await;
+    let purge = json!({ "object": "Contact", "ids": [&*made[2].0], "purge": true });
+    stage.order("delete", purge).await;
+    stage.edit(&made[4], json!({ "Title": "changed" })).await;
+    let (mut scan, mut listed, mut last) = (stage.crm.scan(), Vec::new(), None);
+    loop {
+        let page = scan.outline(CONTACTS, last.as_ref(), 2).await.unwrap();
+        let Some(end) = page.last() else { break };
+        last = Some(end.record.clone());
+        listed.extend(page);
+    }
+    let there = [made[0].clone(), made[3].clone(), made[4].clone()];
+    assert!(listed.iter().map(|listed| &listed.record).eq(&there));
+    let read = scan.read(CONTACTS, &there, &mut stage.ticks).await.unwrap();
+    let times = read.iter().map(|seen| seen.modified.map(|modified| modified.until));
+    assert!(listed.iter().map(|listed| listed.modified).eq(times), "as the records tell them");
+    assert_ne!(listed[1].modified, listed[2].modified);
 }

@@ -3,10 +3,13 @@
 
 mod account;
 mod budget;
+mod bulk;
 mod crowding;
 mod drift;
 mod feed;
+mod leads;
 mod lost;
+mod review;
 mod stage;
 mod tokens;
 mod writes;

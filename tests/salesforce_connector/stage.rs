@@ -22,6 +22,7 @@ use truce::simulator::salesforce::{Options, Running, start};
 
 pub(crate) const CONTACTS: Entity = Entity(1);
 pub(crate) const ACCOUNTS: Entity = Entity(2);
+pub(crate) const LEADS: Entity = Entity(3);
 
 pub(crate) const LAST_NAME: Field = Field(1);
 pub(crate) const EMAIL: Field = Field(2);
@@ -104,7 +105,11 @@ impl Stage {
         let account = Arc::new(Account::open(settings).unwrap());
         let contact = account.describe("Contact").await.unwrap().object();
         let firm = account.describe("account").await.unwrap().object();
+        let lead = account.describe("Lead").await.unwrap().object();
+        let mut leads = mapping(LEADS, &lead, &[(LAST_NAME, &["LastName"]), (TITLE, &["Title"])]);
+        leads.converts = Some(("ConvertedContactId".into(), CONTACTS));
         let mappings = vec![
+            (leads, &lead),
             (mapping(CONTACTS, &contact, &CONTACT_FIELDS), &contact),
             (mapping(ACCOUNTS, &firm, &[(NAME, &["Name"])]), &firm),
         ];
@@ -136,6 +141,12 @@ impl Stage {
         let noon: Timestamp = NOON.parse().unwrap();
         let at = noon.checked_add(jiff::SignedDuration::from_secs(second)).unwrap();
         self.order("clock", json!({ "at": at.to_string(), "scale": 0.0 })).await;
+    }
+
+    /// The same, and the connector learns of it, which any answer tells.
+    pub(crate) async fn tell(&self, second: i64) {
+        self.at(second).await;
+        self.crm.account().describe("Contact").await.unwrap();
     }
 
     /// A contact that has been there for long.
@@ -266,6 +277,7 @@ fn mapping(entity: Entity, object: &Object, fields: &[(Field, &[&str])]) -> Side
         stamp: Some("Truce_Stamp__c".into()),
         fields: fields.iter().map(field).collect(),
         match_on: Vec::new(),
+        converts: None,
         defaults: BTreeMap::new(),
     }
 }
@@ -279,17 +291,17 @@ fn shape(columns: &[Column]) -> Shape {
         Kind::Bool => Shape::Bool,
         Kind::Int { min, max } => Shape::Int { min: *min, max: *max },
         Kind::Decimal { whole, scale } => Shape::Decimal { whole: *whole, scale: *scale },
-        Kind::Text { max, case, only } => Shape::Text(Text {
+        Kind::Text { max, case, .. } => Shape::Text(Text {
             max: max.unwrap_or(255),
             case: *case,
             too_long: TooLong::Reject,
-            only: only.clone(),
+            only: None,
         }),
         Kind::Date => Shape::Date,
         Kind::Time => Shape::Time,
         Kind::Instant => Shape::Instant,
         Kind::Uuid => Shape::Uuid,
-        Kind::Set => Shape::Set,
+        Kind::Set { max, .. } => Shape::Set { max: max.unwrap_or(255) },
         Kind::Reference(_) => Shape::Reference(ACCOUNTS),
         Kind::Other => panic!("`{}` cannot be mapped", columns[0].name),
     }

@@ -418,3 +418,25 @@ fn id_of(write: &Write) -> RecordId {
     let Target::Record(id) = &write.target else { panic!("a write to a record") };
     id.clone()
 }
+
+#[tokio::test]
+async fn what_a_restricted_picklist_would_refuse_is_refused_before_it_is_sent() {
+    let mut stage = Stage::new().await;
+    let (bad, good) = (stage.contact(json!({})).await, stage.contact(json!({})).await);
+    let writes = [
+        stage.set(&bad, &[(SOURCE, text("Semaphore")), (TITLE, text("a"))]),
+        stage.set(&good, &[(SOURCE, text("Web"))]),
+        stage.set(&bad, &[(INTERESTS, Value::Set(["News".into(), "Semaphores".into()].into()))]),
+    ];
+    let outcomes = stage.write(vec![writes[0].clone(), writes[1].clone()]).await.unwrap();
+    let code = "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST";
+    assert_eq!(refusal(&outcomes[0]), (code, &RefusalKind::Record, vec![SOURCE.0]));
+    assert_eq!(outcomes[1], DONE);
+    let calls = stage.requests("update").await;
+    assert_eq!(
+        refusal(&stage.write_one(writes[2].clone()).await),
+        (code, &RefusalKind::Record, vec![INTERESTS.0])
+    );
+    assert_eq!(stage.requests("update").await, calls, "no call was spent");
+    assert_eq!(stage.held(&bad).await["Title"], Json::Null);
+}

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use truce::peer::{Ask, Cursor, Ended, Feed, Notes, Page, PeerError, Scan, Writer};
+use truce::peer::{
+    Ask, Cursor, Ended, Feed, Listed, Notes, Outline, Page, PeerError, Scan, Writer,
+};
 use truce::reconcile::{
     Change, Entity, Gone, Interval, Observation, Outcome, Position, Presence, Read, RecordId,
     Refusal, RefusalKind, Row, Side, Stamp, Target, Value, Write,
@@ -409,6 +411,26 @@ impl Scan for CrmPeer {
             world.sight(at, entity, id, world.crm.records.get(&(entity, id.clone())))
         };
         Ok(records.iter().map(read).collect())
+    }
+}
+
+impl Outline for CrmPeer {
+    async fn outline(
+        &mut self,
+        entity: Entity,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, PeerError> {
+        pause().await;
+        let world = lock(&self.0);
+        let live = world.crm.records.iter().filter(|((of, id), record)| {
+            *of == entity && Some(id) > after && record.gone.is_none()
+        });
+        let listed = |((_, id), record): (&(Entity, RecordId), &Record)| Listed {
+            record: id.clone(),
+            modified: Timestamp::from_second(record.modified + 1).ok(),
+        };
+        Ok(live.take(limit).map(listed).collect())
     }
 }
 

@@ -24,6 +24,8 @@ impl World {
             22 if troubles.blanks => self.empty(),
             22 if troubles.truncates && self.rng.one_in(6) => self.truncate(),
             22 if troubles.rekeys => self.change_key(),
+            22 if troubles.untold => self.change_untold(),
+            22 if troubles.undeletes => self.undelete(),
             _ => self.consent(),
         }
     }
@@ -219,6 +221,31 @@ impl World {
         }
     }
 
+    /// A contact comes back out of the recycle bin, without what has become another's meanwhile.
+    fn undelete(&mut self) {
+        let deleted = |record: &Record| record.gone == Some(Gone::Deleted);
+        let ids: Vec<RecordId> = (self.crm.records.iter())
+            .filter(|((entity, _), record)| *entity == CONTACT && deleted(record))
+            .map(|((_, id), _)| id.clone())
+            .collect();
+        let Some(id) = self.rng.pick(&ids).cloned() else { return };
+        let mut record = self.crm.records[&(CONTACT, id.clone())].clone();
+        let live = || self.crm.records.values().filter(|record| record.gone.is_none());
+        let taken = live().any(|other| other.claims.is_some() && other.claims == record.claims);
+        let code = record.row.get(&CODE).cloned();
+        let owned = live().any(|other| other.row.get(&CODE) == code.as_ref());
+        if taken {
+            record.claims = None;
+        }
+        if owned {
+            record.row.insert(CODE, Value::Null);
+        }
+        record.gone = None;
+        record.modified = self.crm_second();
+        self.tell(|| format!("crm: person brings {id} back"));
+        self.put(CONTACT, &id, record);
+    }
+
     fn end_crm(&mut self, id: &RecordId, gone: Gone) {
         let Some(mut record) = self.crm.records.get(&(CONTACT, id.clone())).cloned() else {
             return;
@@ -242,6 +269,29 @@ impl World {
         self.tell(|| format!("crm: person merges {loser} into {winner}"));
         self.disturbed.insert((Side::Crm, winner.clone()));
         self.end_crm(&loser, Gone::Merged(winner));
+    }
+
+    /// A record goes for good, or is edited; whatever the feed is asked, it does not tell.
+    fn change_untold(&mut self) {
+        let ids = self.crm_ids(CONTACT);
+        let Some(id) = self.rng.pick(&ids).cloned() else { return };
+        if self.rng.one_in(3) {
+            self.tell(|| format!("crm: {id} is purged, untold"));
+            self.disturbed.insert((Side::Crm, id.clone()));
+            self.crm.records.remove(&(CONTACT, id));
+            return;
+        }
+        let edits = self.edits(Side::Crm, CONTACT);
+        self.tell(|| format!("crm: person sets {id} {edits:?}, untold"));
+        for (field, value) in &edits {
+            self.word(Side::Crm, CONTACT, &id, *field, value.clone());
+        }
+        // Its stamp is further back than any poll looks.
+        let second = self.crm_second() - 10_000;
+        if let Some(record) = self.crm.records.get_mut(&(CONTACT, id)) {
+            record.row.extend(edits);
+            record.modified = second;
+        }
     }
 
     /// Two records exchange their codes, as fast as one side allows.

@@ -144,6 +144,7 @@ fn plan(name: &str, policy: Policy, records: u64) -> Plan {
         policy,
         brake: BrakeRule { records, share: 1.0, window: Duration::from_mins(10) },
         linger: Linger::default(),
+        census: None,
         tombstone_keep: Duration::from_hours(24 * 365),
         field_names,
         creates: Gate::Later,

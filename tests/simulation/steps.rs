@@ -8,10 +8,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use truce::agent::absorb::absorb;
+use truce::agent::census::{self, Census};
 use truce::agent::deliver::{ask_transactions, deliver, reads};
 use truce::agent::settle::settle;
 use truce::agent::time::Ticks;
-use truce::agent::{AgentError, Desk, Plans};
+use truce::agent::{AgentError, Clock as _, Desk, Plans};
 use truce::ledger::{Ledger as _, MemoryLedger, Verdict};
 use truce::peer::{Cursor, Feed as _, Page, Scan as _};
 use truce::reconcile::decide::Gate;
@@ -111,12 +112,12 @@ pub(crate) fn run(seed: u64, kind: Kind) -> Result<[u64; 6], String> {
 
 impl Run {
     fn step(&mut self) {
-        let (dice, restores) = {
+        let (dice, restores, untold) = {
             let mut world = lock(&self.world);
             let passed = world.rng.below(1_200);
             world.millis += u64::try_from(passed).unwrap();
             world.crm_passes_time();
-            (world.rng.below(20), world.troubles.restores)
+            (world.rng.below(20), world.troubles.restores, world.troubles.untold)
         };
         match dice {
             0..=5 => lock(&self.world).person_acts(),
@@ -125,6 +126,9 @@ impl Run {
             9 | 10 => self.fetch(Side::Crm),
             11 | 12 => self.take_in(Side::Campaign),
             13 | 14 => self.take_in(Side::Crm),
+            18 if untold => {
+                self.count_page(CONTACT);
+            }
             19 if restores => self.backup_or_restore(),
             _ => {
                 self.settle();
@@ -246,6 +250,18 @@ impl Run {
         }
     }
 
+    /// Counts a page of the CRM's records; whether the census has ended.
+    fn count_page(&self, entity: Entity) -> bool {
+        let plan = &self.plans[&entity];
+        let stands = drive(Census::of(&self.ledger, plan), usize::MAX - 1).unwrap().unwrap();
+        let due = stands.and_then(|stands| stands.due(Duration::ZERO, self.clock.now()));
+        let mut crm = CrmPeer(Arc::clone(&self.world));
+        let desk = self.desk();
+        let step = census::count(&desk, plan, &mut crm, due.unwrap_or_default());
+        let page = drive(step, usize::MAX - 1).unwrap().unwrap();
+        matches!(page.stands, Census::Done(_))
+    }
+
     fn backup_or_restore(&mut self) {
         let mut world = lock(&self.world);
         if self.backups.is_empty() {
@@ -335,6 +351,8 @@ impl Run {
                     }
                 }
             }
+            let untold = lock(&self.world).troubles.untold;
+            while untold && round % 30 == 0 && !self.count_page(CONTACT) {}
             self.settle();
             let wrote = lock(&self.world).writes - before;
             silent = if wrote == 0 { silent + 1 } else { 0 };

@@ -77,6 +77,10 @@ pub(crate) struct Troubles {
     pub truncates: bool,
     /// Campaign's keys change.
     pub rekeys: bool,
+    /// The CRM's records change, or go for good, and no feed tells.
+    pub untold: bool,
+    /// The CRM's deleted contacts come back.
+    pub undeletes: bool,
 }
 
 impl Troubles {
@@ -88,7 +92,7 @@ impl Troubles {
             lost: on(2),
             latecomers: on(3),
             window: on(3),
-            deletes: on(3),
+            deletes: on(3) || rare == 7,
             merges: on(4),
             restores: on(6),
             refusals: on(4),
@@ -103,6 +107,8 @@ impl Troubles {
             blanks: rare == 3,
             truncates: rare == 4,
             rekeys: rare == 5,
+            untold: rare == 6,
+            undeletes: rare == 7,
         }
     }
 }

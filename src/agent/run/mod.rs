@@ -26,6 +26,7 @@ use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::ledger::Ledger;
+use crate::peer::Outline;
 use crate::reconcile::{Entity, Side};
 
 use super::AgentError;
@@ -86,7 +87,7 @@ where
     L: Ledger + 'static,
     C: Doors,
     CF: Watch,
-    A: Doors,
+    A: Doors<Scan: Outline>,
     F: Watch,
 {
     /// Runs until it is told to stop, the lead is lost, or a loop cannot go on.
@@ -135,6 +136,7 @@ where
             compares: (0..count).map(|_| Notify::new()).collect(),
             gates: channel::Sender::new(BTreeMap::new()),
             totals: channel::Sender::new(BTreeMap::new()),
+            waiting: channel::Sender::new(BTreeMap::new()),
             round: self.round,
             stop,
         });

@@ -15,12 +15,12 @@ use tokio::time::Instant;
 
 use crate::agent::AgentError;
 use crate::agent::absorb::absorb;
-use crate::agent::deliver::{Delivered, ask_transactions, deliver, reads};
+use crate::agent::deliver::{Delivered, ask_transactions, deliver, end_job, reads};
 use crate::agent::plan::Plans;
 use crate::agent::settle::{Settled, settle};
 use crate::agent::time::Ticks;
 use crate::ledger::{Ledger, LedgerError};
-use crate::peer::Scan;
+use crate::peer::{Scan, Writer as _};
 use crate::reconcile::{Entity, Lane, LinkId, RecordId, Side, Sides};
 use crate::telemetry::metrics;
 
@@ -42,6 +42,8 @@ pub(super) struct Settler<L, C: Doors, A: Doors> {
     busy: BTreeMap<(Side, Lane), usize>,
     /// Here while nobody reads with them.
     scans: (Option<C::Scan>, Option<A::Scan>),
+    /// Whether no job of an earlier leader is running any more.
+    jobs_ended: bool,
     failures: Sides<u32>,
     /// A side that stumbled is left alone until then.
     paused: Sides<Option<Instant>>,
@@ -90,6 +92,7 @@ where
             gates,
             under_way: JoinSet::new(),
             busy: BTreeMap::new(),
+            jobs_ended: false,
             failures: Sides::default(),
             paused: Sides::default(),
             shared: Arc::clone(shared),
@@ -117,7 +120,7 @@ where
                     0
                 }
             };
-            self.gather(looked_at == self.shared.round).await?;
+            self.gather(self.shared.round <= looked_at).await?;
         }
         while let Some(ended) = self.under_way.join_next().await {
             self.end(ended.map_err(died)?)?;
@@ -135,9 +138,14 @@ where
         let shared = Arc::clone(&self.shared);
         let plans = Arc::clone(&self.plans);
         let desk = shared.desk(&plans, self.account);
+        if !self.jobs_ended {
+            end_job(&desk, self.crm.writer()).await?;
+            self.jobs_ended = true;
+        }
         let totals = shared.totals.borrow().clone();
-        let campaign = self.campaign.writer();
-        let settled = settle(&desk, campaign, &totals, &lanes, shared.round).await?;
+        let (campaign, crm) = (self.campaign.writer(), self.crm.writer());
+        let round = shared.round.max(crm.appetite(self.waiting()));
+        let settled = settle(&desk, campaign, &totals, &lanes, round).await?;
         for entity in &settled.braked {
             if let Some(plan) = plans.get(entity) {
                 tracing::error!(mapping = %plan.name, "the brake went on; see truce held");
@@ -158,6 +166,12 @@ where
         };
         let consent_full = full(Lane::Consent);
         Lane::ALL.into_iter().filter(|lane| !consent_full && !full(*lane)).collect()
+    }
+
+    /// How many of this account's links wait to be looked at, as of a few seconds ago.
+    fn waiting(&self) -> u64 {
+        let waiting = self.shared.waiting.borrow();
+        self.plans.keys().filter_map(|entity| waiting.get(entity)).sum()
     }
 
     /// Puts what may be created and deleted now into the mappings.

@@ -37,6 +37,8 @@ pub struct Shared<L> {
     pub gates: watch::Sender<BTreeMap<Entity, Gates>>,
     /// How many links each mapping has, as of a few seconds ago.
     pub totals: watch::Sender<BTreeMap<Entity, u64>>,
+    /// How many links of each mapping wait in the ordinary lane, as of a few seconds ago.
+    pub waiting: watch::Sender<BTreeMap<Entity, u64>>,
     /// The most links of a round.
     pub round: usize,
     /// Whether to stop.

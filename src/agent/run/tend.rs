@@ -119,6 +119,9 @@ async fn count<L: Ledger>(
         }
     }
     shared.totals.send_replace(totals);
+    let ordinary = due.iter().filter(|((_, lane), _)| *lane == Lane::Ordinary);
+    let waiting = ordinary.map(|((entity, _), count)| (*entity, *count)).collect();
+    shared.waiting.send_replace(waiting);
     told.extend(held.keys().cloned());
     for (entity, reason) in told.iter() {
         if let Some(plan) = shared.plans.get(entity) {

@@ -89,7 +89,7 @@ fn parse(shape: &Shape, text: &str) -> Result<Value, String> {
         Shape::Time => text.parse().ok().map(Value::Time),
         Shape::Instant => text.parse().ok().map(Value::Instant),
         Shape::Uuid => u128::from_str_radix(&text.replace('-', ""), 16).ok().map(Value::Uuid),
-        Shape::Set => {
+        Shape::Set { .. } => {
             let names = text.split(';').map(str::trim).filter(|name| !name.is_empty());
             Some(Value::Set(names.map(Into::into).collect()))
         }
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(parse(Shape::Int { min: 0, max: 9 }, "7"), Ok(Value::Int(7)));
         assert_eq!(parse(Shape::Date, ""), Ok(Value::Null));
         assert_eq!(parse(Shape::Date, "soon"), Err("is not a date".to_owned()));
-        let set = parse(Shape::Set, "Web; Phone;").unwrap();
+        let set = parse(Shape::Set { max: 40 }, "Web; Phone;").unwrap();
         assert_eq!(set, Value::Set(["Phone".into(), "Web".into()].into()));
         assert!(parse(Shape::Consent, "in").unwrap_err().contains("--take"));
     }

@@ -128,7 +128,8 @@ pub struct Flap {
 pub struct CreateWith {
     /// By column, for records made in Campaign: `{ ifolderid = 1234 }`.
     pub campaign: BTreeMap<SqlName, Constant>,
-    /// By field, for records made in the CRM: `{ LastName = "unknown" }`.
+    /// By field, for records made in the CRM: `{ LastName = "unknown" }`. A record type goes by its
+    /// developer name: `{ RecordTypeId = "Customer" }`.
     pub crm: BTreeMap<ApiName, Constant>,
 }
 

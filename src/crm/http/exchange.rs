@@ -36,8 +36,11 @@ impl Client {
             builder = builder.header(name, value);
         }
         if let Some(body) = &request.body {
-            let json = HeaderValue::from_static("application/json; charset=UTF-8");
-            builder = builder.header(CONTENT_TYPE, json).body(body.clone());
+            if request.headers.iter().all(|(name, _)| *name != CONTENT_TYPE) {
+                let json = HeaderValue::from_static("application/json; charset=UTF-8");
+                builder = builder.header(CONTENT_TYPE, json);
+            }
+            builder = builder.body(body.clone());
         }
         self.answer(builder).await
     }

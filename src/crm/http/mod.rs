@@ -123,7 +123,7 @@ pub struct Request {
     pub path: String,
     /// Headers beside the usual ones.
     pub headers: Vec<(HeaderName, String)>,
-    /// Its body, JSON.
+    /// Its body; JSON, unless a header says otherwise.
     pub body: Option<Vec<u8>>,
     /// What may be sent again.
     pub repeat: Repeat,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::crm::http::{Call, Calls, Urgency, Usage};
 use crate::crm::salesforce::Settings;
 use crate::crm::salesforce::api::{Api, Query, Rows};
+use crate::crm::salesforce::bulk::Slot;
 use crate::crm::salesforce::contention::Contention;
 use crate::crm::salesforce::describe::Described;
 use crate::peer::PeerError;
@@ -21,6 +22,8 @@ use crate::telemetry::metrics;
 pub struct Account {
     pub(super) api: Api,
     pub(super) settings: Settings,
+    /// The place of the one job that may be writing.
+    pub(super) slot: Slot,
     window: Window,
     contention: Mutex<Contention>,
 }
@@ -66,8 +69,13 @@ struct Window {
 impl Account {
     /// An account that has not been called yet.
     pub fn open(settings: Settings) -> Result<Self, PeerError> {
-        let (window, contention) = (Window::default(), Mutex::default());
-        Ok(Self { api: Api::new(&settings)?, settings, window, contention })
+        Ok(Self {
+            api: Api::new(&settings)?,
+            settings,
+            slot: Slot::default(),
+            window: Window::default(),
+            contention: Mutex::default(),
+        })
     }
 
     /// Asks who answers: the cheapest proof that address, credentials and version are right.
@@ -139,7 +147,8 @@ impl Account {
                 Ok(row.and_then(|row| row.get("IsSandbox")).and_then(Json::as_bool))
             }
             Err(PeerError::Unfit { why }) => {
-                tracing::warn!(account = %self.settings.name, why, "it is not told whether this is a sandbox");
+                let account = &self.settings.name;
+                tracing::warn!(%account, why, "it is not told whether this is a sandbox");
                 Ok(None)
             }
             Err(error) => Err(error),

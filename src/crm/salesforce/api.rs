@@ -64,6 +64,8 @@ pub(super) struct Selected {
     pub(super) records: Vec<Record>,
     /// Whether these were all.
     pub(super) done: bool,
+    /// How many there are; all that a count tells.
+    pub(super) total: usize,
     /// The server's clock when it answered.
     pub(super) date: Option<Timestamp>,
     pub(super) took: std::time::Duration,
@@ -97,7 +99,9 @@ pub(super) enum Patched {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct QueryAnswer {
+    total_size: usize,
     done: bool,
     records: Vec<Record>,
 }
@@ -105,7 +109,7 @@ struct QueryAnswer {
 /// An organisation's API, of one version.
 pub(super) struct Api {
     pub(super) client: Client,
-    root: String,
+    pub(super) root: String,
     doubts: Notify,
 }
 
@@ -240,8 +244,8 @@ impl Api {
         if answer.status != 200 {
             return Err(self.refused(&answer, doing));
         }
-        let QueryAnswer { done, records } = read(&answer, doing)?;
-        Ok(Selected { records, done, date: answer.date, took: answer.took })
+        let QueryAnswer { total_size: total, done, records } = read(&answer, doing)?;
+        Ok(Selected { records, done, total, date: answer.date, took: answer.took })
     }
 
     /// Reads records by id, in that order; what is deleted or was never there is `None`.
@@ -352,7 +356,7 @@ const QUERY_OPTIONS: HeaderName = HeaderName::from_static("sforce-query-options"
 
 /// What every write says: no assignment rules (they run by default), no list of recently used
 /// records, alerts of duplicate rules pass, and who we are.
-fn write_headers() -> Vec<(HeaderName, String)> {
+pub(super) fn write_headers() -> Vec<(HeaderName, String)> {
     let header = |name, value: &str| (HeaderName::from_static(name), value.to_owned());
     vec![
         header("sforce-auto-assign", "FALSE"),
@@ -381,7 +385,7 @@ fn collection(records: &[Record]) -> Json {
     json!({ "allOrNone": false, "records": records })
 }
 
-fn get(path: String, call: Call, urgency: Urgency) -> Request {
+pub(super) fn get(path: String, call: Call, urgency: Urgency) -> Request {
     Request {
         call,
         method: Method::GET,
@@ -393,7 +397,10 @@ fn get(path: String, call: Call, urgency: Urgency) -> Request {
     }
 }
 
-fn read<T: DeserializeOwned>(answer: &Answer, doing: &'static str) -> Result<T, PeerError> {
+pub(super) fn read<T: DeserializeOwned>(
+    answer: &Answer,
+    doing: &'static str,
+) -> Result<T, PeerError> {
     serde_json::from_slice(&answer.body)
         .map_err(|error| PeerError::Transient { doing, source: Box::new(error) })
 }

@@ -239,7 +239,7 @@ const TABLE: &[Row] = &[
     row("ENTITY_IS_DELETED", Action::ReadGone),
     row("NOT_FOUND", Action::ReadGone),
     row("HTTP_404", Action::ReadGone),
-    row("CANNOT_UPDATE_CONVERTED_LEAD", Action::ReadAgain),
+    row("CANNOT_UPDATE_CONVERTED_LEAD", Action::ReadGone),
     row("ENTITY_IS_LOCKED", Action::WaitForUnlock),
     row("ENTITY_IS_ARCHIVED", Action::HoldArchived),
     // What we knew is no longer so.

@@ -73,9 +73,14 @@ impl Contention {
         self.locked.remove(record);
     }
 
-    /// Which places go together, at most so many: those that were never locked first, in their
-    /// order; then the others by parent, the smaller the more often they were locked.
-    pub(super) fn batches(&self, records: &[(usize, &RecordId)], most: usize) -> Vec<Vec<usize>> {
+    /// Which places go together: those that were never locked first, at most so many, in their order;
+    /// then the others by parent, less than a call holds, the less the more often they were locked.
+    pub(super) fn batches(
+        &self,
+        records: &[(usize, &RecordId)],
+        most: usize,
+        in_a_call: usize,
+    ) -> Vec<Vec<usize>> {
         let (mut free, mut locked) = (Vec::new(), Vec::new());
         for (place, record) in records {
             match self.locked.get(*record) {
@@ -90,7 +95,7 @@ impl Contention {
             if let Some(last) = batches.last_mut().filter(|last| of == tries && last.len() < size) {
                 last.push(place);
             } else {
-                (of, size) = (tries, (most >> tries).max(1));
+                (of, size) = (tries, (most.min(in_a_call) >> tries).max(1));
                 batches.push(vec![place]);
             }
         }
@@ -126,9 +131,9 @@ mod tests {
         contention.locked(&id(5), Some("001a".into()), now);
         let ids: Vec<RecordId> = (0..10).map(id).collect();
         let records: Vec<(usize, &RecordId)> = ids.iter().enumerate().collect();
-        let batches = contention.batches(&records, 4);
+        let batches = contention.batches(&records, 2000, 4);
         assert_eq!(batches, [vec![6, 7, 8, 9], vec![1, 3], vec![0, 2], vec![4], vec![5]]);
-        assert_eq!(contention.batches(&records, 1).len(), 10, "one at a time is the least");
+        assert_eq!(contention.batches(&records, 1, 4).len(), 10, "one at a time is the least");
     }
 
     #[test]

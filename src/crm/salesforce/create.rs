@@ -14,9 +14,9 @@ use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Rows};
 use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::plan::Plan;
-use crate::crm::salesforce::save::{self, AGAIN, Age, Batch};
+use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
 use crate::crm::salesforce::soql;
-use crate::crm::salesforce::writer::{RecordWriter, row, unsayable};
+use crate::crm::salesforce::writer::{Ready, RecordWriter, row};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::{Observation, Outcome, Refusal, RefusalKind, Target, Write};
 
@@ -46,7 +46,43 @@ impl RecordWriter {
         let Some(external_id) = &plan.mapping.external_id else {
             return Ok(vec![Outcome::Refused(no_external_id()); writes.len()]);
         };
-        let asked_at = Instant::now();
+        let prepared = self.prepare_creates(plan, external_id, writes, asked).await?;
+        let Ready { mut outcomes, records, places, read_at } = prepared;
+        let batch = Batch::Upsert(&records, external_id);
+        let answered = save::save(&self.account.api, plan, batch).await?;
+        if !records.is_empty() {
+            self.account.count_window(read_at.elapsed());
+        }
+        for (place, answered) in places.into_iter().zip(answered) {
+            outcomes[place] = Some(self.created(plan, writes[place], answered, external_id));
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+    }
+
+    /// What came of a create that was sent.
+    pub(super) fn created(
+        &self,
+        plan: &Plan,
+        write: &Write,
+        answered: Answered,
+        external_id: &str,
+    ) -> Outcome {
+        match answered.error() {
+            // Another create of the same key was under way.
+            Some(error) if takes(error, external_id) => Outcome::Later(AGAIN),
+            Some(_) | None => self.outcome(plan, write, answered, Age::New),
+        }
+    }
+
+    /// Asks what is there already, and says the rest in Salesforce's words.
+    pub(super) async fn prepare_creates(
+        &self,
+        plan: &Plan,
+        external_id: &Arc<str>,
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Ready, PeerError> {
+        let read_at = Instant::now();
         let known = self.known(plan, external_id, writes, asked).await?;
         let mut outcomes: Vec<Option<Outcome>> = known.into_iter().map(settle).collect();
         let (mut records, mut places) = (Vec::new(), Vec::new());
@@ -55,26 +91,14 @@ impl RecordWriter {
                 continue;
             }
             match create_body(plan, external_id, write) {
-                Some(record) => {
+                Ok(record) => {
                     records.push(record);
                     places.push(place);
                 }
-                None => outcomes[place] = Some(unsayable(write)),
+                Err(refusal) => outcomes[place] = Some(Outcome::Refused(refusal)),
             }
         }
-        let batch = Batch::Upsert(&records, external_id);
-        let answered = save::save(&self.account.api, plan, batch).await?;
-        if !records.is_empty() {
-            self.account.count_window(asked_at.elapsed());
-        }
-        for (place, answered) in places.into_iter().zip(answered) {
-            outcomes[place] = Some(match answered.error() {
-                // Another create of the same key was under way.
-                Some(error) if takes(error, external_id) => Outcome::Later(AGAIN),
-                Some(_) | None => self.outcome(plan, writes[place], answered, Age::New),
-            });
-        }
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+        Ok(Ready { outcomes, records, places, read_at })
     }
 
     /// Asks for what stands for the same things already.
@@ -204,13 +228,14 @@ fn settle(known: Option<Vec<Observation>>) -> Option<Outcome> {
     }
 }
 
-fn create_body(plan: &Plan, external_id: &str, write: &Write) -> Option<Record> {
-    let Target::New { across, .. } = &write.target else { return None };
+fn create_body(plan: &Plan, external_id: &str, write: &Write) -> Result<Record, Refusal> {
     let mut record = Record::new();
     record.insert("attributes".to_owned(), json!({ "type": &*plan.mapping.table }));
-    record.extend(plan.fields(row(write)?, true, &write.stamp.to_string())?);
-    record.insert(external_id.to_owned(), json!(plan.external_id(across)));
-    Some(record)
+    record.extend(plan.fields(row(write), true, &write.stamp.to_string())?);
+    if let Target::New { across, .. } = &write.target {
+        record.insert(external_id.to_owned(), json!(plan.external_id(across)));
+    }
+    Ok(record)
 }
 
 /// Whether the external id itself was taken while we asked: the next try finds who holds it.
@@ -220,7 +245,7 @@ fn takes(error: &ApiError, external_id: &str) -> bool {
     error.code == "DUPLICATE_VALUE" && named.is_some_and(|n| n.eq_ignore_ascii_case(external_id))
 }
 
-fn no_external_id() -> Refusal {
+pub(super) fn no_external_id() -> Refusal {
     Refusal {
         kind: RefusalKind::Mapping,
         code: "TRUCE_NO_EXTERNAL_ID".into(),

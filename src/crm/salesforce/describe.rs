@@ -31,7 +31,28 @@ pub struct Object {
     pub rights: Rights,
     /// Whether its records are merged, so that a deleted one may name a survivor.
     pub mergeable: bool,
+    /// Whether Salesforce keeps a log of which of its records changed.
+    pub replicateable: bool,
+    /// Its record types.
+    pub record_types: Vec<RecordType>,
     keys: BTreeMap<Arc<str>, Key>,
+}
+
+/// A record type: which picklist values and pages a record has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordType {
+    /// Its id, which differs between organisations.
+    #[serde(rename = "recordTypeId")]
+    id: String,
+    /// Its name, which does not.
+    developer_name: String,
+    /// Whether it is in use.
+    #[serde(default)]
+    active: bool,
+    /// Whether the integration user may give it to a record.
+    #[serde(default)]
+    available: bool,
 }
 
 /// What may be done with an object's records.
@@ -102,6 +123,29 @@ impl Object {
         problems
     }
 
+    /// The id of a record type, by that or by its developer name.
+    pub fn record_type(&self, name: &str) -> Result<&str, String> {
+        let object = &self.name;
+        let is = |known: &&RecordType| {
+            known.developer_name.eq_ignore_ascii_case(name) || known.id == name
+        };
+        let Some(found) = self.record_types.iter().find(is) else {
+            let known: Vec<&str> =
+                self.record_types.iter().map(|known| &*known.developer_name).collect();
+            return Err(format!(
+                "`{object}` has no record type `{name}`; there are {}",
+                known.join(", ")
+            ));
+        };
+        if !found.active || !found.available {
+            return Err(format!(
+                "the record type `{name}` of `{object}` is not active, or not available to the \
+                 integration user; activate it, or assign it in a permission set"
+            ));
+        }
+        Ok(&found.id)
+    }
+
     fn unfit_external_id(&self, name: &str) -> Option<String> {
         let object = &self.name;
         let Some(column) = self.column(name) else { return Some(self.missing(name)) };
@@ -165,6 +209,10 @@ pub struct Described {
     queryable: bool,
     #[serde(default)]
     mergeable: bool,
+    #[serde(default)]
+    replicateable: bool,
+    #[serde(default)]
+    record_type_infos: Vec<RecordType>,
     fields: Vec<DescribedField>,
 }
 
@@ -230,6 +278,8 @@ impl Described {
             },
             mergeable: self.mergeable
                 && self.fields.iter().any(|field| field.name == "MasterRecordId"),
+            replicateable: self.replicateable,
+            record_types: self.record_type_infos.clone(),
             keys: keys.collect(),
             columns: self.fields.iter().map(DescribedField::column).map(named).collect(),
         }
@@ -274,7 +324,9 @@ impl DescribedField {
             "email" => text(Case::Lower, None),
             "picklist" | "combobox" => text(Case::Kept, self.only()),
             "string" | "textarea" | "phone" | "url" | "encryptedstring" => text(Case::Kept, None),
-            "multipicklist" => Kind::Set,
+            "multipicklist" => {
+                Kind::Set { max: (self.length > 0).then_some(self.length), only: self.only() }
+            }
             "date" => Kind::Date,
             "datetime" => Kind::Instant,
             "time" => Kind::Time,
@@ -285,7 +337,7 @@ impl DescribedField {
         }
     }
 
-    /// The values of a restricted picklist; others take any text.
+    /// The active values of a restricted picklist; others take any text.
     fn only(&self) -> Option<Arc<[Arc<str>]>> {
         if !self.restricted_picklist {
             return None;
@@ -346,6 +398,23 @@ mod tests {
         assert!(object.column("LastName").unwrap().required);
         assert!(!object.column("Formula").unwrap().updatable);
         assert!(object.mergeable);
+    }
+
+    #[test]
+    fn a_record_type_is_found_by_its_developer_name() {
+        let info = |name: &str, id: &str, available: bool| {
+            json!({ "recordTypeId": id, "developerName": name, "name": name, "active": true,
+                "available": available, "master": name == "Master" })
+        };
+        let described: Described = serde_json::from_value(json!({ "name": "Contact", "fields": [],
+            "recordTypeInfos": [info("Customer", "012xx0000000001AAA", true),
+                info("Internal", "012xx0000000002AAA", false)] }))
+        .unwrap();
+        let object = described.object();
+        assert_eq!(object.record_type("customer"), Ok("012xx0000000001AAA"));
+        assert_eq!(object.record_type("012xx0000000001AAA"), Ok("012xx0000000001AAA"));
+        assert!(object.record_type("Partner").unwrap_err().contains("Customer, Internal"));
+        assert!(object.record_type("Internal").unwrap_err().contains("permission set"));
     }
 
     #[test]

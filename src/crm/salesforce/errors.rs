@@ -267,21 +267,21 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
     error.count(false);
     let words = format!("{}: {}", error.code, first_words(&error.message));
     match error.action() {
-        Action::RepeatRequest | Action::SmallerBatch | Action::RecordSoon => {
+        // What is read anew is asked for otherwise.
+        Action::SmallerBatch | Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
             PeerError::Transient { doing: what, source: words.into() }
         }
-        Action::RecordLate => PeerError::Throttled { after: LATE, why: words },
+        Action::RecordLate | Action::MakeRoom | Action::WaitForUnlock => {
+            PeerError::Throttled { after: LATE, why: words }
+        }
         Action::RenewToken
         | Action::StopAccount
         | Action::DenyRequest
         | Action::PauseDay
         | Action::FewerWorkers
-        | Action::MakeRoom
         | Action::WaitForParent
         | Action::ReadGone
-        | Action::WaitForUnlock
         | Action::HoldArchived
-        | Action::ReadAgain
         | Action::HoldRecord
         | Action::HoldUnique
         | Action::HoldDuplicate
@@ -346,7 +346,7 @@ mod tests {
         let refused = |code: &str| {
             let answer = Answer {
                 status: 400,
-                headers: reqwest::header::HeaderMap::new(),
+                headers: HeaderMap::new(),
                 body: format!(r#"[{{"errorCode":"{code}","message":"later"}}]"#).into_bytes(),
                 date: None,
                 took: Duration::ZERO,

@@ -1,4 +1,5 @@
-//! The change feed of one object: `queryAll` on `SystemModstamp`, deletes and merges in the same call.
+//! The change feed of one object: `queryAll` on `SystemModstamp`, deletes and merges in the same call;
+//! now and then, what Salesforce's log says besides (`review`).
 //!
 //! Pages go on by keyset and never by Salesforce's own query locator. It costs the same calls, a
 //! page can be asked for again after a restart, and each page has its own moment at which it was
@@ -13,13 +14,14 @@ use tokio::time::Instant;
 
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
-use crate::crm::salesforce::api::{Query, Rows, Selected};
+use crate::crm::salesforce::api::{Query, READS_MAX, Rows, Selected};
 use crate::crm::salesforce::peek;
 use crate::crm::salesforce::plan::{Asked, Plan, Sighting};
-use crate::crm::salesforce::progress::{self, Pass, Progress};
+use crate::crm::salesforce::progress::{self, Deep, Pass, Progress};
+use crate::crm::salesforce::review::{Logged, Review};
 use crate::crm::salesforce::seen::{Print, Seen};
 use crate::peer::{Ask, Cursor, Feed, Page, PeerError};
-use crate::reconcile::{Entity, RecordId, Skew};
+use crate::reconcile::{Entity, Observation, RecordId, Skew};
 
 /// The change feed of one mapping's object.
 pub struct ObjectFeed {
@@ -31,6 +33,10 @@ pub struct ObjectFeed {
     again: BTreeMap<RecordId, Option<Timestamp>>,
     /// Whether that was done since the last poll; what is ignored again waits for the next.
     read_again: bool,
+    /// How late commits are found in the end: by stamps, where the log is not for us to read.
+    deep: Deep,
+    /// What the log said of the review that is under way.
+    logged: Option<(Review, Logged)>,
     idle_polls: u32,
     next_poll: Option<Instant>,
     /// When to look ahead of a long pass for opt-outs; never twice without a page of it between.
@@ -41,12 +47,14 @@ pub struct ObjectFeed {
 impl ObjectFeed {
     pub(super) fn new(account: Arc<Account>, plan: Arc<Plan>, org: String) -> Self {
         Self {
+            deep: plan.deep,
             account,
             plan,
             org,
             seen: Seen::default(),
             again: BTreeMap::new(),
             read_again: false,
+            logged: None,
             idle_polls: 0,
             next_poll: None,
             next_peek: None,
@@ -155,17 +163,11 @@ impl ObjectFeed {
             doing: "reading the change feed",
             source: "an answer without a Date header".into(),
         })?;
-        let (mut observations, mut prints, mut last) = (Vec::new(), Vec::new(), None);
-        for record in &selected.records {
-            let sighting = self.plan.observe(record, tick)?;
-            let (id, print) =
-                (sighting.observation.record.clone(), Print::of(record, sighting.modified));
-            last = Some((sighting.modified, id.0.to_string()));
-            if !self.seen.knows(&id, print) {
-                prints.push((id, print));
-                observations.push(sighting.observation);
-            }
-        }
+        let sightings = selected.records.iter().map(|record| self.plan.observe(record, tick));
+        let sightings = sightings.collect::<Result<Vec<_>, _>>()?;
+        let last =
+            sightings.last().map(|last| (last.modified, last.observation.record.to_string()));
+        let (observations, prints) = self.fresh(sightings);
         let all = selected.done && selected.records.len() < polling.page;
         let next = match last {
             Some(last) if !all => progress.went_on(pass, last),
@@ -174,7 +176,7 @@ impl ObjectFeed {
         self.read_again = false;
         self.seen.give(next.cursor(), &prints);
         if !next.under_way() {
-            self.seen.drop_before(next.floor(polling));
+            self.seen.drop_before(next.floor(polling, self.deep));
             self.rest(observations.is_empty());
         }
         Ok(Page {
@@ -184,6 +186,58 @@ impl ObjectFeed {
             skew: skew(&selected, tick.1),
             compare: Vec::new(),
         })
+    }
+
+    /// A page of the records that Salesforce's log names.
+    async fn review(
+        &mut self,
+        progress: &Progress,
+        review: Review,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Page, PeerError> {
+        let (review, logged) = match self.logged.take() {
+            Some((of, logged)) if of.from == review.from && of.begun == review.begun => {
+                (review, logged)
+            }
+            Some(_) | None => review.ask(&self.account.api, &self.plan.mapping.table).await?,
+        };
+        let (records, more) = logged.after(review.at.as_deref(), READS_MAX);
+        let records: Vec<&RecordId> = records.iter().collect();
+        let sightings = match records.as_slice() {
+            [] => Vec::new(),
+            some => self.plan.read(&self.account, some, asked).await?,
+        };
+        let (observations, prints) = self.fresh(sightings);
+        let mut next = match records.last() {
+            Some(last) if more => progress.reviewed_until(&review, &last.0),
+            Some(_) | None => progress.reviewed(&review),
+        };
+        let mut compare = Vec::new();
+        if logged.gap
+            && let Some(compared) = next.compared(review.begun)
+        {
+            tracing::warn!(
+                mapping = %self.plan.mapping.name,
+                "Salesforce's log does not tell everything since the last look: comparing"
+            );
+            compare.push(self.plan.mapping.entity);
+            next = compared;
+        }
+        if next.under_way() {
+            self.logged = Some((review, logged));
+        }
+        self.seen.give(next.cursor(), &prints);
+        // Nothing was asked for what lies behind the log.
+        Ok(Page { observations, cursor: next.cursor(), more: true, skew: None, compare })
+    }
+
+    /// Leaves out what was given already.
+    fn fresh(&self, sightings: Vec<Sighting>) -> (Vec<Observation>, Vec<(RecordId, Print)>) {
+        let new = |seen: &Sighting| !self.seen.knows(&seen.observation.record, seen.print);
+        let fresh: Vec<Sighting> = sightings.into_iter().filter(new).collect();
+        let prints = fresh.iter().map(|seen| (seen.observation.record.clone(), seen.print));
+        let prints = prints.collect();
+        (fresh.into_iter().map(|seen| seen.observation).collect(), prints)
     }
 
     /// Sets the time of the next poll.
@@ -220,7 +274,19 @@ impl Feed for ObjectFeed {
             });
         }
         let server_now = self.account.server_now().await?;
-        let pass = progress.pass(server_now, &polling);
+        if self.deep == Deep::Log
+            && let Some(review) = progress.review(server_now, &polling)
+        {
+            match self.review(&progress, review, asked).await {
+                Err(PeerError::Unfit { why }) => {
+                    let mapping = &self.plan.mapping.name;
+                    tracing::warn!(%mapping, why, "looking back by stamps instead of by the log");
+                    self.deep = Deep::Stamps;
+                }
+                page => return page,
+            }
+        }
+        let pass = progress.pass(server_now, &polling, self.deep);
         if !progress.under_way()
             && !self.read_again
             && let Some(page) = self.read_again(after, &pass, asked).await?

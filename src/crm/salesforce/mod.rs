@@ -1,18 +1,20 @@
 //! Salesforce: a feed by `SystemModstamp`, scans by `Id`, writes by sObject Collections.
 //!
 //! Its traps, each with its answer where it is met: time stamps of whole seconds that become visible
-//! late (`progress`); no compare-and-set for many records (`writer`); a record id in two forms
+//! late (`progress`, `review`); no compare-and-set for many records (`writer`); a record id in two forms
 //! (`ids`); upserts that resurrect what was deleted, so that they only ever create (`create`); texts
 //! that are trimmed and e-mail addresses that lose their case (`values`); one code for two meanings
 //! (`errors`).
 //!
 //! [`Salesforce`] is one account with its mappings, and gives the agent's doors: a feed for each
-//! mapping, a scan, a writer. They share one client: its token, its limits, its counters.
+//! mapping, a scan, a writer. They share one client: its token, its limits, its counters. What is too much for
+//! calls goes as jobs (`bulk`, `massed`).
 
 mod account;
 mod api;
 mod assertion;
 mod auth;
+mod bulk;
 mod codes;
 mod contention;
 mod create;
@@ -21,9 +23,11 @@ mod drift;
 mod errors;
 mod feed;
 mod ids;
+mod massed;
 mod peek;
 mod plan;
 mod progress;
+mod review;
 mod save;
 mod scan;
 mod seen;
@@ -43,10 +47,12 @@ use plan::Plan;
 
 pub use account::{Account, Org, Windows};
 pub use assertion::{KeyError, Signer};
+pub use bulk::Bulk;
 pub use describe::{Described, Object, Rights, Wanted};
 pub use drift::{Drift, DriftWatch};
 pub use feed::ObjectFeed;
 pub use ids::record_id;
+pub use plan::RECORD_TYPE;
 pub use scan::ObjectScan;
 pub use settings::{Credentials, Polling, Secret, Settings};
 pub use writer::RecordWriter;

@@ -8,9 +8,12 @@ use serde_json::{Value as Json, json};
 
 use crate::crm::http::{Answer, Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Retrieve, Rows, Selected};
+use crate::crm::salesforce::bulk::Cells;
 use crate::crm::salesforce::describe::Object;
+use crate::crm::salesforce::progress::Deep;
+use crate::crm::salesforce::seen::Print;
 use crate::crm::salesforce::standing::{Extent, Shared};
-use crate::crm::salesforce::values::{self, Told};
+use crate::crm::salesforce::values::{self, Told, Unsaid};
 use crate::crm::salesforce::{Account, Settings, ids, soql};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::mapping::SideMapping;
@@ -25,6 +28,12 @@ pub(super) type Asked = (Position, Timestamp);
 /// So many ids fit a query's address.
 const IDS_IN_QUERY: usize = 400;
 
+/// The field whose constant is a record type, by its developer name.
+pub const RECORD_TYPE: &str = "RecordTypeId";
+
+/// The field of leads that says that they became something else.
+const CONVERTED: &str = "IsConverted";
+
 /// A mapping, ready to read and write with.
 pub(super) struct Plan {
     pub(super) mapping: SideMapping,
@@ -34,6 +43,12 @@ pub(super) struct Plan {
     pub(super) constants: Record,
     /// How its fields stand.
     pub(super) standing: Shared,
+    /// How cells of CSV are read.
+    pub(super) cells: Cells,
+    /// Whether the object's records can be converted, after which nobody can write them.
+    converts: bool,
+    /// How late commits are found in the end.
+    pub(super) deep: Deep,
     /// What stands before and behind Campaign's key in an external id.
     around_key: (String, String),
 }
@@ -55,6 +70,11 @@ impl Plan {
         let optional =
             ["IsDeleted"].into_iter().chain(object.mergeable.then_some("MasterRecordId"));
         columns.extend(optional.filter(|name| object.column(name).is_some()).map(Arc::from));
+        let converts = object.column(CONVERTED).is_some();
+        if converts {
+            columns.push(CONVERTED.into());
+            columns.extend(mapping.converts.iter().map(|(name, _)| Arc::clone(name)));
+        }
         let mapped = mapping.fields.iter().flat_map(|field| &field.columns).map(|c| &c.name);
         let named = mapping.external_id.iter().chain(&mapping.stamp).chain(mapped);
         for name in named {
@@ -70,11 +90,18 @@ impl Plan {
             let column = object
                 .column(name)
                 .ok_or_else(|| PeerError::Unfit { why: object.missing(name) })?;
-            constants.insert(name.to_string(), values::constant(column, text));
+            let constant = if column.name.eq_ignore_ascii_case(RECORD_TYPE) {
+                let id = object.record_type(text).map_err(|why| PeerError::Unfit { why })?;
+                json!(id)
+            } else {
+                values::constant(column, text)
+            };
+            constants.insert(name.to_string(), constant);
         }
         let around_key = around_key(settings, &mapping.name)?;
-        let standing = Shared::default();
-        Ok(Self { mapping, columns, constants, standing, around_key })
+        let deep = if object.replicateable { Deep::Log } else { Deep::Stamps };
+        let (cells, standing) = (Cells::of(object), Shared::default());
+        Ok(Self { mapping, columns, constants, standing, cells, converts, deep, around_key })
     }
 
     /// `SELECT … FROM …`, to be followed by a condition.
@@ -129,6 +156,19 @@ impl Plan {
         })
     }
 
+    /// The condition of those that can be written and follow a record in the order of ids; empty where
+    /// that is all.
+    pub(super) fn standing(&self, after: Option<&RecordId>) -> String {
+        let behind = after.map(|id| format!("Id > {}", soql::text(&id.0)));
+        let standing = self.converts.then(|| format!("{CONVERTED} = false"));
+        let conditions: Vec<String> = standing.into_iter().chain(behind).collect();
+        if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        }
+    }
+
     /// The external id of the record across.
     pub(super) fn external_id(&self, across: &RecordId) -> String {
         let (before, behind) = &self.around_key;
@@ -152,14 +192,11 @@ impl Plan {
             at: asked.0,
             read: Read::Asked(asked.1),
             presence: self.presence(record),
-            modified: Some(Interval {
-                after: modified,
-                until: modified.saturating_add(SignedDuration::from_secs(1)).unwrap_or(modified),
-            }),
+            modified: Some(second_of(modified)),
             stamp,
             claims: claims.map(RecordId::from),
         };
-        Ok(Sighting { observation, modified })
+        Ok(Sighting { observation, modified, print: Print::of(record, modified) })
     }
 
     fn presence(&self, record: &Record) -> Presence {
@@ -169,6 +206,12 @@ impl Plan {
                 Some(survivor) => Gone::Merged(survivor),
                 None => Gone::Deleted,
             });
+        }
+        if record.get(CONVERTED).and_then(Json::as_bool) == Some(true) {
+            let into = self.mapping.converts.as_ref().and_then(|(name, entity)| {
+                Some((*entity, ids::record_id(record.get(&**name)?.as_str()?)?))
+            });
+            return Presence::Gone(Gone::Converted(into));
         }
         let (mut row, mut raw, mut unfit) = (Row::new(), BTreeMap::new(), BTreeMap::new());
         for field in &self.mapping.fields {
@@ -200,22 +243,23 @@ impl Plan {
         }
     }
 
-    /// The fields of a change, and what goes with it.
-    ///
-    /// `None` where a value cannot be said to Salesforce: a link that nobody translated.
-    pub(super) fn fields(&self, row: &Row, new: bool, stamp: &str) -> Option<Record> {
+    /// The fields of a change, and what goes with it; or why Salesforce would not take a value, which
+    /// is told as its own refusal would be, and costs no call.
+    pub(super) fn fields(&self, row: &Row, new: bool, stamp: &str) -> Result<Record, Refusal> {
         let mut record = if new { self.constants.clone() } else { Record::new() };
         for (field, value) in row {
-            let column = self.mapping.field(*field)?.columns.first()?;
+            let mapped = self.mapping.field(*field).and_then(|mapped| mapped.columns.first());
+            let column = mapped.ok_or_else(|| refusal(*field, &Unsaid::NoForm))?;
             // What may only be set later is set by the update that follows.
             if !new || column.creatable {
-                record.insert(column.name.to_string(), values::encode(column, value).ok()?);
+                let said = values::encode(column, value).map_err(|why| refusal(*field, &why))?;
+                record.insert(column.name.to_string(), said);
             }
         }
         if let Some(name) = &self.mapping.stamp {
             record.insert(name.to_string(), json!(stamp));
         }
-        Some(record)
+        Ok(record)
     }
 
     /// The column to look a field's value up by, with the literal.
@@ -289,8 +333,10 @@ impl Plan {
                     // Nobody has these.
                     for id in open.drain(..) {
                         let observation = self.missing(id, tick);
-                        found
-                            .insert(id.clone(), Sighting { observation, modified: Timestamp::MIN });
+                        found.insert(id.clone(), {
+                            let (modified, print) = (Timestamp::MIN, Print::default());
+                            Sighting { observation, modified, print }
+                        });
                     }
                 } else if open.len() == asked_for {
                     // Long rows make an answer shorter than the question, but never empty.
@@ -324,11 +370,32 @@ impl Plan {
     }
 }
 
-/// An observation, with the second of its stamp.
+/// Why a field's value is not sent.
+fn refusal(field: Field, why: &Unsaid) -> Refusal {
+    let (code, message) = match why {
+        Unsaid::NoForm => (
+            "TRUCE_UNTRANSLATED",
+            "a value has no form in Salesforce: a reference without a record there",
+        ),
+        Unsaid::NotListed => (
+            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+            "the value is not among the active ones of the restricted picklist",
+        ),
+    };
+    Refusal {
+        kind: RefusalKind::Record,
+        code: code.into(),
+        message: message.into(),
+        fields: vec![field],
+    }
+}
+
+/// An observation, with the second of its stamp, and what it is known again by.
 #[derive(Clone, Debug)]
 pub(super) struct Sighting {
     pub(super) observation: Observation,
     pub(super) modified: Timestamp,
+    pub(super) print: Print,
 }
 
 fn around_key(settings: &Settings, mapping: &str) -> Result<(String, String), PeerError> {
@@ -340,8 +407,14 @@ fn around_key(settings: &Settings, mapping: &str) -> Result<(String, String), Pe
     Ok((before.to_owned(), behind.to_owned()))
 }
 
+/// The second that a stamp stands for.
+pub(super) fn second_of(stamp: Timestamp) -> Interval {
+    let until = stamp.saturating_add(SignedDuration::from_secs(1)).unwrap_or(stamp);
+    Interval { after: stamp, until }
+}
+
 /// A record's id and stamp, which every answer must have.
-fn identity(record: &Record) -> Result<(RecordId, Timestamp), PeerError> {
+pub(super) fn identity(record: &Record) -> Result<(RecordId, Timestamp), PeerError> {
     let text = |name| record.get(name).and_then(Json::as_str);
     let id = text("Id").and_then(ids::record_id);
     let stamp = text("SystemModstamp").and_then(values::instant);

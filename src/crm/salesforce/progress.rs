@@ -10,20 +10,22 @@
 //!   whole time that a transaction may take. It alone makes the feed complete: what was committed
 //!   after the last wide pass began bears a stamp that is at most so much older.
 //!
-//! A **deep** pass is a wide one that goes back further and comes seldom: Salesforce's own
-//! maintenance may commit hours late. After a day of standing still the first pass is a deep or
-//! wide one, as it is due.
+//! What Salesforce's own maintenance commits hours late is found by a **review** (`review`), which
+//! comes seldom: Salesforce's log says which records changed, and up to when it is complete. An
+//! object without such a log has a **deep** pass instead, a wide one that goes back further. After a
+//! day of standing still the first pass is one of these or a wide one, as it is due.
 //!
 //! All times are the server's. The cursor that the ledger keeps is this, as JSON:
-//! `{"org": "00D…", "until": "…Z", "wide": "…Z", "deep": "…Z", "pass": {"kind": "fast",
-//! "from": "…Z", "begun": "…Z", "at": ["…Z", "003…"]}}`, where `pass` is there only in the middle
-//! of one.
+//! `{"org": "00D…", "until": "…Z", "wide": "…Z", "deep": "…Z", "covered": "…Z", "compared": "…Z",
+//! "pass": {"kind": "fast", "from": "…Z", "begun": "…Z", "at": ["…Z", "003…"]}}`, where `pass` is
+//! there only in the middle of one, and `review` in the middle of a review.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::crm::salesforce::review::{self, Review};
 use crate::crm::salesforce::{Polling, soql};
 use crate::peer::{Cursor, PeerError};
 
@@ -36,8 +38,17 @@ pub(super) struct Progress {
     until: Timestamp,
     /// The last wide pass began here.
     wide: Timestamp,
-    /// The last deep pass began here.
+    /// The last deep pass or review began here.
     deep: Timestamp,
+    /// Salesforce's log has told everything that was committed before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    covered: Option<Timestamp>,
+    /// When a comparison was last asked for, as the log could not tell everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compared: Option<Timestamp>,
+    /// The review that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    review: Option<Review>,
     /// The pass that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pass: Option<Pass>,
@@ -53,6 +64,15 @@ pub(super) struct Pass {
     /// The last row that was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<(Timestamp, String)>,
+}
+
+/// How an object's late commits are found in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deep {
+    /// By Salesforce's log of what changed.
+    Log,
+    /// By the stamps of hours: the object has no log.
+    Stamps,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +93,16 @@ impl Progress {
     ) -> Result<Self, PeerError> {
         if cursor.is_start() {
             let until = back(now, polling.late_commit);
-            return Ok(Self { org: org.to_owned(), until, wide: now, deep: now, pass: None });
+            return Ok(Self {
+                org: org.to_owned(),
+                until,
+                wide: now,
+                deep: now,
+                covered: Some(until),
+                compared: None,
+                review: None,
+                pass: None,
+            });
         }
         let progress: Self = serde_json::from_value(cursor.0.clone())
             .map_err(|error| PeerError::CursorLost { why: format!("not a cursor: {error}") })?;
@@ -91,22 +120,49 @@ impl Progress {
         Cursor(serde_json::to_value(self).expect("plain data is JSON"))
     }
 
-    /// Whether a pass is under way.
+    /// Whether a pass or a review is under way.
     pub(super) fn under_way(&self) -> bool {
-        self.pass.is_some()
+        self.pass.is_some() || self.review.is_some()
+    }
+
+    /// The review that is under way, or the one that is due; never in the middle of a pass.
+    pub(super) fn review(&self, now: Timestamp, polling: &Polling) -> Option<Review> {
+        if self.review.is_some() || self.pass.is_some() {
+            return self.review.clone();
+        }
+        if !due(self.deep, polling.deep_every, now) {
+            return None;
+        }
+        let covered = self.covered.unwrap_or_else(|| back(self.deep, polling.late_commit));
+        Review::new(covered.min(back(now, polling.deep_every)), now)
+    }
+
+    /// After a page of the review that ended with this record, while more is there.
+    pub(super) fn reviewed_until(&self, review: &Review, at: &str) -> Self {
+        Self { review: Some(review.went_on(at)), ..self.clone() }
+    }
+
+    /// After the last page of the review.
+    pub(super) fn reviewed(&self, review: &Review) -> Self {
+        let deep = if review.is_whole() { review.begun } else { self.deep };
+        Self { review: None, covered: Some(review.covered()), deep, ..self.clone() }
+    }
+
+    /// Asks for a comparison, as something may have gone by untold; `None` where one was asked for
+    /// within a day: a log that is always too short would have everything compared every hour.
+    pub(super) fn compared(&self, now: Timestamp) -> Option<Self> {
+        let again = self.compared.is_none_or(|last| due(last, review::COMPARE_EVERY, now));
+        again.then(|| Self { compared: Some(now), ..self.clone() })
     }
 
     /// The pass that is under way, or the next one.
-    pub(super) fn pass(&self, now: Timestamp, polling: &Polling) -> Pass {
+    pub(super) fn pass(&self, now: Timestamp, polling: &Polling, deep: Deep) -> Pass {
         if let Some(pass) = &self.pass {
             return pass.clone();
         }
-        // Where the server's clock stepped back, what bears a stamp of the hour that comes again
-        // is before what was seen.
-        let due = |last: Timestamp, every| now < last || now.duration_since(last) >= span(every);
-        let (kind, from) = if due(self.deep, polling.deep_every) {
+        let (kind, from) = if deep == Deep::Stamps && due(self.deep, polling.deep_every, now) {
             (Kind::Deep, back(self.deep.min(now), polling.deep_overlap.max(polling.late_commit)))
-        } else if due(self.wide, polling.wide_every) {
+        } else if due(self.wide, polling.wide_every, now) {
             (Kind::Wide, back(self.wide.min(now), polling.late_commit))
         } else {
             (Kind::Fast, back(self.until.min(now), polling.overlap))
@@ -130,12 +186,17 @@ impl Progress {
         };
         // The second that is not over yet may bring more.
         let until = back(now, Duration::from_secs(1));
-        Self { org: self.org.clone(), until, wide, deep, pass: None }
+        // An object that lost its log has no review to go on with.
+        Self { until, wide, deep, pass: None, review: None, ..self.clone() }
     }
 
     /// No pass that is still to come goes back behind this.
-    pub(super) fn floor(&self, polling: &Polling) -> Timestamp {
-        let deep = back(self.deep, polling.deep_overlap.max(polling.late_commit));
+    pub(super) fn floor(&self, polling: &Polling, deep: Deep) -> Timestamp {
+        let stamps = back(self.deep, polling.deep_overlap.max(polling.late_commit));
+        let deep = match deep {
+            Deep::Log => self.covered.unwrap_or(stamps),
+            Deep::Stamps => stamps,
+        };
         back(self.until, polling.overlap).min(back(self.wide, polling.late_commit)).min(deep)
     }
 }
@@ -176,7 +237,17 @@ pub(super) fn interval(polling: &Polling, idle_polls: u32, left: Option<u64>) ->
     idle.max(frugal).clamp(polling.interval, polling.interval_max.max(polling.interval))
 }
 
-fn back(at: Timestamp, by: Duration) -> Timestamp {
+/// Whether it is time again. Where the server's clock stepped back it is: what bears a stamp of the
+/// hour that comes again is before what was seen.
+fn due(last: Timestamp, every: Duration, now: Timestamp) -> bool {
+    now < back(last, STEP_BACK) || now.duration_since(last) >= span(every)
+}
+
+/// A date has whole seconds and is counted on by our own clock until the next: less than this is no
+/// step back.
+const STEP_BACK: Duration = Duration::from_mins(1);
+
+pub(super) fn back(at: Timestamp, by: Duration) -> Timestamp {
     at.saturating_sub(span(by)).unwrap_or(Timestamp::MIN)
 }
 
@@ -209,7 +280,7 @@ mod tests {
 
     /// A whole pass in one page.
     fn step(progress: &Progress, now: i64) -> (Timestamp, Progress) {
-        let pass = progress.pass(at(now), &POLLING);
+        let pass = progress.pass(at(now), &POLLING, Deep::Stamps);
         (pass.from, progress.ended(&pass, at(now)))
     }
 
@@ -227,7 +298,10 @@ mod tests {
         for now in (10_000..20_000).step_by(7) {
             let (from, after) = step(&progress, now);
             passes.push((now, from));
-            assert!(progress.floor(&POLLING) <= from, "dedupe must reach as far as a pass");
+            assert!(
+                progress.floor(&POLLING, Deep::Stamps) <= from,
+                "dedupe must reach as far as a pass"
+            );
             progress = after;
         }
         for committed in 10_000..18_000 {
@@ -256,6 +330,32 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_brings_one_review_which_goes_on_from_what_the_last_one_covered() {
+        let mut progress = start(10_000);
+        assert_eq!(progress.review(at(13_599), &POLLING), None);
+        let review = progress.review(at(13_600), &POLLING).unwrap();
+        assert_eq!((review.from, review.until), (at(9_100), at(13_600)));
+        let review = review.told(at(13_200));
+        let middle = progress.reviewed_until(&review, "003xx000004TmiQAAS");
+        let read = Progress::of(&middle.cursor(), "o", at(13_700), &POLLING).unwrap();
+        assert_eq!(read, middle);
+        assert_eq!(read.review(at(13_700), &POLLING), middle.review, "the same, where it was");
+        progress = read.reviewed(&review);
+        assert_eq!(progress.review(at(17_199), &POLLING), None);
+        let review = progress.review(at(17_200), &POLLING).unwrap();
+        assert_eq!(review.from, at(13_200), "an open transaction is older than the last review");
+        let pass = progress.pass(at(17_200), &POLLING, Deep::Log);
+        assert_eq!(pass.kind, Kind::Wide, "the log takes the deep pass's place");
+    }
+
+    #[test]
+    fn a_log_that_is_always_too_short_has_everything_compared_once_a_day() {
+        let once = start(10_000).compared(at(10_000)).unwrap();
+        assert_eq!(once.compared(at(96_399)), None);
+        assert!(once.compared(at(96_400)).is_some());
+    }
+
+    #[test]
     fn a_clock_that_steps_back_is_read_again() {
         let (_, progress) = step(&start(100_000), 100_000);
         let (from, after) = step(&progress, 96_400);
@@ -267,12 +367,12 @@ mod tests {
     #[test]
     fn a_pass_goes_on_behind_the_last_row_also_among_equal_stamps() {
         let progress = start(10_000);
-        let pass = progress.pass(at(10_000), &POLLING);
+        let pass = progress.pass(at(10_000), &POLLING, Deep::Log);
         let progress = progress.went_on(&pass, (at(9_990), "003xx000004TmiQAAS".to_owned()));
         let read = Progress::of(&progress.cursor(), "o", at(10_007), &POLLING).unwrap();
         assert_eq!(read, progress);
         assert_eq!(
-            read.pass(at(10_400), &POLLING).condition(50),
+            read.pass(at(10_400), &POLLING, Deep::Log).condition(50),
             "WHERE SystemModstamp >= 1970-01-01T02:46:30Z AND (SystemModstamp > \
              1970-01-01T02:46:30Z OR Id > '003xx000004TmiQAAS') ORDER BY SystemModstamp, Id LIMIT 50"
         );

@@ -1,27 +1,73 @@
 //! A scan of a whole object in the order of its ids, and reads of single records.
 //!
+//! An object that is so large that it costs fewer calls is read as one job (`bulk`).
+//!
 //! Ids are in the order of creation only within one object and one instance, so a scan is no
 //! change feed: records that are made while it runs are the feed's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
+use crate::crm::salesforce::Plans;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
-use crate::crm::salesforce::plan::Plan;
-use crate::crm::salesforce::{Plans, soql};
-use crate::peer::{Ask, PeerError, Scan};
+use crate::crm::salesforce::bulk::Extract;
+use crate::crm::salesforce::plan::{Plan, identity, second_of};
+use crate::peer::{Ask, Listed, Outline, PeerError, Scan};
 use crate::reconcile::{Entity, Observation, RecordId};
 
 /// Scans of the mappings' objects.
 pub struct ObjectScan {
     account: Arc<Account>,
     plans: Plans,
+    /// The job that is being read.
+    extract: Option<Extract>,
+    /// The mappings that were asked whether a job is worth it: once each.
+    asked: BTreeSet<Entity>,
 }
 
 impl ObjectScan {
     pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
-        Self { account, plans }
+        Self { account, plans, extract: None, asked: BTreeSet::new() }
+    }
+
+    /// Begins a job where what follows is so much that it costs fewer calls.
+    async fn begin(
+        &mut self,
+        entity: Entity,
+        after: Option<&RecordId>,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<(), PeerError> {
+        let bulk = &self.account.settings.bulk;
+        if bulk.from_records.is_none() || !self.asked.insert(entity) {
+            return Ok(());
+        }
+        let plan: &Plan = self.plans.of(entity)?;
+        let condition = plan.standing(after);
+        let statement = format!("SELECT COUNT() FROM {}{condition}", plan.mapping.table);
+        let query = Query {
+            rows: Rows::Live,
+            statement: &statement,
+            call: Call::Scan,
+            urgency: Urgency::Ordinary,
+        };
+        let records = self.account.api.query(query, &mut || ()).await?.total;
+        if !bulk.reads(records, READS_MAX) {
+            return Ok(());
+        }
+        let mapping = &plan.mapping.name;
+        tracing::info!(%mapping, records, "reading as a bulk job");
+        match Extract::begin(&self.account, plan, after, &condition, asked).await {
+            Ok(extract) => self.extract = Some(extract),
+            Err(PeerError::Throttled { after, why }) => {
+                return Err(PeerError::Throttled { after, why });
+            }
+            Err(error) => {
+                tracing::warn!(%mapping, %error, "no bulk job came about: reading by calls");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -33,12 +79,16 @@ impl Scan for ObjectScan {
         limit: usize,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Observation>, PeerError> {
+        if !self.extract.as_ref().is_some_and(|extract| extract.goes_on(entity, after)) {
+            self.extract = None;
+            self.begin(entity, after, asked).await?;
+        }
         let plan: &Plan = self.plans.of(entity)?;
         plan.stands()?;
-        let condition = match after {
-            Some(id) => format!(" WHERE Id > {}", soql::text(&id.0)),
-            None => String::new(),
-        };
+        if let Some(extract) = &mut self.extract {
+            return extract.page(&self.account, plan, limit).await;
+        }
+        let condition = plan.standing(after);
         let limit = limit.clamp(1, READS_MAX);
         let statement = format!("{}{condition} ORDER BY Id LIMIT {limit}", plan.select());
         let mut tick = None;
@@ -64,5 +114,32 @@ impl Scan for ObjectScan {
         let records: Vec<&RecordId> = records.iter().collect();
         let sightings = self.plans.of(entity)?.read(&self.account, &records, asked).await?;
         Ok(sightings.into_iter().map(|sighting| sighting.observation).collect())
+    }
+}
+
+impl Outline for ObjectScan {
+    async fn outline(
+        &mut self,
+        entity: Entity,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, PeerError> {
+        let plan: &Plan = self.plans.of(entity)?;
+        let (object, condition) = (&plan.mapping.table, plan.standing(after));
+        let limit = limit.clamp(1, READS_MAX);
+        let statement =
+            format!("SELECT Id, SystemModstamp FROM {object}{condition} ORDER BY Id LIMIT {limit}");
+        let query = Query {
+            rows: Rows::Live,
+            statement: &statement,
+            call: Call::Scan,
+            urgency: Urgency::Ordinary,
+        };
+        let selected = self.account.api.query(query, &mut || ()).await?;
+        let listed = |record| {
+            let (record, modified) = identity(record)?;
+            Ok(Listed { record, modified: Some(second_of(modified).until) })
+        };
+        selected.records.iter().map(listed).collect()
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hasher as _};
 
 use jiff::Timestamp;
+use serde_json::Value as Json;
 
 use crate::crm::salesforce::api::Record;
 use crate::peer::Cursor;
@@ -24,7 +25,7 @@ const UNCONFIRMED_MAX: usize = 4;
 type Id = [u8; 15];
 
 /// A sighting: the second of its stamp, and a hash of what it held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Print {
     second: i64,
     hash: u64,
@@ -38,14 +39,17 @@ pub(super) struct Seen {
 }
 
 impl Print {
+    /// A query and a read by id may tell the fields in different orders, which is no difference.
     pub(super) fn of(record: &Record, modified: Timestamp) -> Self {
-        let mut hasher = DefaultHasher::new();
-        for (name, value) in record.iter().filter(|(name, _)| *name != "attributes") {
+        let of_field = |(name, value): (&String, &Json)| {
+            let mut hasher = DefaultHasher::new();
             hasher.write(name.as_bytes());
-            hasher.write(value.to_string().as_bytes());
             hasher.write_u8(0xFF);
-        }
-        Self { second: modified.as_second(), hash: hasher.finish() }
+            hasher.write(value.to_string().as_bytes());
+            hasher.finish()
+        };
+        let fields = record.iter().filter(|(name, _)| *name != "attributes").map(of_field);
+        Self { second: modified.as_second(), hash: fields.fold(0, u64::wrapping_add) }
     }
 }
 

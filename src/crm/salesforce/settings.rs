@@ -8,6 +8,7 @@ use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
 use crate::crm::salesforce::api::WRITES_MAX;
 use crate::crm::salesforce::assertion::Signer;
+use crate::crm::salesforce::bulk::Bulk;
 
 /// An account, as the config describes it.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub describe_every: Duration,
     /// How changes are asked for.
     pub polling: Polling,
+    /// When and how jobs are used.
+    pub bulk: Bulk,
 }
 
 /// How an app proves that it is who it says.
@@ -75,7 +78,8 @@ pub struct Polling {
     pub wide_every: Duration,
     /// How far it goes back: how long after its stamp a row may become visible.
     pub late_commit: Duration,
-    /// How often a pass goes back by `deep_overlap` instead.
+    /// How often Salesforce's log of what changed is read; where an object has none, how often a pass
+    /// goes back by `deep_overlap` instead.
     pub deep_every: Duration,
     /// How far that one goes back, for what Salesforce's own maintenance commits.
     pub deep_overlap: Duration,
@@ -105,6 +109,7 @@ impl Settings {
             batch: WRITES_MAX,
             describe_every: Duration::from_mins(10),
             polling: Polling::default(),
+            bulk: Bulk::default(),
         }
     }
 }

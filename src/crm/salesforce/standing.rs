@@ -206,6 +206,7 @@ mod tests {
             stamp: None,
             fields: (1..).zip(["Title", "Source", "Score", "Out"]).map(field).collect(),
             match_on: Vec::new(),
+            converts: None,
             defaults: BTreeMap::new(),
         }
     }

@@ -50,6 +50,7 @@ pub(super) fn decode(field: &SideField, record: &Record) -> Told {
 fn value(shape: &Shape, json: &Json) -> Result<Value, Arc<str>> {
     let unfit = || Arc::<str>::from(format!("is not {}", shape.noun()));
     match (shape, json) {
+        // Canonically, no flag is null.
         (_, Json::Null) => Ok(Value::Null),
         (Shape::Bool, Json::Bool(flag)) => Ok(Value::Bool(*flag)),
         (Shape::Int { .. }, Json::Number(n)) => {
@@ -67,7 +68,7 @@ fn value(shape: &Shape, json: &Json) -> Result<Value, Arc<str>> {
         (Shape::Time, Json::String(text)) => time(text).map(Value::Time).ok_or_else(unfit),
         (Shape::Instant, Json::String(text)) => instant(text).map(Value::Instant).ok_or_else(unfit),
         (Shape::Uuid, Json::String(text)) => uuid(text).map(Value::Uuid).ok_or_else(unfit),
-        (Shape::Set, Json::String(text)) => Ok(set(text)),
+        (Shape::Set { .. }, Json::String(text)) => Ok(set(text)),
         (Shape::Reference(_), Json::String(text)) => {
             ids::record_id(text).map(Value::Record).ok_or_else(unfit)
         }
@@ -80,7 +81,7 @@ fn value(shape: &Shape, json: &Json) -> Result<Value, Arc<str>> {
             | Shape::Time
             | Shape::Instant
             | Shape::Uuid
-            | Shape::Set
+            | Shape::Set { .. }
             | Shape::Reference(_)
             | Shape::Consent,
             _,
@@ -136,12 +137,20 @@ fn raw(json: &Json) -> Option<Arc<str>> {
     }
 }
 
-/// A value that Salesforce cannot be given.
+/// Why Salesforce is not given a value.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotSayable;
+pub(super) enum Unsaid {
+    /// It has no form there: a reference that nobody translated.
+    NoForm,
+    /// It is not among the active values of a restricted picklist, which would refuse it.
+    NotListed,
+}
 
 /// What to write into a field's column (of several, into the first).
-pub(super) fn encode(column: &Column, value: &Value) -> Result<Json, NotSayable> {
+pub(super) fn encode(column: &Column, value: &Value) -> Result<Json, Unsaid> {
+    if !is_taken(column, value) {
+        return Err(Unsaid::NotListed);
+    }
     Ok(match value {
         // A checkbox has no third state.
         Value::Null if column.kind == Kind::Bool => Json::Bool(false),
@@ -150,7 +159,7 @@ pub(super) fn encode(column: &Column, value: &Value) -> Result<Json, NotSayable>
         Value::Consent(consent) => Json::Bool(consent.is_out()),
         Value::Int(n) => Json::Number((*n).into()),
         Value::Decimal(n) => {
-            Json::Number(serde_json::from_str(&n.to_string()).map_err(|_| NotSayable)?)
+            Json::Number(serde_json::from_str(&n.to_string()).map_err(|_| Unsaid::NoForm)?)
         }
         Value::Text(text) => Json::from(&**text),
         Value::Date(date) => Json::from(date.to_string()),
@@ -159,8 +168,32 @@ pub(super) fn encode(column: &Column, value: &Value) -> Result<Json, NotSayable>
         Value::Uuid(id) => Json::from(format!("{id:032x}")),
         Value::Set(names) => Json::from(names.iter().map(|n| &**n).collect::<Vec<_>>().join(";")),
         Value::Record(id) => Json::from(&*id.0),
-        Value::Link(_) => return Err(NotSayable),
+        Value::Link(_) => return Err(Unsaid::NoForm),
     })
+}
+
+/// Whether a picklist takes a value. What it holds already may be one that it no longer takes.
+fn is_taken(column: &Column, value: &Value) -> bool {
+    let (Kind::Text { only: Some(only), .. } | Kind::Set { only: Some(only), .. }) = &column.kind
+    else {
+        return true;
+    };
+    let taken = |name: &Arc<str>| only.contains(name);
+    match value {
+        Value::Text(text) => taken(text),
+        Value::Set(names) => names.iter().all(taken),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Decimal(_)
+        | Value::Date(_)
+        | Value::Time(_)
+        | Value::Instant(_)
+        | Value::Uuid(_)
+        | Value::Record(_)
+        | Value::Link(_)
+        | Value::Consent(_) => true,
+    }
 }
 
 /// A constant from the config, in the type that its column wants.
@@ -175,7 +208,7 @@ pub(super) fn constant(column: &Column, text: &str) -> Json {
         | Kind::Time
         | Kind::Instant
         | Kind::Uuid
-        | Kind::Set
+        | Kind::Set { .. }
         | Kind::Reference(_)
         | Kind::Other => None,
     };
@@ -247,8 +280,8 @@ mod tests {
         let parent = Value::Record("001xx000003DGb2AAG".into());
         check(Shape::Reference(Entity(2)), json!("001xx000003DGb2"), parent);
         let names: BTreeSet<Arc<str>> = ["A b".into(), "C".into()].into();
-        check(Shape::Set, json!("C;A b"), Value::Set(names));
-        check(Shape::Set, json!(""), Value::Null);
+        check(Shape::Set { max: 4099 }, json!("C;A b"), Value::Set(names));
+        check(Shape::Set { max: 4099 }, json!(""), Value::Null);
     }
 
     #[test]
@@ -286,6 +319,23 @@ mod tests {
         let told = decode(&field, json!({ "C": long }).as_object().unwrap());
         assert!(matches!(told, Told::Unfit(why, raw)
             if why.contains("81 characters") && raw == [Some(Arc::from(long.as_str()))]));
+    }
+
+    #[test]
+    fn a_restricted_picklist_is_given_what_it_takes_and_may_hold_what_it_took() {
+        let only: Option<Arc<[Arc<str>]>> = Some(["Web".into(), "Phone".into()].into());
+        let mut field = field(text(), &["C"]);
+        let column = &mut field.columns[0];
+        column.kind = Kind::Text { max: Some(40), case: Case::Kept, only: only.clone() };
+        assert_eq!(encode(column, &Value::text("Web")), Ok(json!("Web")));
+        assert_eq!(encode(column, &Value::text("Fax")), Err(Unsaid::NotListed));
+        assert_eq!(encode(column, &Value::Null), Ok(Json::Null));
+        column.kind = Kind::Set { max: None, only };
+        let set = |names: &[&str]| Value::Set(names.iter().map(|name| Arc::from(*name)).collect());
+        assert_eq!(encode(column, &set(&["Web", "Phone"])), Ok(json!("Phone;Web")));
+        assert_eq!(encode(column, &set(&["Web", "Fax"])), Err(Unsaid::NotListed));
+        let told = decode(&field, json!({ "C": "Fax" }).as_object().unwrap());
+        assert_eq!(told, Told::Value(Value::text("Fax")));
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
 use crate::crm::salesforce::{Account, Plans};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::reconcile::{
-    Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal,
-    RefusalKind, Row, Target, Write,
+    Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal, Row,
+    Target, Write,
 };
 
 /// The writer of an account's records.
@@ -35,12 +35,24 @@ pub struct RecordWriter {
 
 /// What is sent together, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     OptOut,
     OptIn,
     Update,
     Create,
     Delete,
+}
+
+/// Writes that are ready to be sent.
+pub(super) struct Ready {
+    /// What is settled without being sent, by the write's place.
+    pub(super) outcomes: Vec<Option<Outcome>>,
+    /// What is to be sent,
+    pub(super) records: Vec<Record>,
+    /// and the places of the writes that it is of.
+    pub(super) places: Vec<usize>,
+    /// When the records were read.
+    pub(super) read_at: Instant,
 }
 
 impl Kind {
@@ -134,21 +146,8 @@ impl RecordWriter {
         urgency: Urgency,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        let (fresh, read_at) = self.check(plan, writes, urgency, asked).await?;
-        let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
-        let (mut records, mut places) = (Vec::new(), Vec::new());
-        for (place, write) in writes.iter().enumerate() {
-            if outcomes[place].is_some() {
-                continue;
-            }
-            match update_body(plan, write) {
-                Some(record) => {
-                    records.push(record);
-                    places.push(place);
-                }
-                None => outcomes[place] = Some(unsayable(write)),
-            }
-        }
+        let ready = self.prepare_updates(plan, writes, urgency, asked).await?;
+        let Ready { mut outcomes, records, places, read_at } = ready;
         if !records.is_empty() {
             let batch = Batch::Update(&records, urgency);
             let answered = save::save_all(&self.account.api, plan, batch, self.in_a_call()).await?;
@@ -163,6 +162,32 @@ impl RecordWriter {
     /// How many records one call saves.
     fn in_a_call(&self) -> usize {
         self.account.settings.batch.clamp(1, WRITES_MAX)
+    }
+
+    /// Reads and compares the records, and says what is to be written in Salesforce's words.
+    pub(super) async fn prepare_updates(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        urgency: Urgency,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Ready, PeerError> {
+        let (fresh, read_at) = self.check(plan, writes, urgency, asked).await?;
+        let mut outcomes: Vec<Option<Outcome>> = fresh.into_iter().map(|f| f.settled).collect();
+        let (mut records, mut places) = (Vec::new(), Vec::new());
+        for (place, write) in writes.iter().enumerate() {
+            if outcomes[place].is_some() {
+                continue;
+            }
+            match update_body(plan, write) {
+                Ok(record) => {
+                    records.push(record);
+                    places.push(place);
+                }
+                Err(refusal) => outcomes[place] = Some(Outcome::Refused(refusal)),
+            }
+        }
+        Ok(Ready { outcomes, records, places, read_at })
     }
 
     async fn delete(
@@ -214,8 +239,9 @@ impl RecordWriter {
             return Ok(Outcome::Later(AGAIN));
         }
         let stamp = write.stamp.to_string();
-        let Some(body) = row(write).and_then(|row| plan.fields(row, false, &stamp)) else {
-            return Ok(unsayable(write));
+        let body = match plan.fields(row(write), false, &stamp) {
+            Ok(body) => body,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         let patched =
             self.account.api.patch(&plan.mapping.table, id, &body, sighting.modified).await;
@@ -289,7 +315,7 @@ impl RecordWriter {
 
     /// Reads what is gone or moved once more, to tell how. A record that is there, although the
     /// write was told that something is gone, refers to something that is.
-    async fn explain(
+    pub(super) async fn explain(
         &self,
         plan: &Plan,
         writes: &[&Write],
@@ -331,7 +357,7 @@ impl Writer for RecordWriter {
     async fn write(
         &self,
         writes: Vec<Write>,
-        _notes: &(impl Notes + Sync),
+        notes: &(impl Notes + Sync),
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
         let mut jobs: BTreeMap<(Kind, Entity), Vec<usize>> = BTreeMap::new();
@@ -342,11 +368,29 @@ impl Writer for RecordWriter {
         let plans = plans.collect::<Result<Vec<_>, _>>()?;
         let mut outcomes = vec![Outcome::Lost; writes.len()];
         let mut begun = false;
-        for (((kind, _), places), plan) in jobs.into_iter().zip(plans) {
+        for (((kind, _), mut places), plan) in jobs.into_iter().zip(plans) {
+            if self.wants_job(kind, places.len()) {
+                let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
+                let done = match self.as_job(plan, (kind, &batch), notes, asked).await {
+                    Ok(done) => done,
+                    Err(error) if !begun => return Err(error),
+                    Err(error) => vec![Some(Outcome::Later(save::after(&error))); batch.len()],
+                };
+                begun = true;
+                let mut rest = Vec::new();
+                for (place, outcome) in places.into_iter().zip(done) {
+                    match outcome {
+                        Some(outcome) => outcomes[place] = outcome,
+                        None => rest.push(place),
+                    }
+                }
+                places = rest;
+            }
             let records: Vec<_> =
                 places.iter().map(|place| (*place, known_by(&writes[*place]))).collect();
             let most = kind.batch(self.account.settings.batch);
-            let batches = self.account.contention(|known| known.batches(&records, most));
+            let batches =
+                self.account.contention(|known| known.batches(&records, most, self.in_a_call()));
             for places in batches {
                 let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
@@ -366,6 +410,15 @@ impl Writer for RecordWriter {
     /// Salesforce gives its ids itself.
     async fn draw_keys(&self, _: Entity, _: usize) -> Result<Vec<RecordId>, PeerError> {
         Ok(Vec::new())
+    }
+
+    fn appetite(&self, waiting: u64) -> usize {
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        self.job_size(waiting)
+    }
+
+    async fn end_job(&self, job: &str) -> Result<(), PeerError> {
+        self.account.api.end_job(job).await
     }
 
     /// There are no transactions to ask after: the record is read.
@@ -389,19 +442,20 @@ fn target(write: &Write) -> Option<&RecordId> {
     }
 }
 
-pub(super) fn row(write: &Write) -> Option<&Row> {
+pub(super) fn row(write: &Write) -> &Row {
+    const NOTHING: &Row = &Row::new();
     match &write.change {
-        Change::Set(row) => Some(row),
-        Change::Delete => None,
+        Change::Set(row) => row,
+        Change::Delete => NOTHING,
     }
 }
 
-fn update_body(plan: &Plan, write: &Write) -> Option<Record> {
+fn update_body(plan: &Plan, write: &Write) -> Result<Record, Refusal> {
     let mut record = Record::new();
     record.insert("attributes".to_owned(), serde_json::json!({ "type": &*plan.mapping.table }));
-    record.insert("id".to_owned(), serde_json::json!(&*target(write)?.0));
-    record.extend(plan.fields(row(write)?, false, &write.stamp.to_string())?);
-    Some(record)
+    record.insert("id".to_owned(), serde_json::json!(target(write).map(|id| &*id.0)));
+    record.extend(plan.fields(row(write), false, &write.stamp.to_string())?);
+    Ok(record)
 }
 
 /// Whether the fields that the decision used hold what it saw: their canonical values, or the
@@ -411,15 +465,5 @@ fn as_expected(expect: &BTreeMap<Field, Expected>, observation: &Observation) ->
     expect.iter().all(|(field, expected)| match row.get(field) {
         Some(value) => *value == expected.value,
         None => expected.raw.is_some() && raw.get(field) == expected.raw.as_ref(),
-    })
-}
-
-/// A value that cannot be said to Salesforce is a fault of ours, told like a refusal.
-pub(super) fn unsayable(write: &Write) -> Outcome {
-    Outcome::Refused(Refusal {
-        kind: RefusalKind::Record,
-        code: "TRUCE_UNTRANSLATED".into(),
-        message: "a value has no form in Salesforce: a reference without a record there".into(),
-        fields: row(write).map(|row| row.keys().copied().collect()).unwrap_or_default(),
     })
 }

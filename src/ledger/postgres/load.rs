@@ -161,6 +161,38 @@ pub(super) async fn walk(
     read(&from.ask(DOING, &WALK, &[&integer(entity.0)?, &after, &limit]).await?)
 }
 
+static CAMPAIGN_BETWEEN: LazyLock<String> = LazyLock::new(|| {
+    select(
+        "from truce.link as l
+         where l.state = 'live' and l.entity = $1 and l.campaign > $2
+           and ($3::text is null or l.campaign <= $3) order by l.campaign limit $4",
+    )
+});
+
+static CRM_BETWEEN: LazyLock<String> = LazyLock::new(|| {
+    select(
+        "from truce.link as l
+         where l.state = 'live' and l.entity = $1 and l.crm > $2
+           and ($3::text is null or l.crm <= $3) order by l.crm limit $4",
+    )
+});
+
+pub(super) async fn between(
+    from: &Line,
+    (entity, side): (Entity, Side),
+    (after, until): (Option<&RecordId>, Option<&RecordId>),
+    limit: usize,
+) -> Result<Vec<Kept>, LedgerError> {
+    let statement = match side {
+        Side::Campaign => &*CAMPAIGN_BETWEEN,
+        Side::Crm => &*CRM_BETWEEN,
+    };
+    // No record's key is empty.
+    let (after, until) = (after.map_or("", |id| &*id.0), until.map(|id| &*id.0));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    read(&from.ask(DOING, statement, &[&integer(entity.0)?, &after, &until, &limit]).await?)
+}
+
 fn borne(kept: &Kept, side: Side) -> Option<(Entity, RecordId)> {
     kept.link.record(side).map(|record| (kept.link.entity, record.clone()))
 }

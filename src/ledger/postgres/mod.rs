@@ -34,7 +34,7 @@ use crate::ledger::{
 };
 use crate::peer::Cursor;
 use crate::postgres::{ServerUrl, Session};
-use crate::reconcile::{Entity, Lane, LinkId, Side};
+use crate::reconcile::{Entity, Lane, LinkId, RecordId, Side};
 
 pub use lease::{Leader, LeaseError};
 pub use life::{Life, Lived};
@@ -111,6 +111,16 @@ impl Ledger for PostgresLedger {
         limit: usize,
     ) -> Result<Vec<Kept>, LedgerError> {
         load::walk(&self.loads, entity, after, limit).await
+    }
+
+    async fn between(
+        &self,
+        entity: Entity,
+        side: Side,
+        stretch: (Option<&RecordId>, Option<&RecordId>),
+        limit: usize,
+    ) -> Result<Vec<Kept>, LedgerError> {
+        load::between(&self.loads, (entity, side), stretch, limit).await
     }
 
     async fn due(

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::body::NotBody;
 use super::times::{Place, Times};
 use super::value::StoredValue;
-use crate::reconcile::{Bond, Field, Gone, Position, RecordId, Row, Seen, SeenField, Stamp};
+use crate::reconcile::{
+    Bond, Entity, Field, Gone, Position, RecordId, Row, Seen, SeenField, Stamp,
+};
 
 /// Epoch, major, minor.
 pub(super) type StoredPosition = (u32, u64, u32);
@@ -54,6 +56,7 @@ enum StoredBond {
     Never,
     Here,
     Deleted,
+    Converted(Option<(u16, Arc<str>)>),
     Merged(Arc<str>),
     Truncated,
     Missing,
@@ -162,6 +165,9 @@ impl StoredBond {
             Bond::Here => Self::Here,
             Bond::Gone(Gone::Deleted) => Self::Deleted,
             Bond::Gone(Gone::Merged(into)) => Self::Merged(Arc::clone(&into.0)),
+            Bond::Gone(Gone::Converted(into)) => Self::Converted(
+                into.as_ref().map(|(entity, record)| (entity.0, Arc::clone(&record.0))),
+            ),
             Bond::Gone(Gone::Truncated) => Self::Truncated,
             Bond::Gone(Gone::Missing) => Self::Missing,
         }
@@ -173,6 +179,9 @@ impl StoredBond {
             Self::Here => Bond::Here,
             Self::Deleted => Bond::Gone(Gone::Deleted),
             Self::Merged(into) => Bond::Gone(Gone::Merged(RecordId(into))),
+            Self::Converted(into) => Bond::Gone(Gone::Converted(
+                into.map(|(entity, record)| (Entity(entity), RecordId(record))),
+            )),
             Self::Truncated => Bond::Gone(Gone::Truncated),
             Self::Missing => Bond::Gone(Gone::Missing),
         }

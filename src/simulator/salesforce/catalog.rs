@@ -12,7 +12,16 @@ const INTERESTS: [&str; 6] = ["News", "Offers", "Events", "Travel", "Sports", "M
 
 /// The model of a fresh organisation.
 pub(super) fn model() -> Model {
-    Model::new(vec![account(), contact(), lead(), user(), organization()])
+    Model::new(vec![
+        account(),
+        contact(),
+        lead(),
+        opportunity(),
+        individual(),
+        user(),
+        organization(),
+        record_type(),
+    ])
 }
 
 /// The fields that Salesforce itself keeps, in the order that `model` numbers them.
@@ -96,11 +105,70 @@ fn lead() -> Object {
         ..choice("Status", "Status", &status)
     });
     fields.push(never("IsConverted", "Converted", Kind::Boolean));
+    fields.push(never("ConvertedDate", "Converted Date", Kind::Date));
+    for to in ["Account", "Contact", "Opportunity"] {
+        let field = lookup(
+            &format!("Converted{to}Id"),
+            &format!("Converted {to} ID"),
+            to,
+            &format!("Converted{to}"),
+        );
+        fields.push(Field { writable: Writable::Never, ..field });
+    }
     fields.push(long_text("Description", "Description", 32_000));
     fields.extend(address(""));
     fields.extend(person_fields());
     fields.extend(keys());
     mergeable(Object::new("Lead", "Leads", "00Q", fields))
+}
+
+fn opportunity() -> Object {
+    let stages = ["Prospecting", "Qualification", "Closed Won", "Closed Lost"];
+    let account = lookup("AccountId", "Account ID", "Account", "Account");
+    let children = |field: Field, name: &str| Field {
+        reference: field.reference.map(|to| Reference {
+            children: Some(name.to_owned()),
+            cascade: true,
+            ..to
+        }),
+        ..field
+    };
+    let fields = vec![
+        Field { required: true, is_name: true, ..text("Name", "Name", 120) },
+        children(account, "Opportunities"),
+        Field { required: true, ..choice("StageName", "Stage", &stages) },
+        Field { required: true, ..Field::new("CloseDate", "Close Date", Kind::Date) },
+        number("Amount", "Amount", Kind::Currency, (18, 2)),
+        long_text("Description", "Description", 32_000),
+    ];
+    Object::new("Opportunity", "Opportunities", "006", fields)
+}
+
+/// What a person agreed to, apart from the records that stand for them.
+fn individual() -> Object {
+    let flags = [
+        ("HasOptedOutSolicit", "Don't Market"),
+        ("HasOptedOutProcessing", "Don't Process"),
+        ("HasOptedOutProfiling", "Don't Profile"),
+        ("HasOptedOutTracking", "Don't Track"),
+        ("HasOptedOutGeoTracking", "Block Geolocation Tracking"),
+        ("ShouldForget", "Forget this Individual"),
+        ("SendIndividualData", "Export Individual's Data"),
+        ("CanStorePiiElsewhere", "Store PII Elsewhere"),
+    ];
+    let mut fields = person_name();
+    fields.extend(flags.map(|(name, label)| Field::new(name, label, Kind::Boolean)));
+    Object::new("Individual", "Individuals", "0PK", fields)
+}
+
+fn record_type() -> Object {
+    let fields = vec![
+        Field { is_name: true, ..never("Name", "Name", Kind::Text) },
+        never("DeveloperName", "Record Type Name", Kind::Text),
+        never("SobjectType", "SObject Type Name", Kind::Picklist),
+        never("IsActive", "Active", Kind::Boolean),
+    ];
+    read_only(Object::new("RecordType", "Record Types", "012", fields))
 }
 
 fn user() -> Object {
@@ -147,6 +215,7 @@ fn person_fields() -> Vec<Field> {
         Field::new("HasOptedOutOfEmail", "Email Opt Out", Kind::Boolean),
         Field::new("HasOptedOutOfFax", "Fax Opt Out", Kind::Boolean),
         Field::new("DoNotCall", "Do Not Call", Kind::Boolean),
+        lookup("IndividualId", "Individual ID", "Individual", "Individual"),
         restricted(Field {
             kind: Kind::MultiPicklist,
             length: 4099,
@@ -212,7 +281,12 @@ fn number(name: &str, label: &str, kind: Kind, (precision, scale): (u32, u32)) -
 fn choice(name: &str, label: &str, values: &[&str]) -> Field {
     let choices = values
         .iter()
-        .map(|value| Choice { value: (*value).to_owned(), active: true, default: false })
+        .map(|value| Choice {
+            value: (*value).to_owned(),
+            active: true,
+            default: false,
+            valid_for: Vec::new(),
+        })
         .collect();
     Field { choices, ..Field::new(name, label, Kind::Picklist) }
 }

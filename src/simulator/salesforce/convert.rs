@@ -22,6 +22,8 @@ const EMAIL_LENGTH_MAX: usize = 80;
 pub(super) enum Purpose {
     Create,
     Update,
+    /// A person, whom the permissions of the integration user do not bind.
+    Person,
     /// A test's own record, which may bring system fields along.
     Seed,
 }
@@ -40,7 +42,10 @@ pub(super) fn changes(
         if name == "attributes" || read.iter().any(|read| read.eq_ignore_ascii_case(name)) {
             continue;
         }
-        let found = if purpose == Purpose::Seed { spec.find_any(name) } else { spec.find(name) };
+        let found = match purpose {
+            Purpose::Create | Purpose::Update => spec.find(name),
+            Purpose::Person | Purpose::Seed => spec.find_any(name),
+        };
         let change = match (found, spec.parent(name)) {
             (Some(at), _) => (at, field_value(data, spec.field(at), json, purpose)?),
             (None, Some(at)) => (at, parent_of(data, spec.field(at), json)?),
@@ -50,9 +55,22 @@ pub(super) fn changes(
             let message = format!("{} specified more than once", spec.field(change.0).name);
             return Err(Refusal::new("INVALID_FIELD", message));
         }
+        record_type(spec, &change)?;
         changes.push(change);
     }
     Ok(changes)
+}
+
+/// Refuses a record type that is another object's, or out of use.
+fn record_type(spec: &Object, (at, value): &(usize, Value)) -> Result<(), Refusal> {
+    let Some(id) = value.as_id().filter(|_| spec.field(*at).name == "RecordTypeId") else {
+        return Ok(());
+    };
+    if spec.record_types.iter().any(|kind| kind.active && kind.id == id) {
+        return Ok(());
+    }
+    let message = format!("Record Type ID: this ID value isn't valid for the user: {id}");
+    Err(Refusal::of("INVALID_CROSS_REFERENCE_KEY", message, &["RecordTypeId"]))
 }
 
 /// The error for a field that is not there, or that may not be seen.
@@ -64,7 +82,7 @@ pub(super) fn no_such_column(name: &str, object: &Object) -> Refusal {
 /// What a new record has in a field that is not given.
 pub(super) fn default_of(field: &Field, user: Id) -> Option<Value> {
     match (&field.default, field.kind) {
-        (Some(_), Kind::Reference) => Some(Value::Id(user)),
+        (Some(text), Kind::Reference) => Some(Value::Id(Id::parse(text).unwrap_or(user))),
         (Some(text), Kind::Boolean) => Some(Value::Bool(text == "true")),
         (Some(text), _) => Some(Value::text(text)),
         (None, Kind::Boolean) => Some(Value::Bool(false)),
@@ -91,7 +109,11 @@ fn field_value(
     json: &Json,
     purpose: Purpose,
 ) -> Result<Value, Refusal> {
-    let open = field.writable == Writable::Always || purpose == Purpose::Seed;
+    let open = match purpose {
+        Purpose::Create | Purpose::Update => field.writable == Writable::Always && !field.read_only,
+        Purpose::Person => field.writable == Writable::Always,
+        Purpose::Seed => true,
+    };
     if !open {
         let message = format!(
             "Unable to create/update fields: {}. Please check the security settings of this field \
@@ -207,7 +229,7 @@ fn number(field: &Field, number: serde_json::Number) -> Result<Value, Refusal> {
 }
 
 fn reference(data: &Data, field: &Field, text: &str) -> Result<Value, Refusal> {
-    let target = field.reference.as_ref().and_then(|to| data.model.find(&to.to));
+    let target = field.reference.as_ref().and_then(|to| data.model.find_any(&to.to));
     let id = Id::parse(text)
         .filter(|id| target.is_none_or(|target| data.model.object(target).prefix == id.prefix()));
     let Some(id) = id else {
@@ -223,7 +245,7 @@ fn reference(data: &Data, field: &Field, text: &str) -> Result<Value, Refusal> {
 
 /// The parent that `{"Ext__c": "A1"}` names.
 fn parent_of(data: &Data, field: &Field, json: &Json) -> Result<Value, Refusal> {
-    let target = field.reference.as_ref().and_then(|to| data.model.find(&to.to));
+    let target = field.reference.as_ref().and_then(|to| data.model.find_any(&to.to));
     let keys = match json {
         Json::Null => return Ok(Value::Null),
         Json::Object(keys) => keys,

@@ -11,7 +11,7 @@ use super::history::{Change, Deed, History};
 use super::id::Id;
 use super::model::{
     CREATED_BY_ID, CREATED_DATE, ID, IS_DELETED, LAST_MODIFIED_BY_ID, LAST_MODIFIED_DATE,
-    MASTER_RECORD_ID, Model, OWNER_ID, SYSTEM_MODSTAMP, Uniqueness,
+    MASTER_RECORD_ID, Model, OWNER_ID, Right, SYSTEM_MODSTAMP, Uniqueness,
 };
 use super::refusal::{NO_SUCH_RECORD, Refusal};
 use super::table::{Row, Slot, Table, key_of};
@@ -58,12 +58,16 @@ pub(super) struct Data {
     pub(super) hold: Option<Hold>,
     pub(super) triggers: Vec<Trigger>,
     tables: BTreeMap<usize, Table>,
-    undo: Option<Vec<(usize, Id, Slot)>>,
+    /// What records were before the transactions that are open.
+    undo: Vec<(usize, Id, Slot)>,
+    /// Transactions that are open, one within the other.
+    open: usize,
 }
 
 /// Where a transaction began.
 pub(super) struct Mark {
     history: usize,
+    undo: usize,
 }
 
 impl Data {
@@ -75,7 +79,8 @@ impl Data {
             hold: None,
             triggers: vec![],
             tables,
-            undo: None,
+            undo: Vec::new(),
+            open: 0,
         }
     }
 
@@ -105,20 +110,23 @@ impl Data {
         self.tables.values().filter_map(Table::oldest_unseen).min()
     }
 
-    /// Begins to keep what is needed to take everything back.
+    /// Begins to keep what is needed to take everything back; may be within another `begin`.
     pub(super) fn begin(&mut self) -> Mark {
-        self.undo = Some(Vec::new());
-        Mark { history: self.history.len() }
+        self.open += 1;
+        Mark { history: self.history.len(), undo: self.undo.len() }
     }
 
-    /// Keeps everything since `begin`.
+    /// Ends what the last `begin` began.
     pub(super) fn commit(&mut self) {
-        self.undo = None;
+        self.open = self.open.saturating_sub(1);
+        if self.open == 0 {
+            self.undo.clear();
+        }
     }
 
-    /// Takes everything since `begin` back.
+    /// Takes everything since `begin` back; `commit` still ends it.
     pub(super) fn roll_back(&mut self, mark: &Mark) {
-        for (object, id, slot) in self.undo.take().unwrap_or_default().into_iter().rev() {
+        for (object, id, slot) in self.undo.split_off(mark.undo).into_iter().rev() {
             let table = self.tables.entry(object).or_default();
             table.put_slot(self.model.object(object), id, slot);
         }
@@ -132,6 +140,7 @@ impl Data {
         changes: Changes,
         actor: Actor,
     ) -> Result<Id, Refusal> {
+        self.allow(object, Right::Create, actor)?;
         let mut row = Row::default();
         for (field, spec) in self.model.object(object).all_fields() {
             if let Some(default) = super::convert::default_of(spec, actor.user) {
@@ -161,7 +170,13 @@ impl Data {
         changes: Changes,
         actor: Actor,
     ) -> Result<(), Refusal> {
+        self.allow(object, Right::Edit, actor)?;
+        self.reach(object, id, actor)?;
         let mut row = (*self.live(object, id)?).clone();
+        if self.is_converted(object, &row) {
+            let message = "cannot reference converted lead";
+            return Err(Refusal::of("CANNOT_UPDATE_CONVERTED_LEAD", message, &[]));
+        }
         for (field, value) in changes {
             row.set(field, value);
         }
@@ -173,6 +188,8 @@ impl Data {
 
     /// Moves a record, and what hangs on it, to the recycle bin.
     pub(super) fn delete(&mut self, object: usize, id: Id, actor: Actor) -> Result<(), Refusal> {
+        self.allow(object, Right::Delete, actor)?;
+        self.reach(object, id, actor)?;
         self.live(object, id)?;
         self.delete_down(object, id, actor, 0);
         Ok(())
@@ -293,6 +310,27 @@ impl Data {
         Ok(id)
     }
 
+    /// Changes fields without a write: what formulas do, and what no stamp tells.
+    pub(super) fn recompute(
+        &mut self,
+        object: usize,
+        id: Id,
+        changes: Changes,
+        actor: Actor,
+    ) -> Result<(), Refusal> {
+        let before = self.live(object, id)?;
+        let mut row = (*before).clone();
+        for (field, value) in changes {
+            row.set(field, value);
+        }
+        self.keep_undo(object, id);
+        let row = Arc::new(row);
+        let table = self.tables.entry(object).or_default();
+        table.put(self.model.object(object), Arc::clone(&row), None);
+        self.history.push(Change::new(object, Deed::Recompute, Some(before), row, actor));
+        Ok(())
+    }
+
     fn write(&mut self, object: usize, mut row: Row, deed: Deed, actor: Actor) {
         let Some(id) = row.id() else { return };
         if actor.via == Via::Api && matches!(deed, Deed::Create | Deed::Update) {
@@ -324,10 +362,40 @@ impl Data {
         self.history.push(change);
     }
 
+    /// Refuses what the integration user may not do with an object.
+    fn allow(&self, object: usize, right: Right, actor: Actor) -> Result<(), Refusal> {
+        let object = self.model.object(object);
+        if actor.via == Via::User || object.allows(right) {
+            return Ok(());
+        }
+        let verb = match right {
+            Right::Read => "queried",
+            Right::Create => "inserted",
+            Right::Edit => "updated",
+            Right::Delete => "deleted",
+        };
+        let message = format!("entity type cannot be {verb}: {}", object.label);
+        Err(Refusal::of("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message, &[]))
+    }
+
+    /// Refuses a record that is not shared with the integration user.
+    fn reach(&self, object: usize, id: Id, actor: Actor) -> Result<(), Refusal> {
+        if actor.via == Via::User || self.table(object).is_shared(id) {
+            return Ok(());
+        }
+        let message = "insufficient access rights on cross-reference id";
+        Err(Refusal::of("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", message, &[]))
+    }
+
+    fn is_converted(&self, object: usize, row: &Row) -> bool {
+        let flag = self.model.object(object).find_any("IsConverted");
+        flag.is_some_and(|at| row.value(at).is_true())
+    }
+
     fn keep_undo(&mut self, object: usize, id: Id) {
-        let slot = self.table(object).slot(id);
-        if let Some(undo) = &mut self.undo {
-            undo.push((object, id, slot));
+        if 0 < self.open {
+            let slot = self.table(object).slot(id);
+            self.undo.push((object, id, slot));
         }
     }
 

@@ -2,26 +2,34 @@
 //!
 //! Typed clients refuse a describe with keys left out, so what means nothing here is there too.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 
-use super::model::{Field, Kind, Model, Object, Uniqueness, Writable};
+use super::id::Id;
+use super::model::{Choice, Field, Kind, Model, Object, RecordType, Right, Uniqueness, Writable};
 
 /// Fields that text is wide in bytes: three to a UTF-16 unit.
 const BYTES_PER_CHARACTER: u32 = 3;
+
+/// The record type of records that have none; its id is the same everywhere.
+const MASTER: &str = "012000000000000AAA";
 
 /// An object as the list of all objects shows it.
 pub(super) fn brief(object: &Object, version: &str) -> Json {
     let base = format!("/services/data/{version}/sobjects/{}", object.name);
     let writable = object.writable;
+    let (create, edit) = (object.allows(Right::Create), object.allows(Right::Edit));
+    let delete = object.allows(Right::Delete);
     json!({
         "activateable": false,
         "associateEntityType": null,
         "associateParentEntity": null,
-        "createable": writable,
+        "createable": create,
         "custom": object.is_custom(),
         "customSetting": false,
         "deepCloneable": false,
-        "deletable": writable,
+        "deletable": delete,
         "deprecatedAndHidden": false,
         "feedEnabled": false,
         "hasSubtypes": false,
@@ -31,7 +39,7 @@ pub(super) fn brief(object: &Object, version: &str) -> Json {
         "label": object.label,
         "labelPlural": object.plural,
         "layoutable": true,
-        "mergeable": object.mergeable,
+        "mergeable": object.mergeable && delete,
         "mruEnabled": writable,
         "name": object.name,
         "queryable": true,
@@ -39,8 +47,8 @@ pub(super) fn brief(object: &Object, version: &str) -> Json {
         "retrieveable": true,
         "searchable": true,
         "triggerable": writable,
-        "undeletable": writable,
-        "updateable": writable,
+        "undeletable": delete,
+        "updateable": edit,
         "urls": {
             "sobject": base,
             "describe": format!("{base}/describe"),
@@ -67,19 +75,7 @@ pub(super) fn full(model: &Model, object: &Object, version: &str) -> Json {
         "lookupLayoutable": null,
         "namedLayoutInfos": [],
         "networkScopeFieldName": null,
-        "recordTypeInfos": [{
-            "active": true,
-            "available": true,
-            "defaultRecordTypeMapping": true,
-            "developerName": "Master",
-            "master": true,
-            "name": "Master",
-            "recordTypeId": "012000000000000AAA",
-            "urls": { "layout": format!(
-                "/services/data/{version}/sobjects/{}/describe/layouts/012000000000000AAA",
-                object.name
-            ) },
-        }],
+        "recordTypeInfos": record_types(object, version),
         "searchLayoutable": true,
         "sobjectDescribeOption": "FULL",
         "supportedScopes": [{ "label": "All", "name": "everything" }],
@@ -88,6 +84,34 @@ pub(super) fn full(model: &Model, object: &Object, version: &str) -> Json {
         whole.extend(more);
     }
     Json::Object(whole)
+}
+
+/// The record types, and the master that every object has.
+fn record_types(object: &Object, version: &str) -> Vec<Json> {
+    let master = RecordType {
+        id: Id::compose("012", 0),
+        name: "Master".to_owned(),
+        developer_name: "Master".to_owned(),
+        active: true,
+        default: object.record_types.iter().all(|kind| !kind.default),
+    };
+    let base = format!("/services/data/{version}/sobjects/{}/describe/layouts", object.name);
+    let one = |kind: &RecordType, id: &str| {
+        json!({
+            "active": kind.active,
+            "available": kind.active,
+            "defaultRecordTypeMapping": kind.default,
+            "developerName": kind.developer_name,
+            "master": id == MASTER,
+            "name": kind.name,
+            "recordTypeId": id,
+            "urls": { "layout": format!("{base}/{id}") },
+        })
+    };
+    let mut list: Vec<Json> =
+        object.record_types.iter().map(|kind| one(kind, kind.id.as_str())).collect();
+    list.push(one(&master, MASTER));
+    list
 }
 
 fn children(model: &Model, object: &Object) -> Vec<Json> {
@@ -111,7 +135,7 @@ fn children(model: &Model, object: &Object) -> Vec<Json> {
 
 fn field(object: &Object, field: &Field) -> Json {
     let mut whole = Map::new();
-    for part in [shape(field), rights(object, field), texts(field), flags(field)] {
+    for part in [shape(object, field), rights(object, field), texts(field), flags(field)] {
         if let Json::Object(part) = part {
             whole.extend(part);
         }
@@ -120,7 +144,7 @@ fn field(object: &Object, field: &Field) -> Json {
     Json::Object(whole)
 }
 
-fn shape(field: &Field) -> Json {
+fn shape(object: &Object, field: &Field) -> Json {
     let length = if field.kind.is_text() || field.length != 0 { field.length } else { 0 };
     let is_int = field.kind == Kind::Int;
     json!({
@@ -137,7 +161,7 @@ fn shape(field: &Field) -> Json {
             "active": choice.active,
             "defaultValue": choice.default,
             "label": choice.value,
-            "validFor": null,
+            "validFor": valid_for(object, field, choice),
             "value": choice.value,
         })).collect::<Vec<_>>(),
         "referenceTo": field.reference.iter().map(|to| &to.to).collect::<Vec<_>>(),
@@ -145,13 +169,26 @@ fn shape(field: &Field) -> Json {
     })
 }
 
+/// A bit for each value of the controlling picklist, the most significant of each byte first.
+fn valid_for(object: &Object, field: &Field, choice: &Choice) -> Option<String> {
+    let controller = object.find_any(field.controller.as_deref()?)?;
+    let values = &object.field(controller).choices;
+    let mut bits = vec![0_u8; values.len().div_ceil(8)];
+    for (place, _) in
+        values.iter().enumerate().filter(|(_, one)| choice.valid_for.contains(&one.value))
+    {
+        bits[place / 8] |= 0x80 >> (place % 8);
+    }
+    Some(STANDARD.encode(bits))
+}
+
 fn rights(object: &Object, field: &Field) -> Json {
     let filterable = !field.is_long_text() && field.kind != Kind::Address;
     let sortable = filterable && field.kind != Kind::MultiPicklist;
     json!({
         "aggregatable": sortable,
-        "createable": object.writable && field.writable != Writable::Never,
-        "updateable": object.writable && field.writable == Writable::Always,
+        "createable": object.allows(Right::Create) && field.is_writable(),
+        "updateable": object.allows(Right::Edit) && field.is_writable(),
         "filterable": filterable,
         "sortable": sortable,
         "groupable": sortable && !field.kind.is_number() && field.kind != Kind::DateTime,
@@ -165,7 +202,7 @@ fn texts(field: &Field) -> Json {
     json!({
         "calculatedFormula": null,
         "compoundFieldName": field.compound,
-        "controllerName": null,
+        "controllerName": field.controller,
         "defaultValue": (field.kind == Kind::Boolean).then(|| field.default.as_deref() == Some("true")),
         "defaultValueFormula": null,
         "filteredLookupInfo": null,
@@ -183,11 +220,11 @@ fn flags(field: &Field) -> Json {
     json!({
         "aiPredictionField": false,
         "autoNumber": false,
-        "calculated": false,
+        "calculated": field.calculated,
         "cascadeDelete": field.reference.as_ref().is_some_and(|to| to.cascade),
         "caseSensitive": field.is_case_sensitive(),
         "custom": field.is_custom(),
-        "dependentPicklist": false,
+        "dependentPicklist": field.controller.is_some(),
         "deprecatedAndHidden": false,
         "displayLocationInDecimal": false,
         "encrypted": false,

@@ -19,6 +19,8 @@ pub(super) enum Deed {
     Undelete,
     Merge,
     Purge,
+    /// A change without a stamp: a formula.
+    Recompute,
 }
 
 impl Deed {
@@ -31,6 +33,7 @@ impl Deed {
             Deed::Undelete => "undelete",
             Deed::Merge => "merge",
             Deed::Purge => "purge",
+            Deed::Recompute => "recompute",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A Salesforce organisation in memory, served over https to clients we did not write.
 //!
-//! It speaks the REST API as Salesforce documents it: the client-credentials flow, describe, SOQL,
-//! single records, sObject Collections, updated and deleted, with the checks, the error codes and
-//! the small habits that real clients trip over. One table model drives describe, the checks of a
+//! It speaks the APIs as Salesforce documents them: the OAuth flows and SOAP login, describe, SOQL
+//! and SOSL, single records, composites and collections, updated and deleted, Bulk API 2.0, with
+//! the checks, the error codes and the small habits that real clients trip over. One table model drives describe, the checks of a
 //! write and SOQL. Its certificate is made at start and is good for `localhost` and `127.0.0.1`.
 //!
 //! Beside the API there is a control address, plain http on loopback, by which a test is a person
@@ -12,10 +12,13 @@
 //! Salesforce is judged by someone who does not share its code.
 
 mod api;
+mod bulk;
 mod catalog;
 mod clock;
+mod concurrency;
 pub mod control;
 mod convert;
+mod convert_lead;
 mod data;
 mod describe;
 mod draw;
@@ -29,10 +32,13 @@ mod parse;
 mod refusal;
 mod server;
 mod soql;
+mod sosl;
 mod table;
 mod tls;
+mod tokens;
 mod trigger;
 mod value;
+mod wish;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -63,6 +69,8 @@ pub struct Options {
     pub seed: u64,
     /// What its clients are to find of its certificate.
     pub certificate: Validity,
+    /// The certificate of the app, which proves the assertions of the JWT bearer flow.
+    pub jwt_certificate: Option<PathBuf>,
 }
 
 /// Whether a certificate is valid today.
@@ -84,6 +92,7 @@ impl Default for Options {
             ca_file: None,
             seed: 1,
             certificate: Validity::Current,
+            jwt_certificate: None,
         }
     }
 }
@@ -110,6 +119,22 @@ pub enum SimulatorError {
         /// Why not.
         source: io::Error,
     },
+    /// The app's certificate cannot be read.
+    #[error("could not read the app's certificate {}; name a PEM file", path.display())]
+    JwtCertificateFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The app's certificate is of no use.
+    #[error("{} {wrong}", path.display())]
+    JwtCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        wrong: &'static str,
+    },
     /// A certificate could not be made.
     #[error("could not make a certificate")]
     Certificate(#[from] rcgen::Error),
@@ -133,6 +158,14 @@ pub struct Running {
     pub client_id: String,
     /// The consumer secret.
     pub client_secret: String,
+    /// The integration user's name.
+    pub username: String,
+    /// The integration user's password.
+    pub password: String,
+    /// What is appended to the password.
+    pub security_token: String,
+    /// A token of an approval that was given before.
+    pub refresh_token: String,
     /// The organisation's id, 18 characters.
     pub org_id: String,
     handles: [Handle<SocketAddr>; 2],
@@ -150,7 +183,10 @@ pub async fn start(options: Options) -> Result<Running, SimulatorError> {
     let (listener, address) = bind(options.listen)?;
     let (control, control_address) = bind(options.control)?;
     let base_url = format!("https://localhost:{}", address.port());
-    let org = Org::new(options.seed, &base_url);
+    let mut org = Org::new(options.seed, &base_url);
+    if let Some(path) = options.jwt_certificate {
+        org.app.key = Some(app_key(path).await?);
+    }
     let names = org.names.clone();
     let shared = Shared::new(org);
 
@@ -182,6 +218,10 @@ impl Running {
             ca_pem,
             client_id: names.client_id.clone(),
             client_secret: names.client_secret.clone(),
+            username: names.username.clone(),
+            password: names.password.clone(),
+            security_token: names.security_token.clone(),
+            refresh_token: names.refresh_token.clone(),
             org_id: names.org.to_string(),
             handles: served.0,
             tasks: served.1,
@@ -197,6 +237,10 @@ impl Running {
             "control_url": self.control_url,
             "client_id": self.client_id,
             "client_secret": self.client_secret,
+            "username": self.username,
+            "password": self.password,
+            "security_token": self.security_token,
+            "refresh_token": self.refresh_token,
             "org_id": self.org_id,
         })
     }
@@ -211,6 +255,15 @@ impl Running {
                 tracing::warn!(%error, "a simulated server ended badly");
             }
         }
+    }
+}
+
+async fn app_key(path: PathBuf) -> Result<Vec<u8>, SimulatorError> {
+    match tokio::fs::read_to_string(&path).await {
+        Ok(pem) => {
+            api::key_of(&pem).map_err(|wrong| SimulatorError::JwtCertificate { path, wrong })
+        }
+        Err(source) => Err(SimulatorError::JwtCertificateFile { path, source }),
     }
 }
 

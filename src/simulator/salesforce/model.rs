@@ -104,6 +104,8 @@ pub(super) struct Choice {
     pub(super) value: String,
     pub(super) active: bool,
     pub(super) default: bool,
+    /// The values of the controlling field with which it may be chosen.
+    pub(super) valid_for: Vec<String>,
 }
 
 /// Who may write a field.
@@ -152,11 +154,19 @@ pub(super) struct Field {
     pub(super) default: Option<String>,
     pub(super) choices: Vec<Choice>,
     pub(super) restricted: bool,
+    /// The picklist that says which of its values may be chosen; the API does not check it.
+    pub(super) controller: Option<String>,
+    /// A formula: its value changes without a write.
+    pub(super) calculated: bool,
     pub(super) reference: Option<Reference>,
     pub(super) compound: Option<String>,
     pub(super) is_name: bool,
     /// As field-level security hides it: absent from describe, unknown to SOQL and to writes.
     pub(super) hidden: bool,
+    /// As field-level security lets it be read only.
+    pub(super) read_only: bool,
+    /// It was deleted; its place stays, for those that come after it.
+    pub(super) removed: bool,
 }
 
 impl Field {
@@ -176,10 +186,14 @@ impl Field {
             default: (kind == Kind::Boolean).then(|| "false".to_owned()),
             choices: Vec::new(),
             restricted: false,
+            controller: None,
+            calculated: false,
             reference: None,
             compound: None,
             is_name: false,
             hidden: false,
+            read_only: false,
+            removed: false,
         }
     }
 
@@ -195,6 +209,11 @@ impl Field {
         self.unique == Uniqueness::Exact
     }
 
+    /// Whether the integration user may write it.
+    pub(super) fn is_writable(&self) -> bool {
+        self.writable == Writable::Always && !self.read_only
+    }
+
     /// Whether the store keeps an index of it.
     pub(super) fn is_indexed(&self) -> bool {
         self.unique != Uniqueness::None
@@ -202,6 +221,26 @@ impl Field {
             || self.kind == Kind::Email
             || self.kind == Kind::Reference
     }
+}
+
+/// What the integration user may do with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Right {
+    Read,
+    Create,
+    Edit,
+    Delete,
+}
+
+/// A kind of record of one object.
+#[derive(Clone, Debug)]
+pub(super) struct RecordType {
+    pub(super) id: Id,
+    pub(super) name: String,
+    pub(super) developer_name: String,
+    pub(super) active: bool,
+    /// What a record is that does not say.
+    pub(super) default: bool,
 }
 
 /// An object (Salesforce says sObject): a table.
@@ -213,6 +252,9 @@ pub(super) struct Object {
     pub(super) prefix: String,
     pub(super) writable: bool,
     pub(super) mergeable: bool,
+    pub(super) record_types: Vec<RecordType>,
+    /// Rights that were taken away.
+    pub(super) denied: Vec<Right>,
     fields: Vec<Field>,
     by_name: BTreeMap<String, usize>,
 }
@@ -226,6 +268,8 @@ impl Object {
             prefix: prefix.to_owned(),
             writable: true,
             mergeable: false,
+            record_types: Vec::new(),
+            denied: Vec::new(),
             fields: Vec::new(),
             by_name: BTreeMap::new(),
         };
@@ -249,6 +293,19 @@ impl Object {
         self.fields.push(field);
         self.by_name.insert(key, self.fields.len() - 1);
         self.fields.len() - 1
+    }
+
+    /// Whether the integration user may do that.
+    pub(super) fn allows(&self, right: Right) -> bool {
+        (self.writable || right == Right::Read) && !self.denied.contains(&right)
+    }
+
+    /// Deletes a field; whether there was one.
+    pub(super) fn remove(&mut self, name: &str) -> bool {
+        let Some(at) = self.by_name.remove(&name.to_ascii_lowercase()) else { return false };
+        let field = &mut self.fields[at];
+        (field.removed, field.hidden) = (true, true);
+        true
     }
 
     /// The field of that name that the integration user may see.
@@ -276,7 +333,7 @@ impl Object {
 
     /// All fields, hidden ones too.
     pub(super) fn all_fields(&self) -> impl Iterator<Item = (usize, &Field)> {
-        self.fields.iter().enumerate()
+        self.fields.iter().enumerate().filter(|(_, field)| !field.removed)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -308,7 +365,13 @@ impl Model {
         Model { objects }
     }
 
+    /// The object of that name that the integration user may see.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.find_any(name).filter(|at| self.objects[*at].allows(Right::Read))
+    }
+
+    /// The object of that name.
+    pub(super) fn find_any(&self, name: &str) -> Option<usize> {
         self.objects.iter().position(|object| object.name.eq_ignore_ascii_case(name))
     }
 
@@ -332,6 +395,15 @@ impl Model {
     pub(super) fn add(&mut self, object: Object) -> usize {
         self.objects.push(object);
         self.objects.len() - 1
+    }
+
+    /// The children of that name: their object, and the field by which they refer to the parent.
+    pub(super) fn children(&self, parent: usize, name: &str) -> Option<(usize, usize)> {
+        self.references_to(&self.objects[parent].name).into_iter().find(|(child, at)| {
+            let field = self.objects[*child].field(*at);
+            let children = field.reference.as_ref().and_then(|to| to.children.as_deref());
+            !field.hidden && children.is_some_and(|known| known.eq_ignore_ascii_case(name))
+        })
     }
 
     /// Every reference field that leads to the object: (child object, field).

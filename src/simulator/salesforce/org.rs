@@ -1,12 +1,14 @@
 //! One organisation: its records, its clock, its tokens, its quota, and what a test ordered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde_json::{Value as Json, json};
 
 use super::api::{Cursors, Request};
+use super::bulk::{self, Jobs};
 use super::catalog;
 use super::clock::{Clock, Millis, second};
+use super::concurrency::Concurrency;
 use super::data::{Actor, Data, Via};
 use super::draw::Draw;
 use super::fault::Faults;
@@ -16,12 +18,13 @@ use super::model::{
 };
 use super::refusal::Refusal;
 use super::table::Row;
+use super::tokens::Tokens;
 use super::value::Value;
 
 /// Requests that are remembered.
 const LOG_MAX: usize = 200_000;
-/// Tokens that are valid at one time; the oldest goes.
-const TOKENS_MAX: usize = 1_000;
+/// The integration user's name.
+const USERNAME: &str = "integration@example.com";
 /// The window of the quota.
 const DAY_S: i64 = 86_400;
 
@@ -31,8 +34,14 @@ pub(super) struct Names {
     pub(super) base_url: String,
     pub(super) client_id: String,
     pub(super) client_secret: String,
+    pub(super) username: String,
+    pub(super) password: String,
+    /// Appended to the password by those who log in by it.
+    pub(super) security_token: String,
+    /// Of an approval that somebody gave before: the web flow is not simulated.
+    pub(super) refresh_token: String,
     pub(super) org: Id,
-    /// The integration user, whom the client credentials stand for.
+    /// The integration user, whom every token stands for.
     pub(super) api_user: Id,
     /// A person at the screen.
     pub(super) person: Id,
@@ -42,6 +51,8 @@ pub(super) struct Names {
 #[derive(Debug)]
 pub(super) struct Quota {
     pub(super) max: u64,
+    /// Whether answers tell the app's own use too, in the longer form of the header.
+    pub(super) per_app: bool,
     /// Calls of the last day by the second; what a test sets is in the second it was set.
     used: VecDeque<(i64, u64)>,
 }
@@ -73,45 +84,14 @@ impl Quota {
     }
 }
 
-/// Access tokens and when each was last used.
+/// The app as whose consumer clients log in, and which flows the organisation allows.
 #[derive(Debug)]
-pub(super) struct Tokens {
-    valid: BTreeMap<String, i64>,
-    /// Seconds without use after which a token expires.
-    pub(super) lifetime_s: i64,
-}
-
-impl Tokens {
-    pub(super) fn add(&mut self, token: String, now: i64) {
-        if TOKENS_MAX <= self.valid.len() {
-            let oldest = self.valid.iter().min_by_key(|(_, used)| **used);
-            if let Some(oldest) = oldest.map(|(token, _)| token.clone()) {
-                self.valid.remove(&oldest);
-            }
-        }
-        self.valid.insert(token, now);
-    }
-
-    /// Whether a token is valid; it is used by asking.
-    pub(super) fn accept(&mut self, token: &str, now: i64) -> bool {
-        match self.valid.get_mut(token) {
-            Some(used) if now - *used <= self.lifetime_s => {
-                *used = now.max(*used);
-                true
-            }
-            Some(_) | None => self.remove(token),
-        }
-    }
-
-    /// Forgets a token; false, for the caller that asked whether it is valid.
-    pub(super) fn remove(&mut self, token: &str) -> bool {
-        self.valid.remove(token);
-        false
-    }
-
-    pub(super) fn expire_all(&mut self) -> usize {
-        std::mem::take(&mut self.valid).len()
-    }
+pub(super) struct App {
+    /// The public key of the registered certificate, which proves assertions.
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) sandbox: bool,
+    pub(super) soap_login: bool,
+    pub(super) password_flow: bool,
 }
 
 /// One request as the log keeps it.
@@ -129,6 +109,8 @@ pub(super) struct Logged {
     /// Records that the answer carries.
     pub(super) rows: usize,
     pub(super) fault: Option<&'static str>,
+    /// What the client calls itself in `Sforce-Call-Options`.
+    pub(super) client: Option<String>,
 }
 
 impl Logged {
@@ -137,7 +119,7 @@ impl Logged {
         json!({
             "n": self.number, "at_ms": self.at, "method": self.method, "path": path,
             "query": query, "status": self.status, "records": self.records, "rows": self.rows,
-            "ids": self.ids, "fault": self.fault,
+            "ids": self.ids, "fault": self.fault, "client": self.client,
         })
     }
 }
@@ -171,12 +153,17 @@ pub(super) struct Org {
     pub(super) clock: Clock,
     pub(super) draw: Draw,
     pub(super) tokens: Tokens,
+    pub(super) app: App,
     pub(super) quota: Quota,
+    pub(super) concurrency: Concurrency,
     pub(super) faults: Faults,
     pub(super) cursors: Cursors,
+    pub(super) bulk: Jobs,
     pub(super) log: Log,
     /// When the model was changed last, in seconds.
     pub(super) model_changed: i64,
+    /// From when on deletions are remembered, in seconds, if a test emptied their log.
+    pub(super) deleted_since: i64,
 }
 
 impl Org {
@@ -186,6 +173,10 @@ impl Org {
             base_url: base_url.to_owned(),
             client_id: format!("3MVG9{}", draw.word(40)),
             client_secret: draw.word(64),
+            username: USERNAME.to_owned(),
+            password: draw.word(16),
+            security_token: draw.word(24),
+            refresh_token: format!("5Aep861{}", draw.word(80)),
             org: Id::compose("00D", 6_140_273),
             api_user: Id::compose("005", 1),
             person: Id::compose("005", 2),
@@ -195,16 +186,29 @@ impl Org {
             data: Data::new(catalog::model()),
             clock,
             draw,
-            tokens: Tokens { valid: BTreeMap::new(), lifetime_s: 7_200 },
-            quota: Quota { max: 1_000_000, used: VecDeque::new() },
+            tokens: Tokens::default(),
+            app: App { key: None, sandbox: false, soap_login: true, password_flow: true },
+            quota: Quota { max: 1_000_000, per_app: false, used: VecDeque::new() },
+            concurrency: Concurrency::default(),
             faults: Faults::default(),
             cursors: Cursors::default(),
+            bulk: Jobs::default(),
             log: Log::default(),
             model_changed: second(clock.now()),
+            deleted_since: 0,
             names,
         };
+        let grant = org.tokens.next_grant();
+        org.tokens.add_refresh(org.names.refresh_token.clone(), grant);
         org.furnish();
         org
+    }
+
+    /// Does what is due by the clock: jobs run, held commits are shown.
+    pub(super) fn catch_up(&mut self) {
+        let now = self.clock.now();
+        bulk::advance(self, now);
+        self.data.publish(now);
     }
 
     /// Empties the organisation; tokens and the clock stay.
@@ -213,29 +217,26 @@ impl Org {
         self.data = Data::new(catalog::model());
         self.faults = Faults::default();
         self.cursors = Cursors::default();
+        self.bulk = Jobs::default();
         self.log = Log::default();
-        self.quota = Quota { max: 1_000_000, used: VecDeque::new() };
+        self.quota = Quota { max: 1_000_000, per_app: false, used: VecDeque::new() };
         self.model_changed = now;
+        self.deleted_since = 0;
+        self.concurrency = Concurrency::default();
         self.furnish();
     }
 
     /// The users and the organisation itself, as records that can be read.
     fn furnish(&mut self) {
-        let actor = Actor {
-            via: Via::User,
-            user: self.names.api_user,
-            now: self.clock.now(),
-            request: None,
-        };
-        let users = [("Integration User", "integration"), ("Pat Person", "person")];
+        let users = [("Integration User", USERNAME), ("Pat Person", "person@example.com")];
         for (name, login) in users {
             let values = [
                 ("Name", Value::text(name)),
-                ("Username", Value::text(&format!("{login}@example.com"))),
-                ("Email", Value::text(&format!("{login}@example.com"))),
+                ("Username", Value::text(login)),
+                ("Email", Value::text(login)),
                 ("IsActive", Value::Bool(true)),
             ];
-            self.furnish_one("User", &values, actor);
+            self.furnish_one("User", &values);
         }
         let values = [
             ("Name", Value::text("Simulated Organisation")),
@@ -243,16 +244,35 @@ impl Org {
             ("InstanceName", Value::text("SIM1")),
             ("OrganizationType", Value::text("Developer Edition")),
         ];
-        if let Some(object) = self.data.model.find("Organization") {
+        if let Some(object) = self.data.model.find_any("Organization") {
             // The organisation's id is the one that its tokens begin with.
-            while self.data.table_mut(object).next_serial() < 6_140_272 {}
+            self.data.table_mut(object).skip_serials(6_140_272);
         }
-        self.furnish_one("Organization", &values, actor);
+        self.furnish_one("Organization", &values);
         self.data.history.clear();
     }
 
-    fn furnish_one(&mut self, object: &str, values: &[(&str, Value)], actor: Actor) {
-        let Some(object) = self.data.model.find(object) else { return };
+    fn furnish_one(&mut self, object: &str, values: &[(&str, Value)]) {
+        if let Err(refusal) = self.add_own(object, values) {
+            tracing::error!(code = refusal.code, "the organisation's own record was refused");
+        }
+    }
+
+    /// Adds a record of an object that no client writes.
+    pub(super) fn add_own(
+        &mut self,
+        object: &str,
+        values: &[(&str, Value)],
+    ) -> Result<Id, Refusal> {
+        let actor = Actor {
+            via: Via::User,
+            user: self.names.api_user,
+            now: self.clock.now(),
+            request: None,
+        };
+        let Some(object) = self.data.model.find_any(object) else {
+            return Err(Refusal::new("INVALID_TYPE", format!("there is no object {object}")));
+        };
         let mut row = Row::default();
         let stamp = Value::DateTime(second(actor.now));
         for at in [CREATED_DATE, LAST_MODIFIED_DATE, SYSTEM_MODSTAMP] {
@@ -266,9 +286,18 @@ impl Org {
                 row.set(at, value.clone());
             }
         }
-        if let Err(refusal) = self.data.seed(object, row, actor) {
-            tracing::error!(code = refusal.code, "the organisation's own record was refused");
-        }
+        self.data.seed(object, row, actor)
+    }
+
+    /// Makes the organisation a sandbox, or production, in its own record too.
+    pub(super) fn set_sandbox(&mut self, sandbox: bool) -> Result<(), Refusal> {
+        self.app.sandbox = sandbox;
+        let Some(at) = self.data.model.find_any("Organization") else { return Ok(()) };
+        let flag = self.data.model.object(at).find_any("IsSandbox");
+        let changes = flag.map(|flag| (flag, Value::Bool(sandbox))).into_iter().collect();
+        let (user, now) = (self.names.person, self.clock.now());
+        let actor = Actor { via: Via::User, user, now, request: None };
+        self.data.update(at, self.names.org, changes, actor)
     }
 
     /// The API as the one who changes something.

@@ -23,6 +23,8 @@ use super::refusal::{Refusal, UNREADABLE};
 
 /// Largest body, packed or not (Salesforce: "REST API Limits").
 const BODY_MAX: usize = 50 * 1024 * 1024;
+/// Largest upload of a job (Salesforce: "Bulk API 2.0 Limits and Allocations").
+const UPLOAD_MAX: usize = 100 * 1024 * 1024;
 /// Smaller answers are not worth packing.
 const GZIP_FROM: usize = 512;
 
@@ -38,10 +40,13 @@ impl Shared {
         Shared { org: Arc::new(Mutex::new(org)), lines: Lines::new() }
     }
 
-    /// The organisation, for as long as one request takes. A panic under the lock is a bug that a
-    /// test has seen already: the state is still whole enough to be looked at.
+    /// The organisation, for as long as one request takes, with all that is due by its clock. A
+    /// panic under the lock is a bug that a test has seen already: the state is still whole enough
+    /// to be looked at.
     pub(super) fn org(&self) -> MutexGuard<'_, Org> {
-        self.org.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut org = self.org.lock().unwrap_or_else(PoisonError::into_inner);
+        org.catch_up();
+        org
     }
 }
 
@@ -59,8 +64,9 @@ async fn serve(
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let packed = accepts_gzip(&head.headers);
     let pretty = head.headers.contains_key("x-prettyprint");
-    let read = to_bytes(body, BODY_MAX).await.map_err(|error| error.to_string());
-    let body = read.and_then(|body| unpack(&head.headers, body.to_vec()));
+    let limit = if target.contains("/jobs/ingest/") { UPLOAD_MAX } else { BODY_MAX };
+    let read = to_bytes(body, limit).await.map_err(|error| error.to_string());
+    let body = read.and_then(|body| unpack(&head.headers, body.to_vec(), limit));
     let answer = match body {
         Ok(body) => {
             let request = Request::new(head.method.as_str(), &target, head.headers, body);
@@ -75,8 +81,11 @@ async fn carry_out(shared: &Shared, client: SocketAddr, mut request: Request) ->
     let fate = {
         let mut org = shared.org();
         request.number = org.log.next_number();
+        let now = org.clock.now();
+        org.concurrency.begin(request.number, now);
         org.faults.fate(&request)
     };
+    let _under_way = UnderWay { shared, number: request.number };
     if 0 < fate.delay_ms {
         tokio::time::sleep(Duration::from_millis(fate.delay_ms)).await;
     }
@@ -104,6 +113,18 @@ async fn carry_out(shared: &Shared, client: SocketAddr, mut request: Request) ->
         shared.lines.cut(client);
     }
     spoilt(&fault, is_token)
+}
+
+/// A request that is being carried out; it ends with its client's patience, too.
+struct UnderWay<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.shared.org().concurrency.end(self.number);
+    }
 }
 
 /// The answer of a request that was ordered to fail.
@@ -141,6 +162,7 @@ fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str
     let asked = list("ids").into_iter().flatten().filter_map(serde_json::Value::as_str);
     let records = match request.method.as_str() {
         "DELETE" => request.parameter("ids").map_or(1, |ids| ids.split(',').count()),
+        "PUT" => request.body.split(|byte| *byte == b'\n').count().saturating_sub(2),
         _ => list("records").or(list("ids")).map_or(usize::from(body.is_object()), Vec::len),
     };
     Logged {
@@ -153,7 +175,15 @@ fn logged(request: &Request, at: Millis, status: u16, fault: Option<&'static str
         ids: asked.map(ToOwned::to_owned).collect(),
         rows: 0,
         fault,
+        client: client_name(request),
     }
+}
+
+/// `client=` of `Sforce-Call-Options`, whose parts stand between `;` or `,`.
+fn client_name(request: &Request) -> Option<String> {
+    let options = request.header("sforce-call-options")?;
+    let mut parts = options.split([';', ',']).map(str::trim);
+    parts.find_map(|part| part.strip_prefix("client=")).map(str::to_owned)
 }
 
 fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
@@ -163,13 +193,13 @@ fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
         .is_some_and(|value| value.contains("gzip"))
 }
 
-fn unpack(headers: &axum::http::HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, String> {
+fn unpack(headers: &axum::http::HeaderMap, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, String> {
     let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     if encoding != Some("gzip") {
         return Ok(body);
     }
     let mut plain = Vec::new();
-    let limit = u64::try_from(BODY_MAX).unwrap_or(u64::MAX);
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     MultiGzDecoder::new(body.as_slice())
         .take(limit)
         .read_to_end(&mut plain)
@@ -180,7 +210,7 @@ fn unpack(headers: &axum::http::HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, Str
 fn respond(answer: Answer, packed: bool, pretty: bool) -> Response<Bytes> {
     let (kind, body) = match answer.body {
         Body::Empty => (None, Vec::new()),
-        Body::Html(page) => (Some("text/html;charset=UTF-8"), page.into_bytes()),
+        Body::Text(kind, text) => (Some(kind), text.into_bytes()),
         Body::Json(body) => {
             let text =
                 if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) };

@@ -71,6 +71,8 @@ pub(super) struct Table {
     by_stamp: BTreeSet<(i64, Id)>,
     by_key: BTreeMap<usize, BTreeSet<(Box<str>, Id)>>,
     unseen: BTreeSet<Id>,
+    /// Records that are not shared with the integration user.
+    unshared: BTreeSet<Id>,
     serial: u64,
 }
 
@@ -81,12 +83,32 @@ impl Table {
         self.serial
     }
 
+    /// The next record gets the number behind this one.
+    pub(super) fn skip_serials(&mut self, last: u64) {
+        self.serial = last;
+    }
+
     pub(super) fn latest(&self, id: Id) -> Option<&Arc<Row>> {
         self.slots.get(&id)?.latest()
     }
 
+    /// What the integration user sees of a record.
     pub(super) fn visible(&self, id: Id) -> Option<&Arc<Row>> {
-        self.slots.get(&id)?.visible()
+        self.slots.get(&id)?.visible().filter(|_| self.is_shared(id))
+    }
+
+    /// Whether the integration user may see a record.
+    pub(super) fn is_shared(&self, id: Id) -> bool {
+        !self.unshared.contains(&id)
+    }
+
+    /// Shares a record, or no longer.
+    pub(super) fn share(&mut self, id: Id, shared: bool) {
+        if shared {
+            self.unshared.remove(&id);
+        } else {
+            self.unshared.insert(id);
+        }
     }
 
     pub(super) fn slot(&self, id: Id) -> Slot {

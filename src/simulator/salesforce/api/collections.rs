@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::convert::{self, Purpose};
-use super::super::data::{Actor, Changes};
 use super::super::id::Id;
+use super::super::model::ID;
 use super::super::org::Org;
 use super::super::refusal::{Refusal, TOO_MANY, UNREADABLE};
 use super::super::soql::run::print;
-use super::super::table::key_of;
 use super::super::value::Value;
-use super::rows::{meet_fault, picks};
+use super::super::wish::{Outcome, Wish, carry_out};
+use super::rows::picks;
 use super::{Answer, Answered, Call, Failure, object_of};
 
 /// Records of one call.
@@ -22,36 +22,19 @@ const RETRIEVE_MAX: usize = 2_000;
 /// Runs of one type in a call.
 const CHUNKS_MAX: usize = 10;
 
-/// What one record asks for.
-enum Wish {
-    Create(Changes),
-    Update(Id, Changes),
-    /// The field of the key, its value, and the other fields.
-    Upsert(usize, Value, Changes),
-    Delete(Id),
-}
-
-/// What became of one record.
-struct Outcome {
-    id: Option<Id>,
-    created: Option<bool>,
-    refusal: Option<Refusal>,
-}
-
-impl Outcome {
-    fn json(&self) -> Json {
-        let mut body = Map::new();
-        if let Some(id) = self.id.filter(|_| self.refusal.is_none()) {
-            body.insert("id".to_owned(), json!(id.as_str()));
-        }
-        body.insert("success".to_owned(), json!(self.refusal.is_none()));
-        let errors: Vec<Json> = self.refusal.iter().map(Refusal::in_collection).collect();
-        body.insert("errors".to_owned(), Json::Array(errors));
-        if let Some(created) = self.created {
-            body.insert("created".to_owned(), json!(created));
-        }
-        Json::Object(body)
+/// An outcome as an element of the answer.
+pub(super) fn outcome_json(outcome: &Outcome) -> Json {
+    let mut body = Map::new();
+    if let Some(id) = outcome.id.filter(|_| outcome.refusal.is_none()) {
+        body.insert("id".to_owned(), json!(id.as_str()));
     }
+    body.insert("success".to_owned(), json!(outcome.refusal.is_none()));
+    let errors: Vec<Json> = outcome.refusal.iter().map(Refusal::in_collection).collect();
+    body.insert("errors".to_owned(), Json::Array(errors));
+    if let Some(created) = outcome.created {
+        body.insert("created".to_owned(), json!(created));
+    }
+    Json::Object(body)
 }
 
 type Wishes = Vec<(usize, Result<Wish, Refusal>)>;
@@ -110,6 +93,10 @@ pub(super) fn upsert(org: &mut Org, call: &Call<'_>, (object, field): (&str, &st
             Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
         });
         let wish = match key.filter(|key| !key.is_null()) {
+            None if at == ID => {
+                convert::changes(&org.data, object, record, Purpose::Create, &["Id"])
+                    .map(Wish::Create)
+            }
             None => {
                 let message = format!("{name} not specified");
                 Err(Refusal::of("MISSING_ARGUMENT", message, &[&name]))
@@ -265,68 +252,6 @@ fn grant(org: &mut Org, call: &Call<'_>, all_or_none: bool, wishes: Wishes) -> A
     }
     org.data.commit();
     let rows = outcomes.len();
-    let body = outcomes.iter().map(Outcome::json).collect();
+    let body = outcomes.iter().map(outcome_json).collect();
     Ok(Answer::new(200, Json::Array(body)).rows(rows))
-}
-
-fn carry_out(
-    org: &mut Org,
-    (object, wish): (usize, Result<Wish, Refusal>),
-    actor: Actor,
-    seen: &mut BTreeSet<String>,
-) -> Outcome {
-    let mut outcome = Outcome { id: None, created: None, refusal: None };
-    let done = wish.and_then(|wish| match wish {
-        Wish::Create(changes) => {
-            meet_fault(org, object, None, &changes)?;
-            org.data.create(object, changes, actor)
-        }
-        Wish::Update(id, changes) => {
-            once(seen, id.as_str())?;
-            meet_fault(org, object, Some(id), &changes)?;
-            org.data.update(object, id, changes, actor).map(|()| id)
-        }
-        Wish::Delete(id) => {
-            once(seen, id.as_str())?;
-            meet_fault(org, object, Some(id), &[])?;
-            org.data.delete(object, id, actor).map(|()| id)
-        }
-        Wish::Upsert(field, key, mut changes) => {
-            let spec = org.data.model.object(object);
-            let form = key_of(spec, field, &key).unwrap_or_default();
-            let found = org.data.table(object).live_with_key(field, &form);
-            outcome.created = Some(found.is_empty());
-            once(seen, &form)?;
-            changes.push((field, key));
-            match found.as_slice() {
-                [] => {
-                    meet_fault(org, object, None, &changes)?;
-                    org.data.create(object, changes, actor)
-                }
-                [id] => {
-                    meet_fault(org, object, Some(*id), &changes)?;
-                    org.data.update(object, *id, changes, actor).map(|()| *id)
-                }
-                [_, _, ..] => {
-                    let name = &spec.field(field).name;
-                    let message =
-                        format!("{name}: more than one record found for external id field");
-                    Err(Refusal::of("DUPLICATE_EXTERNAL_ID", message, &[name]))
-                }
-            }
-        }
-    });
-    match done {
-        Ok(id) => outcome.id = Some(id),
-        Err(refusal) => outcome.refusal = Some(refusal),
-    }
-    outcome
-}
-
-fn once(seen: &mut BTreeSet<String>, key: &str) -> Result<(), Refusal> {
-    if seen.insert(key.to_owned()) {
-        return Ok(());
-    }
-    let message = format!("Duplicate id/external id specified: {key}");
-    Err(Refusal::of("DUPLICATE_VALUE", message, &[]))
 }

@@ -2,10 +2,14 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::clock::{http_date, parse_http_date, second};
+use super::super::clock::second;
 use super::super::describe;
+use super::super::model::Right;
 use super::super::org::Org;
 use super::super::refusal::Refusal;
+use super::condition::{self, Version};
+use super::extract::QUERIES_A_DAY;
+use super::ingest::BATCHES_A_DAY;
 use super::{Answer, Answered, Call, Failure, object_of};
 
 /// The oldest version that works, and the newest: Winter '27.
@@ -58,7 +62,16 @@ pub(super) fn number(version: &str) -> Option<u32> {
 /// The resources of a version.
 pub(super) fn root(org: &Org, call: &Call<'_>) -> Answer {
     let mut map = serde_json::Map::new();
-    for name in ["composite", "limits", "query", "queryAll", "sobjects"] {
+    for name in [
+        "composite",
+        "jobs",
+        "limits",
+        "parameterizedSearch",
+        "query",
+        "queryAll",
+        "search",
+        "sobjects",
+    ] {
         map.insert(name.to_owned(), json!(format!("/services/data/{}/{name}", call.version)));
     }
     let names = &org.names;
@@ -67,16 +80,26 @@ pub(super) fn root(org: &Org, call: &Call<'_>) -> Answer {
     Answer::new(200, Json::Object(map))
 }
 
+/// The resources below `composite`.
+pub(super) fn composites(call: &Call<'_>) -> Answer {
+    let base = format!("/services/data/{}/composite", call.version);
+    let list = ["tree", "batch", "sobjects", "graph"].into_iter();
+    let map = list.map(|name| (name.to_owned(), json!(format!("{base}/{name}"))));
+    Answer::new(200, Json::Object(map.collect()))
+}
+
 /// What is left of each limit.
 pub(super) fn limits(org: &mut Org, call: &Call<'_>) -> Answer {
     let used = org.quota.used(second(call.now));
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let (batches, queries) = (count(org.bulk.batches.len()), count(org.bulk.queries.len()));
     let limit = |max: u64, used: u64| json!({ "Max": max, "Remaining": max.saturating_sub(used) });
     Answer::new(
         200,
         json!({
             "DailyApiRequests": limit(org.quota.max, used),
-            "DailyBulkApiBatches": limit(15_000, 0),
-            "DailyBulkV2QueryJobs": limit(10_000, 0),
+            "DailyBulkApiBatches": limit(count(BATCHES_A_DAY), batches),
+            "DailyBulkV2QueryJobs": limit(count(QUERIES_A_DAY), queries),
             "DailyBulkV2QueryFileStorageMB": limit(976_562, 0),
             "DataStorageMB": limit(1_024, 0),
             "FileStorageMB": limit(1_024, 0),
@@ -85,11 +108,12 @@ pub(super) fn limits(org: &mut Org, call: &Call<'_>) -> Answer {
 }
 
 /// All objects.
-pub(super) fn global(org: &Org, call: &Call<'_>) -> Answer {
-    let objects = org.data.model.objects().iter();
-    let list: Vec<Json> = objects.map(|object| describe::brief(object, call.version)).collect();
-    let body = json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list });
-    unless_unchanged(org, call, body)
+pub(super) fn global(org: &Org, call: &Call<'_>) -> Answered {
+    unless_unchanged(org, call, || {
+        let objects = org.data.model.objects().iter().filter(|one| one.allows(Right::Read));
+        let list: Vec<Json> = objects.map(|object| describe::brief(object, call.version)).collect();
+        json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list })
+    })
 }
 
 /// An object in short, with the records used last.
@@ -103,17 +127,14 @@ pub(super) fn basic(org: &Org, call: &Call<'_>, object: &str) -> Answered {
 pub(super) fn describe(org: &Org, call: &Call<'_>, object: &str) -> Answered {
     let model = &org.data.model;
     let object = model.object(object_of(org, object)?);
-    Ok(unless_unchanged(org, call, describe::full(model, object, call.version)))
+    unless_unchanged(org, call, || describe::full(model, object, call.version))
 }
 
 /// 304 where the model is as old as the client's copy.
-fn unless_unchanged(org: &Org, call: &Call<'_>, body: Json) -> Answer {
-    let since = call.request.header("if-modified-since").and_then(parse_http_date);
-    let answer = match since {
-        Some(since) if org.model_changed <= since => Answer::empty(304),
-        Some(_) | None => Answer::new(200, body),
-    };
-    answer.with("last-modified", http_date(org.model_changed))
+fn unless_unchanged(org: &Org, call: &Call<'_>, body: impl FnOnce() -> Json) -> Answered {
+    let version = Version { changed: org.model_changed, tag: None };
+    condition::check(call, &version)?;
+    condition::read(call, &version, || Ok(Answer::new(200, body())))
 }
 
 #[cfg(test)]

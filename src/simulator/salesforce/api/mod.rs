@@ -1,15 +1,30 @@
 //! The REST API: what a request says, who answers it, and in which form.
 
 mod auth;
+mod batch;
 mod collections;
+mod composite;
+mod condition;
+mod extract;
+mod graph;
+mod ingest;
+mod jobs;
+mod jwt;
 mod metadata;
+mod old_bulk;
 mod query;
 mod replication;
 mod rows;
+mod search;
+mod soap;
+mod tree;
 
 use axum::http::HeaderMap;
 use serde_json::{Map, Value as Json, json};
 
+pub(super) use auth::add_refresh;
+pub(super) use ingest::BATCHES_A_DAY;
+pub(super) use jwt::key_of;
 pub(super) use query::Cursors;
 
 use super::clock::{Millis, http_date, second};
@@ -91,7 +106,8 @@ impl Request {
 pub(super) enum Body {
     Empty,
     Json(Json),
-    Html(String),
+    /// A text of that content type.
+    Text(&'static str, String),
 }
 
 /// An answer.
@@ -115,7 +131,12 @@ impl Answer {
 
     pub(super) fn html(status: u16, title: &str) -> Answer {
         let page = format!("<html><head><title>{title}</title></head><body>{title}</body></html>");
-        Answer { status, headers: Vec::new(), body: Body::Html(page), rows: 0 }
+        let body = Body::Text("text/html;charset=UTF-8", page);
+        Answer { status, headers: Vec::new(), body, rows: 0 }
+    }
+
+    fn csv(text: String) -> Answer {
+        Answer { status: 200, headers: Vec::new(), body: Body::Text("text/csv", text), rows: 0 }
     }
 
     pub(super) fn error(status: u16, refusal: &Refusal) -> Answer {
@@ -155,7 +176,11 @@ pub(super) fn answer(org: &mut Org, request: &Request, now: Millis) -> Answer {
     let used = org.quota.used(second(now));
     let answer = answer.with("date", http_date(second(now)));
     if request.target.starts_with("/services/data") {
-        return answer.with("sforce-limit-info", format!("api-usage={used}/{}", org.quota.max));
+        let mut usage = format!("api-usage={used}/{}", org.quota.max);
+        if org.quota.per_app {
+            usage = format!("{usage}; per-app-api-usage={used}/{}(appName=truce)", org.quota.max);
+        }
+        return answer.with("sforce-limit-info", usage);
     }
     answer
 }
@@ -171,12 +196,21 @@ fn route(org: &mut Org, request: &Request, now: Millis) -> Answered {
     match path.as_slice() {
         ["services", "oauth2", "token"] => Ok(auth::token(org, request, now)),
         ["services", "oauth2", "revoke"] => Ok(auth::revoke(org, request)),
-        ["services", "oauth2", "userinfo"] | ["id", _, _] => auth::identity(org, request, now),
+        ["services", "oauth2", "introspect"] => Ok(auth::introspect(org, request, now)),
+        ["services", "oauth2", "userinfo"] => auth::identity(org, request, now),
+        ["id", of_org, of_user] => auth::identity_at(org, request, (of_org, of_user), now),
+        ["services", "Soap", "u" | "c", version, ..] => {
+            Ok(soap::answer(org, request, version, now))
+        }
+        ["services", "async", version, "job", rest @ ..] => {
+            Ok(old_bulk::answer(org, request, (version, rest), now))
+        }
         ["services", "data"] => Ok(metadata::versions()),
         ["services", "data", version, rest @ ..] => {
             metadata::check_version(version)?;
             if !request.admitted {
                 auth::authenticate(org, request, now)?;
+                org.concurrency.admit(request.number, now)?;
                 org.quota.spend(second(now))?;
             }
             let call = Call { request, version, now };
@@ -198,7 +232,7 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
     match (path, method) {
         ([], "GET") => Ok(metadata::root(org, call)),
         (["limits"], "GET") => Ok(metadata::limits(org, call)),
-        (["sobjects"], "GET") => Ok(metadata::global(org, call)),
+        (["sobjects"], "GET") => metadata::global(org, call),
         (["sobjects", object], "GET") => metadata::basic(org, call, object),
         (["sobjects", object] | ["sobjects", object, "Id"], "POST") => {
             rows::create(org, call, object)
@@ -227,10 +261,16 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
         (["composite", "sobjects", object, field], "PATCH") => {
             collections::upsert(org, call, (object, field))
         }
-        (known, _) if is_resource(known) => {
-            let message = format!("HTTP Method '{method}' not allowed.");
-            Err(Refusal::new("METHOD_NOT_ALLOWED", message).into())
-        }
+        (["search"], "GET") => search::search(org, call),
+        (["parameterizedSearch"], "GET" | "POST") => search::parameterized(org, call),
+        (["composite"], "GET") => Ok(metadata::composites(call)),
+        (["composite"], "POST") => composite::composite(org, call),
+        (["composite", "batch"], "POST") => batch::batch(org, call),
+        (["composite", "graph"], "POST") => graph::graph(org, call),
+        (["composite", "tree", object], "POST") => tree::tree(org, call, object),
+        (["jobs", "ingest", rest @ ..], _) => ingest::route(org, call, rest),
+        (["jobs", "query", rest @ ..], _) => extract::route(org, call, rest),
+        (known, _) if is_resource(known) => Err(not_allowed(method)),
         _ => Err(not_found()),
     }
 }
@@ -239,16 +279,27 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
 fn is_resource(path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else { return true };
     match *first {
-        "limits" => rest.is_empty(),
+        "limits" | "search" | "parameterizedSearch" => rest.is_empty(),
         "query" | "queryAll" => rest.len() <= 1,
         "sobjects" => rest.len() <= 3,
-        "composite" => rest.first() == Some(&"sobjects"),
+        "composite" => {
+            rest.is_empty() || matches!(rest[0], "sobjects" | "batch" | "graph" | "tree")
+        }
         _ => false,
     }
 }
 
 fn not_found() -> Failure {
     Refusal::new("NOT_FOUND", "The requested resource does not exist").into()
+}
+
+fn not_allowed(method: &str) -> Failure {
+    let message = format!("HTTP Method '{method}' not allowed.");
+    Refusal::new("METHOD_NOT_ALLOWED", message).into()
+}
+
+fn invalid_locator() -> Failure {
+    Refusal::new("INVALID_QUERY_LOCATOR", "invalid query locator").into()
 }
 
 /// The object of a path.

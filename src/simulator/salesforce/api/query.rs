@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::super::clock::second;
+use super::super::clock::{Millis, second};
 use super::super::draw::Draw;
 use super::super::id::Id;
 use super::super::org::Org;
 use super::super::refusal::Refusal;
 use super::super::soql::bind::{Answer as Wanted, Pick, bind};
+use super::super::soql::plan::{Source, plan};
 use super::super::soql::read::read;
 use super::super::soql::run::{Scope, fold_rows, print, rows};
 use super::super::table::Row;
-use super::{Answer, Answered, Call};
+use super::{Answer, Answered, Call, invalid_locator};
 
 /// Rows of a page: at least, at most and by default.
 const PAGE: (usize, usize) = (200, 2_000);
@@ -42,6 +43,8 @@ pub(in super::super) struct Cursors {
     serial: u64,
     /// Later pages show rows as they were when the query was asked, instead of as they are.
     pub(in super::super) frozen: bool,
+    /// What was opened before is lost, by a test's order.
+    expired_before: Millis,
 }
 
 impl Cursors {
@@ -56,10 +59,24 @@ impl Cursors {
         self.open.insert(id, cursor);
         id
     }
+
+    /// Loses every cursor and every locator of a job's results.
+    pub(in super::super) fn expire(&mut self, now: Millis) -> usize {
+        self.expired_before = now;
+        std::mem::take(&mut self.open).len()
+    }
+
+    /// Whether what was opened then is lost.
+    pub(super) fn is_expired(&self, opened: Millis) -> bool {
+        opened < self.expired_before
+    }
 }
 
 /// `GET /query?q=` and `GET /queryAll?q=`.
 pub(super) fn query(org: &mut Org, call: &Call<'_>, scope: Scope) -> Answered {
+    if let Some(text) = call.request.parameter("explain") {
+        return explain(org, text);
+    }
     let Some(text) = call.request.parameter("q") else {
         let message = "The required parameter q is missing";
         return Err(Refusal::new("MALFORMED_QUERY", message).into());
@@ -96,6 +113,25 @@ pub(super) fn query(org: &mut Org, call: &Call<'_>, scope: Scope) -> Answered {
     more_of(org, call, id, 0)
 }
 
+/// `?explain=`: how a query would be run; it is not.
+fn explain(org: &Org, text: &str) -> Answered {
+    let bound = bind(text, &read(text)?, &org.data.model)?;
+    let table = org.data.table(bound.object);
+    let all = table.ids().count();
+    let source = plan(&bound, &org.data.model, table);
+    let (way, cost) = if source == Source::All { ("TableScan", 1.5) } else { ("Index", 0.1) };
+    let plan = json!({
+        "cardinality": rows(&org.data, &bound, Scope::Live).len(),
+        "fields": [],
+        "leadingOperationType": way,
+        "notes": [],
+        "relativeCost": cost,
+        "sobjectCardinality": all,
+        "sobjectType": org.data.model.object(bound.object).name,
+    });
+    Ok(Answer::new(200, json!({ "plans": [plan], "sourceQuery": text })))
+}
+
 /// `GET /query/{locator}-{offset}`.
 pub(super) fn more(org: &mut Org, call: &Call<'_>, locator: &str) -> Answered {
     let (id, offset) = locator.split_once('-').unwrap_or((locator, "0"));
@@ -114,10 +150,6 @@ fn more_of(org: &mut Org, call: &Call<'_>, id: Id, offset: usize) -> Answered {
         Some(cursor) if alive => Ok(page(org, call, cursor, (Some(id), offset))),
         Some(_) | None => Err(invalid_locator()),
     }
-}
-
-fn invalid_locator() -> super::Failure {
-    Refusal::new("INVALID_QUERY_LOCATOR", "invalid query locator").into()
 }
 
 fn page(org: &Org, call: &Call<'_>, cursor: &Cursor, (id, offset): (Option<Id>, usize)) -> Answer {

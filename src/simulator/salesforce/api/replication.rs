@@ -36,14 +36,19 @@ pub(super) fn updated(org: &mut Org, call: &Call<'_>, object: &str) -> Answered 
 pub(super) fn deleted(org: &mut Org, call: &Call<'_>, object: &str) -> Answered {
     let object = object_of(org, object)?;
     let window = window(call, DELETED_DAYS)?;
+    if window.0 < minute(org.deleted_since) {
+        let message = "startDate before org replication enabled date";
+        return Err(Refusal::new("INVALID_REPLICATION_DATE", message).into());
+    }
     let records: Vec<Json> = changed(org, object, window, Row::is_deleted)?
         .into_iter()
         .map(|(id, at)| json!({ "id": id.as_str(), "deletedDate": stamp(at) }))
         .collect();
     let rows = records.len();
+    let earliest = org.deleted_since.max(second(call.now) - DELETED_DAYS * DAY_S);
     let body = json!({
         "deletedRecords": records,
-        "earliestDateAvailable": stamp(minute(second(call.now) - DELETED_DAYS * DAY_S)),
+        "earliestDateAvailable": stamp(minute(earliest)),
         "latestDateCovered": stamp(covered(org, call, window)),
     });
     Ok(Answer::new(200, body).rows(rows))

@@ -1,20 +1,19 @@
 //! Single records: create, read, update, upsert, delete.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value as Json, json};
 
-use super::super::clock::{http_date, parse_http_date};
 use super::super::convert::{self, Purpose, no_such_column};
 use super::super::data::{Changes, deleted};
 use super::super::id::Id;
 use super::super::model::{ID, LAST_MODIFIED_DATE};
 use super::super::org::Org;
-use super::super::refusal::{PRECONDITION, Refusal};
+use super::super::refusal::Refusal;
 use super::super::soql::bind::Pick;
 use super::super::soql::run::print;
 use super::super::table::{Row, key_of};
 use super::super::value::Value;
+use super::super::wish::meet_fault;
+use super::condition::{self, Version};
 use super::{Answer, Answered, Call, Failure, object_of};
 
 /// From this version on an upsert that updates has a body.
@@ -55,15 +54,13 @@ pub(super) fn read(org: &mut Org, call: &Call<'_>, (object, path): (&str, &[&str
     if row.is_deleted() {
         return Err(deleted().into());
     }
-    let changed = row.value(LAST_MODIFIED_DATE).as_seconds().unwrap_or(0);
-    precondition(call, row)?;
-    let since = call.request.header("if-modified-since").and_then(parse_http_date);
-    if since.is_some_and(|since| changed <= since) {
-        return Ok(Answer::empty(304));
-    }
-    let picks = picks(org, object, call.request.parameter("fields"))?;
-    let record = print(&org.data, object, (row, &picks), call.version);
-    Ok(Answer::new(200, record).with("last-modified", http_date(changed)).rows(1))
+    let version = version(org, object, row);
+    condition::check(call, &version)?;
+    condition::read(call, &version, || {
+        let picks = picks(org, object, call.request.parameter("fields"))?;
+        let record = print(&org.data, object, (row, &picks), call.version);
+        Ok(Answer::new(200, record).rows(1))
+    })
 }
 
 /// `PATCH` of a record by id, or upsert by external id.
@@ -146,33 +143,11 @@ fn update(
     let Some(row) = org.data.table(object).latest(id) else {
         return Err(nowhere(id.as_str()));
     };
-    precondition(call, row)?;
+    condition::check(call, &version(org, object, row))?;
     let changes = prepare(org, object, body, Purpose::Update)?;
     meet_fault(org, object, Some(id), &changes)?;
     let actor = org.api_actor(call.request, call.now);
     Ok(org.data.update(object, id, changes, actor)?)
-}
-
-/// Refuses what was ordered to be refused.
-pub(super) fn meet_fault(
-    org: &mut Org,
-    object: usize,
-    id: Option<Id>,
-    changes: &[(usize, Value)],
-) -> Result<(), Refusal> {
-    if org.faults.records.is_empty() {
-        return Ok(());
-    }
-    let spec = org.data.model.object(object);
-    let row = id.and_then(|id| org.data.table(object).latest(id));
-    let held = row.map(Arc::clone).unwrap_or_default();
-    let mut keys: Vec<String> = id.iter().map(Id::to_string).collect();
-    for (at, _) in spec.all_fields().filter(|(_, field)| field.id_lookup || field.external_id) {
-        let written = changes.iter().find(|(field, _)| *field == at).map(|(_, value)| value);
-        let value = written.unwrap_or_else(|| held.value(at));
-        keys.extend(value.as_text().map(str::to_owned));
-    }
-    org.faults.of_record(&keys).map_or(Ok(()), Err)
 }
 
 fn prepare(
@@ -244,18 +219,11 @@ fn nowhere(text: &str) -> Failure {
     Refusal::new("NOT_FOUND", message).into()
 }
 
-/// 412 where the record was changed after the date that the client names.
-fn precondition(call: &Call<'_>, row: &Row) -> Result<(), Failure> {
-    let Some(header) = call.request.header("if-unmodified-since") else { return Ok(()) };
-    let Some(since) = parse_http_date(header) else {
-        let message = format!("If-Unmodified-Since is not an RFC 1123 date: {header}");
-        return Err(Refusal::new("INVALID_ARGUMENT", message).into());
-    };
-    if row.value(LAST_MODIFIED_DATE).as_seconds().is_some_and(|changed| since < changed) {
-        let message = "The resource was modified after the date of If-Unmodified-Since";
-        return Err(Refusal::new(PRECONDITION, message).into());
-    }
-    Ok(())
+/// What a record is compared by.
+fn version(org: &Org, object: usize, row: &Row) -> Version {
+    let changed = row.value(LAST_MODIFIED_DATE).as_seconds().unwrap_or(0);
+    let id = row.id().map(|id| id.to_string()).unwrap_or_default();
+    Version::of_record(&org.data.model.object(object).name, &id, changed)
 }
 
 /// The fields that are asked for, all if none are named.

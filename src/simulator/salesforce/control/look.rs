@@ -24,6 +24,10 @@ pub(super) async fn announcement(State(shared): State<Shared>) -> Json<Value> {
         "token_url": format!("{}/services/oauth2/token", names.base_url),
         "client_id": names.client_id,
         "client_secret": names.client_secret,
+        "username": names.username,
+        "password": names.password,
+        "security_token": names.security_token,
+        "refresh_token": names.refresh_token,
         "org_id": names.org.as_str(),
         "api_user": names.api_user.as_str(),
         "person": names.person.as_str(),
@@ -138,7 +142,7 @@ pub(super) async fn counters(State(shared): State<Shared>) -> Json<Value> {
     for request in &org.log.requests {
         let kind = kind_of(&request.method, &request.target);
         *kinds.entry(kind.to_owned()).or_default() += 1;
-        let writes = matches!(kind, "create" | "update" | "upsert" | "delete");
+        let writes = matches!(kind, "create" | "update" | "upsert" | "delete" | "upload");
         written += if writes { request.records } else { 0 };
         read += if writes { 0 } else { request.rows };
     }
@@ -160,6 +164,8 @@ fn kind_of(method: &str, target: &str) -> &'static str {
     let rest: Vec<&str> = path.split('/').skip(4).collect();
     match (method, rest.as_slice()) {
         (_, []) if path.ends_with("/token") => "token",
+        ("PUT", ["jobs", ..]) => "upload",
+        (_, ["jobs", ..]) => "job",
         (_, ["query" | "queryAll"]) => "query",
         (_, ["query" | "queryAll", _]) => "page",
         (_, ["sobjects", .., "describe"]) | ("GET", ["sobjects"]) => "describe",

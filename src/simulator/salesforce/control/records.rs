@@ -82,7 +82,7 @@ pub(super) async fn create(State(shared): State<Shared>, Json(make): Json<Make>)
     let actor = person(&org, make.user.as_deref())?;
     let mut ids = Vec::new();
     for record in &make.records {
-        let changes = convert::changes(&org.data, object, record, Purpose::Create, &[])?;
+        let changes = convert::changes(&org.data, object, record, Purpose::Person, &[])?;
         ids.push(org.data.create(object, changes, actor)?.to_string());
     }
     Ok(Json(json!({ "ids": ids })))
@@ -121,7 +121,7 @@ pub(super) async fn edit(State(shared): State<Shared>, Json(mut edit): Json<Edit
         }
     }
     for one in &edit.edits {
-        let changes = convert::changes(&org.data, object, &one.fields, Purpose::Update, &[])?;
+        let changes = convert::changes(&org.data, object, &one.fields, Purpose::Person, &[])?;
         org.data.update(object, id(&one.id)?, changes, actor)?;
     }
     Ok(Json(json!({ "edited": edit.edits.len() })))
@@ -155,6 +155,19 @@ pub(super) async fn delete(State(shared): State<Shared>, Json(these): Json<These
     Ok(Json(json!({ "deleted": these.ids.len() })))
 }
 
+/// `POST /recompute`.
+pub(super) async fn recompute(State(shared): State<Shared>, Json(edit): Json<Edit>) -> Done {
+    let mut org = shared.org();
+    let object = object(&org, &edit.object)?;
+    let actor = person(&org, edit.user.as_deref())?;
+    let (Some(text), Some(fields)) = (&edit.id, &edit.fields) else {
+        return Err(Unfit("`id` and `fields` must be given".to_owned()));
+    };
+    let changes = convert::changes(&org.data, object, fields, Purpose::Seed, &[])?;
+    org.data.recompute(object, id(text)?, changes, actor)?;
+    Ok(Json(json!({})))
+}
+
 /// `POST /undelete`.
 pub(super) async fn undelete(State(shared): State<Shared>, Json(these): Json<These>) -> Done {
     let mut org = shared.org();
@@ -185,7 +198,7 @@ pub(super) async fn merge(State(shared): State<Shared>, Json(merge): Json<Merge>
     let actor = person(&org, merge.user.as_deref())?;
     let winner = id(&merge.winner)?;
     let losers = merge.losers.iter().map(|text| id(text)).collect::<Result<Vec<_>, _>>()?;
-    let changes = convert::changes(&org.data, object, &merge.fields, Purpose::Update, &[])?;
+    let changes = convert::changes(&org.data, object, &merge.fields, Purpose::Person, &[])?;
     let mark = org.data.begin();
     let merged = org.data.merge(object, (winner, &losers), changes, actor);
     if merged.is_err() {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::api::{BATCHES_A_DAY, add_refresh, key_of};
 use super::super::clock::{second, stamp};
 use super::super::data::{Hold, Via};
 use super::super::fault::{Effect, Failing, Fault, RecordFault};
@@ -131,23 +132,66 @@ pub(super) async fn connections(
     Ok(Json(json!({ "accept": shared.lines.is_accepting() })))
 }
 
-/// What happens to tokens.
+/// What happens to tokens and logins.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenOrder {
     #[serde(default)]
     expire: bool,
     lifetime_s: Option<u32>,
+    rotate: Option<bool>,
+    logins_an_hour: Option<usize>,
+    /// Whether a new refresh token is wanted.
+    #[serde(default)]
+    refresh: bool,
 }
 
 /// `POST /tokens`.
 pub(super) async fn tokens(State(shared): State<Shared>, Json(order): Json<TokenOrder>) -> Done {
     let mut org = shared.org();
-    if let Some(lifetime) = order.lifetime_s {
-        org.tokens.lifetime_s = i64::from(lifetime);
+    let tokens = &mut org.tokens;
+    tokens.lifetime_s = order.lifetime_s.map_or(tokens.lifetime_s, i64::from);
+    tokens.rotates = order.rotate.unwrap_or(tokens.rotates);
+    tokens.logins_max = order.logins_an_hour.unwrap_or(tokens.logins_max);
+    let expired = if order.expire { tokens.expire_all() } else { 0 };
+    let mut answer = json!({ "expired": expired, "lifetime_s": tokens.lifetime_s });
+    if order.refresh {
+        let grant = tokens.next_grant();
+        answer["refresh_token"] = json!(add_refresh(&mut org, grant));
     }
-    let expired = if order.expire { org.tokens.expire_all() } else { 0 };
-    Ok(Json(json!({ "expired": expired, "lifetime_s": org.tokens.lifetime_s })))
+    Ok(Json(answer))
+}
+
+/// What the organisation is and how it lets clients in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AppOrder {
+    /// PEM; an empty text takes the registered one away.
+    certificate: Option<String>,
+    sandbox: Option<bool>,
+    soap_login: Option<bool>,
+    password_flow: Option<bool>,
+}
+
+/// `POST /app`.
+pub(super) async fn app(State(shared): State<Shared>, Json(order): Json<AppOrder>) -> Done {
+    let mut org = shared.org();
+    let key = match order.certificate.as_deref() {
+        None => org.app.key.take(),
+        Some("") => None,
+        Some(pem) => Some(key_of(pem).map_err(|wrong| Unfit(format!("`certificate` {wrong}")))?),
+    };
+    if let Some(sandbox) = order.sandbox {
+        org.set_sandbox(sandbox)?;
+    }
+    let app = &mut org.app;
+    app.key = key;
+    app.soap_login = order.soap_login.unwrap_or(app.soap_login);
+    app.password_flow = order.password_flow.unwrap_or(app.password_flow);
+    Ok(Json(json!({
+        "certificate": app.key.is_some(), "sandbox": app.sandbox,
+        "soap_login": app.soap_login, "password_flow": app.password_flow,
+    })))
 }
 
 /// Where the clock goes.
@@ -197,6 +241,10 @@ pub(super) async fn clock(State(shared): State<Shared>) -> Done {
 pub(super) struct QuotaOrder {
     max: Option<u64>,
     used: Option<u64>,
+    per_app: Option<bool>,
+    /// Batches and query jobs of the last day.
+    bulk_batches: Option<usize>,
+    bulk_queries: Option<usize>,
 }
 
 /// `POST /quota`.
@@ -209,7 +257,40 @@ pub(super) async fn quota(State(shared): State<Shared>, Json(order): Json<QuotaO
     if let Some(used) = order.used {
         org.quota.set_used(now, used);
     }
+    org.quota.per_app = order.per_app.unwrap_or(org.quota.per_app);
+    let millis = org.clock.now();
+    // More than the largest limit says no more than the limit.
+    let spent = |count: usize| vec![millis; count.min(BATCHES_A_DAY)];
+    if let Some(count) = order.bulk_batches {
+        org.bulk.batches = spent(count);
+    }
+    if let Some(count) = order.bulk_queries {
+        org.bulk.queries = spent(count);
+    }
     Ok(Json(json!({ "max": org.quota.max, "used": org.quota.used(now) })))
+}
+
+/// Calls that take long.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConcurrencyOrder {
+    max: Option<usize>,
+    long_ms: Option<u32>,
+    busy: Option<usize>,
+}
+
+/// `POST /concurrency`.
+pub(super) async fn concurrency(
+    State(shared): State<Shared>,
+    Json(order): Json<ConcurrencyOrder>,
+) -> Done {
+    let mut org = shared.org();
+    let now = org.clock.now();
+    let calls = &mut org.concurrency;
+    calls.max = order.max.unwrap_or(calls.max);
+    calls.long_ms = order.long_ms.map_or(calls.long_ms, i64::from);
+    calls.busy = order.busy.unwrap_or(calls.busy);
+    Ok(Json(json!({ "max": calls.max, "long_ms": calls.long_ms, "running": calls.long(0, now) })))
 }
 
 /// A trigger to add, or the triggers of a field to end.
@@ -243,13 +324,44 @@ pub(super) async fn trigger(State(shared): State<Shared>, Json(order): Json<Trig
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CursorOrder {
-    frozen: bool,
+    frozen: Option<bool>,
+    #[serde(default)]
+    expire: bool,
 }
 
 /// `POST /cursors`.
 pub(super) async fn cursors(State(shared): State<Shared>, Json(order): Json<CursorOrder>) -> Done {
-    shared.org().cursors.frozen = order.frozen;
-    Ok(Json(json!({ "frozen": order.frozen })))
+    let mut org = shared.org();
+    org.cursors.frozen = order.frozen.unwrap_or(org.cursors.frozen);
+    let now = org.clock.now();
+    let expired = if order.expire { org.cursors.expire(now) } else { 0 };
+    Ok(Json(json!({ "frozen": org.cursors.frozen, "expired": expired })))
+}
+
+/// How jobs are carried out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BulkOrder {
+    seconds: Option<u32>,
+    batch: Option<usize>,
+    fail_after: Option<usize>,
+    message: Option<String>,
+    hard_delete: Option<bool>,
+}
+
+/// `POST /bulk`.
+pub(super) async fn bulk(State(shared): State<Shared>, Json(order): Json<BulkOrder>) -> Done {
+    let mut org = shared.org();
+    let pace = &mut org.bulk.pace;
+    if order.batch == Some(0) {
+        return Err(Unfit("`batch` is a number of rows above 0".to_owned()));
+    }
+    pace.millis = order.seconds.map_or(pace.millis, |seconds| i64::from(seconds) * 1000);
+    pace.batch = order.batch.unwrap_or(pace.batch);
+    pace.hard_delete = order.hard_delete.unwrap_or(pace.hard_delete);
+    let message = order.message.unwrap_or_else(|| "InvalidBatch : failed on request".to_owned());
+    pace.fail = order.fail_after.map(|after| (after, message));
+    Ok(Json(json!({ "seconds": pace.millis / 1000, "batch": pace.batch })))
 }
 
 /// `POST /reset`.

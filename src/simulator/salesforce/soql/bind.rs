@@ -14,6 +14,10 @@ use super::shape::{Column, Expr, Fold, Group, Literal, Op, Order, Path, Query};
 /// `FIELDS()` without a list of names needs a limit of at most this.
 const FIELDS_LIMIT_MAX: usize = 200;
 
+/// Relationships of one query, to parents and to children.
+const PARENTS_MAX: usize = 55;
+const CHILDREN_MAX: usize = 20;
+
 /// A way to a field: through which references, to which field of which object.
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct Way {
@@ -24,7 +28,7 @@ pub(in super::super) struct Way {
 }
 
 /// What a row is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in super::super) enum Test {
     And(Vec<Test>),
     Or(Vec<Test>),
@@ -41,11 +45,22 @@ pub(in super::super) enum Test {
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) enum Pick {
     Field(usize),
-    Parent { through: usize, object: usize, name: String, picks: Vec<Pick> },
+    Parent {
+        through: usize,
+        object: usize,
+        name: String,
+        picks: Vec<Pick>,
+    },
+    /// Rows of another object that refer to this one by the field, as they are when it is shown.
+    Children {
+        field: usize,
+        name: String,
+        bound: Box<Bound>,
+    },
 }
 
 /// What is answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in super::super) enum Answer {
     Rows(Vec<Pick>),
     Count,
@@ -53,7 +68,7 @@ pub(in super::super) enum Answer {
 }
 
 /// A query that can be run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct Bound {
     pub(in super::super) object: usize,
     pub(in super::super) answer: Answer,
@@ -75,15 +90,7 @@ pub(in super::super) fn bind(text: &str, query: &Query, model: &Model) -> Result
         );
         return Err(pointing(text, query.object.at, "INVALID_TYPE", &message));
     };
-    let binder = Binder { text, model, object, alias: query.alias.as_deref() };
-    Ok(Bound {
-        object,
-        answer: binder.answer(query)?,
-        test: query.filter.as_ref().map(|filter| binder.test(filter)).transpose()?,
-        order: query.order.iter().map(|order| binder.order(order)).collect::<Result<_, _>>()?,
-        limit: query.limit,
-        offset: query.offset,
-    })
+    Binder { text, model, object, alias: query.alias.as_deref() }.bound(query)
 }
 
 struct Binder<'a> {
@@ -94,6 +101,17 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
+    fn bound(&self, query: &Query) -> Result<Bound, Refusal> {
+        Ok(Bound {
+            object: self.object,
+            answer: self.answer(query)?,
+            test: query.filter.as_ref().map(|filter| self.test(filter)).transpose()?,
+            order: query.order.iter().map(|order| self.order(order)).collect::<Result<_, _>>()?,
+            limit: query.limit,
+            offset: query.offset,
+        })
+    }
+
     fn answer(&self, query: &Query) -> Result<Answer, Refusal> {
         if query.columns == [Column::Count] {
             return Ok(Answer::Count);
@@ -105,17 +123,54 @@ impl Binder<'_> {
                 Column::Path(path) => self.pick(path, &mut picks)?,
                 Column::Fields(group) => self.fields(*group, query.limit, &mut picks)?,
                 Column::Fold(fold, path, alias) => {
+                    let way = self.way(path)?;
+                    let is_sum = matches!(fold, Fold::Sum | Fold::Average);
+                    if is_sum && !self.field(&way).kind.is_number() {
+                        let message =
+                            format!("field {} does not support this aggregate operator", path.text);
+                        return Err(pointing(self.text, path.at, "MALFORMED_QUERY", &message));
+                    }
                     let name = alias.clone().unwrap_or_else(|| format!("expr{}", folds.len()));
-                    folds.push((*fold, self.way(path)?, name));
+                    folds.push((*fold, way, name));
                 }
+                Column::Children(query) => picks.push(self.children(query)?),
                 Column::Count => return Err(self.mixed()),
             }
+        }
+        let count = |of: fn(&Pick) -> bool| picks.iter().filter(|pick| of(pick)).count();
+        if PARENTS_MAX < count(|pick| matches!(pick, Pick::Parent { .. }))
+            || CHILDREN_MAX < count(|pick| matches!(pick, Pick::Children { .. }))
+        {
+            let message = "the query has too many relationships";
+            return Err(pointing(self.text, 0, "MALFORMED_QUERY", message));
         }
         match (picks.is_empty(), folds.is_empty()) {
             (_, true) => Ok(Answer::Rows(picks)),
             (true, false) => Ok(Answer::Folds(folds)),
             (false, false) => Err(self.mixed()),
         }
+    }
+
+    fn children(&self, query: &Query) -> Result<Pick, Refusal> {
+        let name = &query.object;
+        let Some((object, field)) = self.model.children(self.object, &name.text) else {
+            return Err(self.no_relationship(name.at, &name.text));
+        };
+        let binder = Binder { text: self.text, model: self.model, object, alias: None };
+        let bound = Box::new(binder.bound(query)?);
+        if !matches!(bound.answer, Answer::Rows(_)) {
+            return Err(self.mixed());
+        }
+        Ok(Pick::Children { field, name: name.text.clone(), bound })
+    }
+
+    fn no_relationship(&self, at: usize, name: &str) -> Refusal {
+        let message = format!(
+            "Didn't understand relationship '{name}' in field path. If you are attempting to use a \
+             custom relationship, be sure to append the '__r' after the custom relationship name. \
+             Please reference your WSDL or the describe call for the appropriate names."
+        );
+        pointing(self.text, at, "INVALID_FIELD", &message)
     }
 
     fn mixed(&self) -> Refusal {
@@ -199,13 +254,7 @@ impl Binder<'_> {
                 .and_then(|at| self.model.object(object).field(at).reference.as_ref())
                 .and_then(|reference| self.model.find(&reference.to));
             let (Some(through), Some(parent)) = (through, reference) else {
-                let message = format!(
-                    "Didn't understand relationship '{name}' in field path. If you are attempting \
-                     to use a custom relationship, be sure to append the '__r' after the custom \
-                     relationship name. Please reference your WSDL or the describe call for the \
-                     appropriate names."
-                );
-                return Err(pointing(self.text, path.at, "INVALID_FIELD", &message));
+                return Err(self.no_relationship(path.at, name));
             };
             hops.push((through, parent));
             object = parent;

@@ -39,6 +39,17 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn query(&mut self) -> Result<Query, Refusal> {
+        let query = self.select()?;
+        if self.take_word("FOR") && !self.take_word("VIEW") && !self.take_word("REFERENCE") {
+            return Err(self.unexpected());
+        }
+        if self.peek() != &Token::End {
+            return Err(self.unexpected());
+        }
+        Ok(query)
+    }
+
+    fn select(&mut self) -> Result<Query, Refusal> {
         self.keyword("SELECT")?;
         let mut columns = vec![self.column()?];
         while self.take_sign(",") {
@@ -51,16 +62,18 @@ impl Reader<'_> {
         let order = if self.take_word("ORDER") { self.order()? } else { Vec::new() };
         let limit = if self.take_word("LIMIT") { Some(self.count()?) } else { None };
         let offset = if self.take_word("OFFSET") { self.offset()? } else { 0 };
-        if self.take_word("FOR") && !self.take_word("VIEW") && !self.take_word("REFERENCE") {
-            return Err(self.unexpected());
-        }
-        if self.peek() != &Token::End {
-            return Err(self.unexpected());
-        }
         Ok(Query { columns, object, alias, filter, order, limit, offset })
     }
 
     fn column(&mut self) -> Result<Column, Refusal> {
+        // Children of children are not simulated.
+        if self.depth == 0 && self.take_sign("(") {
+            self.depth += 1;
+            let children = self.select()?;
+            self.depth -= 1;
+            self.sign(")")?;
+            return Ok(Column::Children(Box::new(children)));
+        }
         let path = self.path()?;
         if !self.take_sign("(") {
             return Ok(Column::Path(path));
@@ -72,6 +85,8 @@ impl Reader<'_> {
             "COUNT_DISTINCT" => Column::Fold(Fold::CountDistinct, self.path()?, None),
             "MIN" => Column::Fold(Fold::Min, self.path()?, None),
             "MAX" => Column::Fold(Fold::Max, self.path()?, None),
+            "SUM" => Column::Fold(Fold::Sum, self.path()?, None),
+            "AVG" => Column::Fold(Fold::Average, self.path()?, None),
             _ => return Err(self.unexpected()),
         };
         self.sign(")")?;

@@ -9,8 +9,8 @@ use super::super::data::Data;
 use super::super::id::Id;
 use super::super::model::{ID, IS_DELETED, Kind, SYSTEM_MODSTAMP};
 use super::super::table::Row;
-use super::super::value::{Value, fold};
-use super::bind::{Bound, Pick, Test, Way, form_of};
+use super::super::value::{Value, double, fold};
+use super::bind::{Answer, Bound, Pick, Test, Way, form_of};
 use super::lex::Piece;
 use super::plan::{Source, plan};
 use super::shape::{Fold, Op};
@@ -228,9 +228,33 @@ pub(in super::super) fn print(
                     .map(|row| print(data, *object, (row, picks), version));
                 record.insert(name.clone(), value.unwrap_or(Json::Null));
             }
+            Pick::Children { field, name, bound } => {
+                let children = children(data, (row, *field, bound), version);
+                record.insert(name.clone(), children);
+            }
         }
     }
     Json::Object(record)
+}
+
+/// The children of a row as a result of their own, or null where there are none.
+fn children(data: &Data, (row, field, bound): (&Row, usize, &Bound), version: &str) -> Json {
+    let way = Way { hops: Vec::new(), object: bound.object, field };
+    let mine = Test::Compare(way, Op::Equal, row.value(ID).clone());
+    let test = match bound.test.clone() {
+        None => mine,
+        Some(test) => Test::And(vec![mine, test]),
+    };
+    let bound = Bound { test: Some(test), ..bound.clone() };
+    let (found, Answer::Rows(picks)) = (rows(data, &bound, Scope::Live), &bound.answer) else {
+        return Json::Null;
+    };
+    if found.is_empty() {
+        return Json::Null;
+    }
+    let records: Vec<Json> =
+        found.iter().map(|row| print(data, bound.object, (row, picks), version)).collect();
+    json!({ "totalSize": records.len(), "done": true, "records": records })
 }
 
 /// A compound address: its parts under short names, or null where all are.
@@ -278,7 +302,18 @@ pub(in super::super) fn fold_rows(
         Fold::Max => {
             values().max_by(|a, b| a.order(b)).map_or(Json::Null, |value| value.json(kind))
         }
+        Fold::Sum => sum(values()).map_or(Json::Null, |(sum, _)| json!(sum)),
+        Fold::Average => sum(values()).map_or(Json::Null, |(sum, count)| json!(sum / count)),
     }
+}
+
+/// The sum of numbers and how many there are; none where there are none.
+fn sum<'a>(values: impl Iterator<Item = &'a Value>) -> Option<(f64, f64)> {
+    values.fold(None, |so_far, value| {
+        let Value::Number(number) = value else { return so_far };
+        let (sum, count) = so_far.unwrap_or((0.0, 0.0));
+        Some((sum + double(number), count + 1.0))
+    })
 }
 
 #[cfg(test)]

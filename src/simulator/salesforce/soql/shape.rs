@@ -22,6 +22,8 @@ pub(in super::super) enum Fold {
     CountDistinct,
     Min,
     Max,
+    Sum,
+    Average,
 }
 
 /// A column of the answer.
@@ -32,6 +34,8 @@ pub(in super::super) enum Column {
     Count,
     Fold(Fold, Path, Option<String>),
     Fields(Group),
+    /// The children of a row; the query's object is the name of the relationship.
+    Children(Box<Query>),
 }
 
 /// How a value is compared.

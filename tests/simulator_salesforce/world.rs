@@ -1,6 +1,4 @@
 //! A simulated Salesforce and a client of it, for the tests that drive one.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use std::sync::Once;
 
 use reqwest::{Certificate, Client, Method, StatusCode};

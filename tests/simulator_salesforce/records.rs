@@ -1,10 +1,9 @@
-//! The simulated Salesforce, driven over https as a client would that was not written by us.
-
-mod simulator_world;
+//! Records, one by one and in collections, and what is asked of them.
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use simulator_world::{World, code, contact};
+
+use super::world::{World, code, contact};
 
 #[tokio::test]
 async fn describe_tells_what_the_model_checks() {

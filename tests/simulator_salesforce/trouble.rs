@@ -1,10 +1,9 @@
 //! The trouble that a test can order from the simulated Salesforce, and what it remembers.
 
-mod simulator_world;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use simulator_world::{World, code, contact};
+
+use super::world::{World, code, contact};
 
 #[tokio::test]
 async fn a_token_is_given_for_the_right_secret_only_and_lost_when_it_expires() {
