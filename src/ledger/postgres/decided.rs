@@ -1,6 +1,9 @@
 //! The decision log: stored in a statement for all decisions of a batch and one for all answers.
 //!
-//! By `benches/ledger.rs`, in batches of 2,000: see [`crate::ledger::postgres`].
+//! By `benches/ledger.rs`, in batches of 2,000, without optimisation: 46,000 decisions with their answers
+//! a second, 610 bytes of WAL and 420 bytes of disk each; 92,000 that were taken again, which leave
+//! nothing. A change that goes over is stored four times (seen, sent, answered, echoed), which makes
+//! 4,000 bytes of WAL: the log of decisions adds a seventh.
 
 use std::time::SystemTime;
 
