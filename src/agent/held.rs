@@ -36,6 +36,8 @@ pub struct Wanted {
 pub enum Way {
     /// Forget refusals and what else was learnt, and try again.
     Retry,
+    /// The same, as the agent itself saw that the cause is gone.
+    Again,
     /// Let go what the brake, an epoch or the look of a secured column holds; of two records of
     /// which one is gone, leave the other alone from now on.
     Release,
@@ -168,16 +170,17 @@ fn go(
     plan: &Plan,
     now: Timestamp,
 ) -> Result<Vec<Decision>, &'static str> {
-    if *way == Way::Retry {
+    if matches!(way, Way::Retry | Way::Again) {
         link.blocks.retain(|block| matches!(block.reason, BlockReason::Released(_)));
         link.trail.clear();
         link.waiting_since = None;
-        return Ok(vec![log::of_word(link, None, ("retry", None), now)]);
+        let told = way.told().map(|told| log::of_word(link, None, told, now));
+        return Ok(told.into_iter().collect());
     }
-    let (mut told, mut left) = (Vec::new(), None);
+    let (mut told, mut left, mut changed) = (Vec::new(), None, false);
     for held in &held.held {
         let opened = match way {
-            Way::Retry => Ok(()),
+            Way::Retry | Way::Again => Ok(()),
             Way::Release => let_go(link, held, plan, now),
             Way::Delete => of_the_gone(link, held, (Release::Delete, now)),
             Way::Recreate => of_the_gone(link, held, (Release::Recreate, now)),
@@ -186,18 +189,23 @@ fn go(
             Way::Ignore => resolve::ignore(link, held, plan),
         };
         match opened {
-            Ok(()) => told.push(log::of_word(link, held.field, way.told(), now)),
+            Ok(()) => {
+                changed = true;
+                let word = way.told().map(|word| log::of_word(link, held.field, word, now));
+                told.extend(word);
+            }
             Err(why) => drop(left.get_or_insert(why)),
         }
     }
     // One thing that was let go is news enough; else the first reason stands for all.
-    if told.is_empty() { Err(left.unwrap_or(NOTHING_HELD)) } else { Ok(told) }
+    if changed { Ok(told) } else { Err(left.unwrap_or(NOTHING_HELD)) }
 }
 
 impl Way {
-    /// Its word in the decision log, and whose value stands.
-    fn told(&self) -> (&'static str, Option<Side>) {
-        match self {
+    /// Its word in the decision log, and whose value stands; nothing where no person said it.
+    fn told(&self) -> Option<(&'static str, Option<Side>)> {
+        Some(match self {
+            Self::Again => return None,
             Self::Retry => ("retry", None),
             Self::Release => ("release", None),
             Self::Delete => ("delete", None),
@@ -205,7 +213,7 @@ impl Way {
             Self::Take(side) => ("take", Some(*side)),
             Self::Give(_) => ("value", None),
             Self::Ignore => ("ignore", None),
-        }
+        })
     }
 }
 
@@ -306,7 +314,9 @@ pub async fn release_epoch<L: Ledger>(
     now: Timestamp,
 ) -> Result<Opened, AgentError> {
     store_fact(ledger, (gate_fact(plan), Json::Null), now).await?;
-    retry_held(ledger, plans, plan, "epoch", now).await
+    let (entity, reason) = (Some(plan.policy.entity), Some("epoch".to_owned()));
+    let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
+    open(ledger, plans, &Wanted { filter, key: None }, &Way::Retry, now).await
 }
 
 /// Looks again at what is held for a reason that is no more.
@@ -319,7 +329,7 @@ pub async fn retry_held<L: Ledger>(
 ) -> Result<Opened, AgentError> {
     let entity = Some(plan.policy.entity);
     let filter = HeldFilter { entity, reason: Some(reason.to_owned()), ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, &Way::Retry, now).await
+    open(ledger, plans, &Wanted { filter, key: None }, &Way::Again, now).await
 }
 
 /// Keeps something that the agent knows beside its links.

@@ -182,3 +182,18 @@ async fn a_contact_that_comes_back_is_itself_again_also_where_the_other_was_left
     let wanted: Vec<_> = settled.reads.iter().map(|(_, side, id)| (*side, &*id.0)).collect();
     assert_eq!(wanted, [(Side::Campaign, "7")]);
 }
+
+#[tokio::test]
+async fn what_the_agent_tries_again_by_itself_is_no_persons_word() {
+    let stage = in_conflict(text()).await;
+    let told = |stage: &Stage| {
+        let told = stage.ledger.every_decision().into_iter().filter(|d| d.verdict == Verdict::Told);
+        told.map(|decision| decision.rule).collect::<Vec<_>>()
+    };
+    stage.release(Way::Again).await;
+    assert!(told(&stage).is_empty());
+    stage.put_due().await;
+    stage.settle().await;
+    stage.release(Way::Retry).await;
+    assert_eq!(told(&stage), ["retry"]);
+}
