@@ -33,7 +33,8 @@ pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Resu
             .ok_or_else(|| format!("link {} has lost a record\n{link:#?}", link.id))?;
         for (field, rule) in &plans[&link.entity].policy.fields {
             let is_held = whole || held.iter().any(|(of, _)| *of == Some(*field));
-            if !is_held {
+            // What a person let stay apart is as it is by their word.
+            if !is_held && !link.is_ignored(*field) {
                 // A one-way field's own side stands until its source moves.
                 if rule.direction == Direction::Both {
                     agree(&links, link, (*field, &rule.shape), rows)?;

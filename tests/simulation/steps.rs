@@ -21,6 +21,7 @@ use truce::reconcile::{Bond, Entity, Observation, RecordId, Side, Sides};
 use crate::campaign::{Campaign, CampaignPeer};
 use crate::checks;
 use crate::crm::{Crm, CrmPeer};
+use crate::operator::resolves;
 use crate::schema::{ACCOUNT, CONTACT, plans, rules};
 use crate::world::{Kind, Shared, SimClock, World, lock};
 
@@ -40,7 +41,7 @@ impl Future for Pause {
 }
 
 /// Drives a step to its end, or kills it after so many pauses.
-fn drive<F: Future>(step: F, pauses: usize) -> Option<F::Output> {
+pub(crate) fn drive<F: Future>(step: F, pauses: usize) -> Option<F::Output> {
     drive_beside(step, pauses, || ())
 }
 
@@ -126,6 +127,7 @@ impl Run {
             9 | 10 => self.fetch(Side::Crm),
             11 | 12 => self.take_in(Side::Campaign),
             13 | 14 => self.take_in(Side::Crm),
+            17 if resolves(&self.ledger, &self.plans, &self.world) => (),
             18 if untold => {
                 self.count_page(CONTACT);
             }
