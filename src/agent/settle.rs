@@ -237,7 +237,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             self.send(prepared, id, write);
         }
         self.hold(prepared, id, plan, &held);
-        self.watch_lost(prepared, id, plan);
+        self.watch_sent(prepared, id, plan);
     }
 
     /// Forgets a tombstone when its time is over.
@@ -342,10 +342,16 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         self.held.insert(id, told.collect());
     }
 
-    /// A write whose answer was lost is looked at when it can no longer land, a committed one when
-    /// its echo should have come.
-    fn watch_lost(&self, prepared: &mut Prepared, id: LinkId, plan: &Plan) {
+    /// A write that is under way is looked at before long, as whoever waits for its answer may be
+    /// gone by then; one whose answer was lost when it can no longer land, a committed one when its
+    /// echo should have come.
+    fn watch_sent(&self, prepared: &mut Prepared, id: LinkId, plan: &Plan) {
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
+        let sent = Side::BOTH.into_iter().flat_map(|side| &piece.link.sent[side]);
+        let pending = sent.filter(|sent| sent.answer == Answer::Pending);
+        if let Some(lane) = pending.map(|sent| sent.write.lane).min() {
+            piece.due_at(later(self.now, PENDING_LOOK), lane);
+        }
         let committed = |sent: &&Sent| matches!(sent.answer, Answer::Committed(_));
         let unechoed = piece.link.sent.campaign.iter().filter(committed).map(|sent| sent.at).min();
         if let Some(first) = unechoed {

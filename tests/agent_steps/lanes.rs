@@ -90,3 +90,17 @@ async fn a_refused_opt_out_is_counted_looked_at_again_and_not_tried_again() {
     settle_lanes(&stage, &[Lane::Consent], 10).await;
     assert_eq!(opposed(&stage).await, 0);
 }
+
+#[tokio::test]
+async fn what_is_looked_at_while_its_write_is_under_way_is_looked_at_again() {
+    let stage = stage();
+    stage.put(renamed(1)).await;
+    assert_eq!(settle_lanes(&stage, &Lane::ALL, 10).await.writes.len(), 1);
+    // News that need no write of their own, before the answer.
+    stage.clock.pass(std::time::Duration::from_secs(5));
+    let settled = settle_lanes(&stage, &Lane::ALL, 10).await;
+    assert_eq!((settled.looked_at, settled.writes.len()), (1, 0));
+    // Whoever waited for the answer is gone: the link is not.
+    stage.clock.pass(std::time::Duration::from_secs(5));
+    assert_eq!(settle_lanes(&stage, &Lane::ALL, 10).await.looked_at, 1);
+}

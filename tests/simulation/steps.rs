@@ -390,7 +390,8 @@ fn take(
     deaf.map(|seen| (seen.entity, seen.record.clone())).collect()
 }
 
-/// What happens while a round of settling waits: people act, the other loop takes a page in.
+/// What happens while a round of settling waits: people act, the other loop takes a page in, and
+/// another round looks at what is due while the answers of the first are still to come.
 fn beside(desk: &Desk<'_, MemoryLedger, SimClock>, world: &Shared) -> BTreeSet<(Entity, RecordId)> {
     let side = {
         let mut world = lock(world);
@@ -405,7 +406,17 @@ fn beside(desk: &Desk<'_, MemoryLedger, SimClock>, world: &Shared) -> BTreeSet<(
     };
     let page = page(desk, world, side);
     let cursors = [(side.name().to_owned(), page.cursor)].into();
-    take(desk, side, &page.observations, &cursors)
+    let deaf = take(desk, side, &page.observations, &cursors);
+    let again = {
+        let mut world = lock(world);
+        let on = world.troubles.beside;
+        world.trouble(on, 3)
+    };
+    if again {
+        let peers = (CampaignPeer(Arc::clone(world)), CrmPeer(Arc::clone(world)));
+        drive(round(desk, peers), usize::MAX - 1).unwrap().unwrap();
+    }
+    deaf
 }
 
 async fn round(
