@@ -18,12 +18,16 @@ pub mod plan;
 pub mod run;
 pub mod settle;
 pub mod status;
+pub mod story;
 pub mod time;
 pub mod working;
 
 mod error;
+mod log;
 mod meet;
 mod prepare;
+mod reasons;
+mod resolve;
 
 pub use error::AgentError;
 pub use plan::{Linger, Plan, Plans};

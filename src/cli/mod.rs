@@ -5,6 +5,7 @@ mod attend;
 mod check;
 mod demo;
 mod drift;
+mod explain;
 mod failure;
 mod finding;
 mod fitted;
@@ -19,6 +20,7 @@ mod places;
 mod progress;
 mod readings;
 mod reload;
+mod remembered;
 mod run;
 mod schemas;
 mod setup;
@@ -86,7 +88,16 @@ Examples:
   truce status --config truce.toml
   truce status --config truce.toml --json")]
     Status(status::Options),
-    /// What waits for a person: list it, try it again, or let it go
+    /// Tell the story of one record: both sides, why each field has its value, what was decided
+    #[command(after_help = "\
+Told from the ledger and its decision log ([ledger] decision_keep_days); neither side is asked.
+Prints values of records.
+
+Examples:
+  truce explain --config truce.toml contacts 4711
+  truce explain --config truce.toml contacts 0035g00000ABCDEAA4 --json")]
+    Explain(explain::Options),
+    /// What waits for a person: list it, show it, resolve it, try it again, or let it go
     #[command(subcommand)]
     Held(held::Held),
     /// Show the whole thing on this machine: two systems, people editing both, the agent, a report
@@ -142,6 +153,7 @@ async fn carry_out(command: Command) -> Result<()> {
         Command::Check(options) => Box::pin(check::check(options)).await,
         Command::Setup(options) => Box::pin(setup::setup(options)).await,
         Command::Status(options) => Box::pin(status::status(options)).await,
+        Command::Explain(options) => Box::pin(explain::explain(options)).await,
         Command::Held(what) => Box::pin(held::held(what)).await,
         Command::Demo(options) => Box::pin(demo::demo(options)).await,
         Command::Simulate(what) => Box::pin(simulate::simulate(what)).await,

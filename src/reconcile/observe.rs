@@ -57,6 +57,7 @@ impl Link {
             self.trail.clear();
         }
         self.remember(side, seen, policy, skew);
+        self.forget_ignored();
         self.resolve_given_up(side, seen, policy);
         self.agree(policy, moment(seen));
         let same = before.at.epoch == self.seen[side].at.epoch
@@ -69,6 +70,15 @@ impl Link {
         }
         self.blocks.retain(|block| !matches!(block.reason, BlockReason::Stale(_)));
         News::Changed
+    }
+
+    /// What a person let stay apart is decided again once either side has moved.
+    fn forget_ignored(&mut self) {
+        let stale: Vec<Field> =
+            self.ignored.keys().copied().filter(|field| !self.is_ignored(*field)).collect();
+        for field in stale {
+            self.ignored.remove(&field);
+        }
     }
 
     /// Why an observation says nothing, if so.
@@ -128,6 +138,7 @@ impl Link {
         }
         self.base.clear();
         self.trail.clear();
+        self.ignored.clear();
         self.seen[side].snapshot = None;
         self.seen[side].xid = 0;
         self.seen[side].stamp = None;

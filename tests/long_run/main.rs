@@ -352,7 +352,7 @@ async fn verdict(run: &Run, both: &Both) {
 async fn decisions(stage: &Stage) -> Vec<String> {
     let url = stage.campaign.superuser.clone().with_database("truce");
     let ledger = Desk::open(&url).await.unwrap();
-    let sql = "select d.\"values\"::text from truce.decision d";
+    let sql = "select d.\"values\"::text from truce.decision d where d.verdict = 'discarded'";
     let rows = ledger.read(sql, &[]).await.unwrap();
     rows.iter().filter_map(|row| row.get::<_, Option<String>>(0)).collect()
 }

@@ -51,6 +51,7 @@ pub use bulk::Bulk;
 pub use describe::{Described, Object, Rights, Wanted};
 pub use drift::{Drift, DriftWatch};
 pub use feed::ObjectFeed;
+pub use ids::record_id;
 pub use plan::RECORD_TYPE;
 pub use scan::ObjectScan;
 pub use settings::{Credentials, Polling, Secret, Settings};
