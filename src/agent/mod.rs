@@ -15,6 +15,7 @@ pub mod held;
 pub mod http;
 pub mod kept;
 pub mod plan;
+pub mod rehearse;
 pub mod run;
 pub mod settle;
 pub mod status;

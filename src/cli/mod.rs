@@ -17,6 +17,7 @@ mod options;
 mod organisation;
 mod peers;
 mod places;
+mod plan;
 mod progress;
 mod readings;
 mod reload;
@@ -97,6 +98,14 @@ Examples:
   truce explain --config truce.toml contacts 4711
   truce explain --config truce.toml contacts 0035g00000ABCDEAA4 --json")]
     Explain(explain::Options),
+    /// Say what `run` would write where, with samples and its cost in calls; writes nothing
+    #[command(after_help = "\
+Reads both sides whole, as a first scan does. What only the feeds tell, deletions and merges, is not in it.
+
+Examples:
+  truce plan --config truce.toml
+  truce plan --config truce.toml --samples 20 --json")]
+    Plan(plan::Options),
     /// What waits for a person: list it, show it, resolve it, try it again, or let it go
     #[command(subcommand)]
     Held(held::Held),
@@ -154,6 +163,7 @@ async fn carry_out(command: Command) -> Result<()> {
         Command::Setup(options) => Box::pin(setup::setup(options)).await,
         Command::Status(options) => Box::pin(status::status(options)).await,
         Command::Explain(options) => Box::pin(explain::explain(options)).await,
+        Command::Plan(options) => Box::pin(plan::plan(options)).await,
         Command::Held(what) => Box::pin(held::held(what)).await,
         Command::Demo(options) => Box::pin(demo::demo(options)).await,
         Command::Simulate(what) => Box::pin(simulate::simulate(what)).await,

@@ -22,6 +22,7 @@ use crate::reconcile::{Entity, Field, Lane, LinkId, RecordId, Sides};
 pub(super) async fn catalog(
     url: &ServerUrl,
     mappings: &[(String, Vec<String>)],
+    new: New,
 ) -> Result<Catalog, LedgerError> {
     const DOING: &str = "number mappings and fields";
     // A number that is above the type's range fails here, before anything bears it.
@@ -59,9 +60,21 @@ pub(super) async fn catalog(
         let entity = Entity(entity.cast_unsigned());
         catalog.mappings.push(CatalogMapping { name: name.clone(), entity, fields });
     }
-    transaction.commit().await.map_err(error)?;
+    match new {
+        New::Kept => transaction.commit().await.map_err(error)?,
+        New::Forgotten => transaction.rollback().await.map_err(error)?,
+    }
     session.close().await;
     Ok(catalog)
+}
+
+/// What becomes of the numbers that mappings and fields are given for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum New {
+    /// They are theirs from now on.
+    Kept,
+    /// They were for whoever asked, who writes nothing.
+    Forgotten,
 }
 
 pub(super) async fn cursor(from: &Line, feed: &str) -> Result<Cursor, LedgerError> {

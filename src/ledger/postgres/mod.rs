@@ -91,9 +91,16 @@ impl PostgresLedger {
     }
 }
 
+impl PostgresLedger {
+    /// The numbers that mappings and fields have; those that are new get some that are not kept.
+    pub async fn known(&self, mappings: &[(String, Vec<String>)]) -> Result<Catalog, LedgerError> {
+        answers::catalog(&self.url, mappings, answers::New::Forgotten).await
+    }
+}
+
 impl Ledger for PostgresLedger {
     async fn catalog(&self, mappings: &[(String, Vec<String>)]) -> Result<Catalog, LedgerError> {
-        answers::catalog(&self.url, mappings).await
+        answers::catalog(&self.url, mappings, answers::New::Kept).await
     }
 
     async fn links_of(&self, bearers: &[Bearer]) -> Result<Vec<Kept>, LedgerError> {
