@@ -337,11 +337,13 @@ async fn verdict(run: &Run, both: &Both) {
     }
     let verdict = judge(&histories, &finals, &decisions(&run.stage).await);
     println!(
-        "{} events, {} fields edited, {} words gave way by a decision, {} in the CRM's window",
+        "{} events, {} fields edited, {} words gave way by a decision, {} in the CRM's window, {} \
+         before their commit showed",
         histories.events.len(),
         verdict.cells,
         verdict.decided,
-        verdict.excused
+        verdict.excused,
+        verdict.unseen
     );
     let told = verdict.violations.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(verdict.violations.is_empty(), "{} violations:\n{told}", verdict.violations.len());
