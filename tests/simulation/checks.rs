@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truce::agent::Plans;
-use truce::ledger::{Held, MemoryLedger};
+use truce::agent::kept::printed;
+use truce::ledger::{Decision, Held, MemoryLedger};
 use truce::reconcile::{
     Bond, Consent, Direction, Entity, Field, Link, LinkId, LinkState, RecordId, Row, Shape, Side,
     Target, Value, Write,
@@ -262,7 +263,8 @@ fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), 
         }
         let Some(link) = bearing.iter().find(|link| is_live(link)) else { continue };
         let of = |id| bearing.iter().any(|link| link.id == id);
-        let decided = decisions.iter().any(|d| of(d.link) && d.field == Some(*field));
+        let names = |d: &Decision| d.values[side.name()] == printed(value);
+        let decided = decisions.iter().any(|d| of(d.link) && d.field == Some(*field) && names(d));
         let excused = world.excused.contains(&(record.clone(), *field));
         if !decided && !excused && !world.reached(link, *side, *field, value) {
             return Err(format!(
