@@ -144,12 +144,14 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         let mut ambiguous = false;
         if let Some(link) = prepared.bench.pieces.get(&id).map(|piece| &piece.link) {
             match prepared.counterpart(link) {
-                Some(Matched::With(other)) => id = self.pair(prepared, id, other, plan),
+                Some(Matched::With(other)) if prepared.may_pair(id, other, plan) => {
+                    id = self.pair(prepared, id, other, plan);
+                }
                 Some(Matched::Ambiguous) => ambiguous = true,
                 Some(Matched::UnderWay) => {
                     return self.look_again(prepared, id, UNDER_WAY_LOOK);
                 }
-                Some(Matched::None) | None => (),
+                Some(Matched::With(_) | Matched::None) | None => (),
             }
         }
         self.untangle(prepared, id, plan);

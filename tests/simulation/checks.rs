@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truce::agent::Plans;
-use truce::ledger::{Held, MemoryLedger, Verdict};
+use truce::agent::kept::printed;
+use truce::ledger::{Decision, Held, MemoryLedger, Verdict};
 use truce::reconcile::{
     Bond, Consent, Direction, Entity, Field, Link, LinkId, LinkState, RecordId, Row, Shape, Side,
     Target, Value, Write,
@@ -263,9 +264,10 @@ fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), 
         }
         let Some(link) = bearing.iter().find(|link| is_live(link)) else { continue };
         let of = |id| bearing.iter().any(|link| link.id == id);
-        let decided = decisions
-            .iter()
-            .any(|d| of(d.link) && d.field == Some(*field) && d.verdict == Verdict::Discarded);
+        let names = |d: &Decision| {
+            d.verdict == Verdict::Discarded && d.values[side.name()] == printed(value)
+        };
+        let decided = decisions.iter().any(|d| of(d.link) && d.field == Some(*field) && names(d));
         let excused = world.excused.contains(&(record.clone(), *field));
         if !decided && !excused && !world.reached(link, *side, *field, value) {
             return Err(format!(
