@@ -19,11 +19,13 @@ use crate::crm::salesforce::Account;
 use crate::ledger::{LedgerError, check_schema};
 use crate::peer::PeerError;
 use crate::postgres::{ConnectError, Session, connect};
+use crate::reconcile::mapping::Kind;
 
 use super::failure::Said;
 use super::finding::{Finding, Findings};
 use super::lead::shown;
 use super::mapped::{map_all, provisional};
+use super::options::retained_max;
 use super::organisation::{Known, misfit};
 use super::peers::tables;
 use super::places::Places;
@@ -168,7 +170,10 @@ pub(super) async fn standing(
     session: &Session,
     schemas: Option<&Schemas>,
 ) -> Result<Findings, PeerError> {
-    let inspected = inspect(session, &expectations(config, schemas)).await?;
+    let mut wanted = expectations(config, schemas);
+    // What rows hold is for `check`: nothing that is found in them keeps the agent from running.
+    wanted.mappings.iter_mut().for_each(|mapping| mapping.flags.clear());
+    let inspected = inspect(session, &wanted).await?;
     // Senders are free again in a moment, and the feed asks again.
     let lasting = |one: &Inspected| one.health == Health::Fail && one.what != "max_wal_senders";
     let mut findings = Findings::default();
@@ -222,6 +227,7 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
             identity: chosen(mapping),
             columns: columns(&|_| true),
             written: columns(&|field| field.direction.writes(config::Side::Campaign)),
+            flags: columns(&|field| !field.is_consent() && is_checkbox(schemas, name, field)),
             creates: mapping.create.contains(&config::Side::Campaign),
             deletes: mapping.delete == config::Delete::Propagate,
             id_function: mapping.id_function.as_ref().map(ToString::to_string),
@@ -233,8 +239,16 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
         publication: wanted.publication,
         slot: wanted.slot,
         lock_timeout_ms: u64::from(config.campaign.lock_timeout_ms.get()),
+        retained_max: retained_max(&config.campaign),
         mappings: needs.collect(),
     }
+}
+
+/// Whether a field stands for a checkbox of the CRM.
+fn is_checkbox(schemas: Option<&Schemas>, mapping: &Label, field: &config::Field) -> bool {
+    let object = schemas.and_then(|schemas| schemas.objects.get(mapping)?.as_ref().ok());
+    let column = |name: &config::ApiName| object.and_then(|object| object.column(name.as_str()));
+    field.crm.iter().filter_map(column).any(|column| column.kind == Kind::Bool)
 }
 
 /// Whether a field says one channel's consent, without the flag that implies all channels.
