@@ -14,6 +14,7 @@ use crate::reconcile::mapping::{Column, FieldOptions, Kind, SideField, SideMappi
 use crate::reconcile::{Direction, Entity, FieldRule, Policy, Side, Sides};
 
 use super::finding::{Finding, Findings};
+use super::narrow::cautions;
 use super::schemas::Schemas;
 
 /// A mapping, made ready.
@@ -142,6 +143,12 @@ impl Maker<'_> {
                 return None;
             }
         };
+        if !field.is_consent() && field.references.is_none() {
+            let first = Sides { campaign: &campaign[0], crm: &crm[0] };
+            for what in cautions(&first, options.direction, options.too_long) {
+                findings.warning(Finding::of(self.name, what).field(name));
+            }
+        }
         let create_with = &self.mapping.create_with;
         let given = Sides {
             campaign: create_with.campaign.keys().any(|c| c.as_str() == &*campaign[0].name),
