@@ -94,6 +94,16 @@ pub async fn inspect(client: &Client, wanted: &Expectations) -> Result<Vec<Findi
     Ok(findings)
 }
 
+/// Looks at what the log cannot be followed without: the server, our role, the publication, the slot.
+pub async fn inspect_source(
+    client: &Client,
+    wanted: &Expectations,
+) -> Result<Vec<Finding>, PeerError> {
+    let mut findings = server::look(client, wanted).await?;
+    findings.extend(publication::source(client, wanted).await?);
+    Ok(findings)
+}
+
 /// Looks at the server and at our role only: at what setup cannot make.
 pub async fn inspect_server(
     client: &Client,

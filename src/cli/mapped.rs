@@ -1,6 +1,8 @@
 //! From the config and the live schemas to what the loops and both sides work by; or to what
 //! stands against it, each thing once, with its mapping, field, columns and types.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -127,6 +129,7 @@ impl Maker<'_> {
         for problem in self.object.problems(&wanted) {
             findings.problem(Finding::of(self.name, problem));
         }
+        self.keys_fit(findings);
     }
 
     fn field(&self, name: &Label, field: &config::Field, findings: &mut Findings) -> Option<Made> {
@@ -255,7 +258,10 @@ impl Maker<'_> {
             if let Some(known) = self.object.column(column.as_str()) {
                 columns.push(known.clone());
             } else {
-                let why = self.object.missing(column.as_str());
+                let mut why = self.object.missing(column.as_str());
+                if field.is_consent() {
+                    why += "; without it opt-outs reach neither side";
+                }
                 findings.problem(Finding::of(self.name, why).field(name));
             }
         }

@@ -22,6 +22,27 @@ pub(super) async fn look(
     Ok(findings)
 }
 
+/// That there is a publication at all, and a slot that still has its log.
+pub(super) async fn source(
+    client: &Client,
+    wanted: &Expectations,
+) -> Result<Vec<Finding>, PeerError> {
+    let mut findings = slot_health(client, wanted).await?;
+    let query = "select exists (select from pg_publication where pubname = $1::text),
+                        exists (select from pg_replication_slots where slot_name = $2::text)";
+    let row = client.query_one(query, &[&&*wanted.publication, &&*wanted.slot]).await;
+    let row = row.map_err(|error| peer_error("looking for publication and slot", error))?;
+    for (there, what) in [
+        (row.get::<_, bool>(0), format!("publication {}", wanted.publication)),
+        (row.get::<_, bool>(1), format!("slot {}", wanted.slot)),
+    ] {
+        if !there {
+            findings.push(Finding::fail(what, "missing", "truce setup"));
+        }
+    }
+    Ok(findings)
+}
+
 /// What setup would do, but for identities: each has a finding of its own.
 async fn missing(client: &Client, wanted: &Expectations) -> Result<Vec<Finding>, PeerError> {
     let steps = match plan(client, &wanted.wanted()).await {

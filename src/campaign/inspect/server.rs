@@ -128,11 +128,13 @@ impl Facts {
             ),
             Some(Err(_)) => Finding::warn(
                 what,
-                "not bounded: while the agent is down, the slot keeps all that is logged, until the \
-                 disk is full",
                 format!(
-                    "alter system set max_slot_wal_keep_size = '{}MB'; select pg_reload_conf(): \
-                     twice campaign.retained_megabytes_max",
+                    "not bounded: while the agent is down, the slot keeps all that is logged, until \
+                     the disk is full; a good bound is twice campaign.retained_megabytes_max \
+                     ({alarm} MB)"
+                ),
+                format!(
+                    "alter system set max_slot_wal_keep_size = '{}MB'; select pg_reload_conf()",
                     alarm.saturating_mul(2)
                 ),
             ),
