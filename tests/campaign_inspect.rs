@@ -17,6 +17,7 @@ fn expectations() -> Expectations {
         publication: "truce".into(),
         slot: "truce".into(),
         lock_timeout_ms: 500,
+        retained_max: 1 << 30,
         mappings: vec![MappingNeeds {
             name: "contacts".into(),
             table: "nmsrecipient".into(),
@@ -24,6 +25,7 @@ fn expectations() -> Expectations {
             identity: Chosen::Index,
             columns: ["semail", "sfirstname", "iblacklistemail"].map(Into::into).into(),
             written: ["semail", "sfirstname"].map(Into::into).into(),
+            flags: Vec::new(),
             creates: true,
             deletes: false,
             id_function: None,
@@ -244,4 +246,78 @@ async fn a_database_without_an_encoding_is_refused() {
     let plain = world.database.session("plain").await.unwrap();
     let findings = truce::campaign::inspect::inspect_server(&plain, &expectations()).await.unwrap();
     assert_eq!(named(&findings, "encoding").health, Health::Fail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_publication_that_leaves_something_out_is_refused_with_what_mends_it() {
+    let world = World::start().await;
+    world.set_up().await;
+    let superuser = world.database.session("campaign").await.unwrap();
+    let made = "create publication lists for table nmsrecipient (irecipientid, semail);
+                create publication filters for table nmsrecipient where (irecipientid > 7);
+                create publication whole for table nmsrecipient";
+    superuser.batch_execute(made).await.unwrap();
+    let agent = agent(&world).await;
+    let findings = look(&agent, &expectations()).await;
+    assert_eq!(named(&findings, "publication whole").health, Health::Warn);
+    for (what, words) in [("lists", "a column list"), ("filters", "a row filter")] {
+        let found = named(&findings, &format!("publication {what}"));
+        assert_eq!(found.health, Health::Fail, "{found:?}");
+        assert!(found.cause.contains(words), "{found:?}");
+        superuser.batch_execute(found.remedy.as_deref().unwrap()).await.unwrap();
+    }
+    assert_eq!(failing(&look(&agent, &expectations()).await), Vec::<&Finding>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_hidden_and_writes_that_are_forbidden_are_told_with_their_statements() {
+    let world = World::start().await;
+    world.set_up().await;
+    let superuser = world.database.session("campaign").await.unwrap();
+    let hide = "alter table nmsrecipient enable row level security;
+                alter role truce set default_transaction_read_only = on";
+    superuser.batch_execute(hide).await.unwrap();
+    let findings = look(&agent(&world).await, &expectations()).await;
+    let failed = failing(&findings);
+    let words: Vec<&str> = failed.iter().map(|finding| &*finding.cause).collect();
+    assert_eq!(words.len(), 2, "{words:?}");
+    assert!(words[0].contains("so nothing can be written"), "{words:?}");
+    assert!(words[1].contains("row security hides rows"), "{words:?}");
+    for finding in failed {
+        superuser.batch_execute(finding.remedy.as_deref().unwrap()).await.unwrap();
+    }
+    let findings = look(&agent(&world).await, &expectations()).await;
+    assert_eq!(failing(&findings), Vec::<&Finding>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_on_what_the_slot_keeps_is_weighed_against_the_alarm() {
+    let world = World::start_with(&[("max_slot_wal_keep_size", "500MB")]).await;
+    let agent = agent(&world).await;
+    let tight = look(&agent, &expectations()).await;
+    let tight = named(&tight, "max_slot_wal_keep_size");
+    assert_eq!(tight.health, Health::Warn, "{tight:?}");
+    for words in ["500MB", "retained_megabytes_max (1024 MB)", "is lost"] {
+        assert!(tight.cause.contains(words), "{tight:?}");
+    }
+    let roomy = Expectations { retained_max: 100 << 20, ..expectations() };
+    let roomy = look(&agent, &roomy).await;
+    assert_eq!(named(&roomy, "max_slot_wal_keep_size").health, Health::Good);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enumeration_that_stands_for_a_checkbox_is_told_by_its_rows() {
+    let world = World::start().await;
+    let mut wanted = expectations();
+    wanted.mappings[0].flags = vec!["istatus".into(), "iblacklistemail".into()];
+    let agent = agent(&world).await;
+    let of_flags = |findings: Vec<Finding>| -> Vec<String> {
+        let told = findings.into_iter().filter(|finding| finding.cause.contains("checkbox"));
+        told.map(|finding| format!("{} {}", finding.what, finding.cause)).collect()
+    };
+    assert_eq!(of_flags(look(&agent, &wanted).await), [""; 0]);
+    world.sql("insert into nmsrecipient (irecipientid, istatus) values (7, 1), (8, 3)").await;
+    let told = of_flags(look(&agent, &wanted).await);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("column istatus") && told[0].contains("1 rows"), "{told:?}");
 }

@@ -94,6 +94,43 @@ account = { campaign = "iaccountid", crm = "AccountId", references = "contacts" 
             &["wrong password", "password_file"],
         ),
         bad("client_id = \"", "client_id = \"x", 1, &["crm.sales", "client"]),
+        bad(
+            "client_id",
+            "api_version = \"199.0\"\nclient_id",
+            1,
+            &["crm.sales.api_version = \"199.0\" is not served", "the newest there is"],
+        ),
+        bad(
+            "[campaign]",
+            "[campaign]\nexternal_id_format = \"{instance}-of-a-company-with-a-name-that-does-not-\
+             end-before-the-field-does-at-all:{key}\"",
+            1,
+            &["mapping.contacts", "`Truce_Id__c` of `Contact` holds 80", "external_id_format"],
+        ),
+        bad(
+            "external_id = \"Truce_Id__c\"",
+            "external_id = \"Title\"",
+            1,
+            &["external_id `Title`", "not unique", "not an external id", "`External ID` ticked"],
+        ),
+        bad(
+            "stamp = \"Truce_Stamp__c\"",
+            "stamp = \"MailingPostalCode\"",
+            1,
+            &["stamp `MailingPostalCode`", "of 20 characters", "at least 60"],
+        ),
+        bad(
+            "email = { campaign = \"semail\", crm = \"Email\" }",
+            "email = { campaign = \"semail\", crm = \"Description\" }",
+            1,
+            &["match_on", "`Description` of `Contact` cannot be filtered by"],
+        ),
+        bad(
+            "[campaign]",
+            "[campaign]\nlock_timeout_ms = 1000",
+            1,
+            &["lock timeout", "deadlock_timeout 1000 ms", "campaign.lock_timeout_ms below 1000"],
+        ),
     ]
 }
 

@@ -165,3 +165,46 @@ async fn a_field_that_is_hidden_while_the_agent_runs_pauses_alone_and_is_made_go
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("it is paused, and no other"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_and_identities_that_were_taken_away_stop_a_first_start_and_keep_no_wal_later() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let superuser = world.database.session("campaign").await.unwrap();
+    let take = "revoke campaign from truce;
+                grant select on nmsrecipient, xtkoption to truce;
+                alter publication truce set table nmsrecipient where (irecipientid > 0)";
+    let give = "grant campaign to truce; alter publication truce set table nmsrecipient";
+    superuser.batch_execute(take).await.unwrap();
+    let refused = world.ends(&["run"], 1).await;
+    let told = ["grant update, insert on", "nmsrecipient has a row filter"];
+    for words in told {
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
+    superuser.batch_execute(give).await.unwrap();
+    let ids = world
+        .contacts_made(json!([{"Email": "a@x.org", "FirstName": "A", "LastName": "Roe"}]))
+        .await;
+    let agent = world.run().await;
+    world.agree_on(&agent, &["a@x.org|A|Roe|0"]).await;
+    agent.until("readyz", "\"ready\":true").await;
+    agent.end().await;
+
+    superuser.batch_execute(take).await.unwrap();
+    world.edit(&ids[0], json!({"FirstName": "Anna"})).await;
+    let agent = world.run().await;
+    world.sql("update nmsrecipient set slastname = 'Rowe' where irecipientid <> 0").await;
+    let agent = lets_the_log_go(&world, agent).await;
+    agent.until_logged("Campaign's log is followed all the same").await;
+    superuser.batch_execute(give).await.unwrap();
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    for words in told {
+        assert!(log.contains(words), "{words}: {log}");
+    }
+
+    // What nothing can be followed without is for the person who starts it.
+    superuser.batch_execute("drop publication truce").await.unwrap();
+    let refused = world.ends(&["run"], 1).await;
+    assert!(refused.contains("publication truce: missing"), "{refused}");
+}

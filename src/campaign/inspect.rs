@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use crate::campaign::setup::{Chosen, Wanted, WantedTable};
 use crate::peer::PeerError;
 
+mod flags;
 mod keys;
 mod publication;
 mod server;
@@ -50,6 +51,8 @@ pub struct Expectations {
     pub slot: Arc<str>,
     /// How long our writes wait for a lock, in milliseconds.
     pub lock_timeout_ms: u64,
+    /// How much of the log the slot may keep before it is an alarm, in bytes.
+    pub retained_max: u64,
     /// The mappings.
     pub mappings: Vec<MappingNeeds>,
 }
@@ -69,6 +72,8 @@ pub struct MappingNeeds {
     pub columns: Vec<Arc<str>>,
     /// Those that are written.
     pub written: Vec<Arc<str>>,
+    /// Those that stand for a flag on the other side, which holds 0 and 1 only.
+    pub flags: Vec<Arc<str>>,
     /// Whether records are made here.
     pub creates: bool,
     /// Whether records are deleted here.
@@ -86,6 +91,16 @@ pub async fn inspect(client: &Client, wanted: &Expectations) -> Result<Vec<Findi
         findings.extend(tables::look(client, wanted, mapping).await?);
     }
     findings.extend(publication::look(client, wanted).await?);
+    Ok(findings)
+}
+
+/// Looks at what the log cannot be followed without: the server, our role, the publication, the slot.
+pub async fn inspect_source(
+    client: &Client,
+    wanted: &Expectations,
+) -> Result<Vec<Finding>, PeerError> {
+    let mut findings = server::look(client, wanted).await?;
+    findings.extend(publication::source(client, wanted).await?);
     Ok(findings)
 }
 

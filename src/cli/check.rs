@@ -1,7 +1,10 @@
 //! `truce check`: everything that would keep the agent from running, with what mends it.
 
+mod clocks;
+mod costs;
+mod ledger;
+
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,21 +12,24 @@ use std::sync::Arc;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::agent::run::told;
+use crate::agent::run::{CAMPAIGN_FEED, told};
 use crate::campaign::inspect::{
     Expectations, Finding as Inspected, Health, MappingNeeds, inspect, inspect_server,
+    inspect_source,
 };
-use crate::campaign::settings;
+use crate::campaign::{settings, skew};
 use crate::config::{self, Config, Label};
 use crate::crm::salesforce::Account;
-use crate::ledger::{LedgerError, check_schema};
+use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::peer::PeerError;
-use crate::postgres::{ConnectError, Session, connect};
+use crate::postgres::{Session, connect};
+use crate::reconcile::mapping::Kind;
 
 use super::failure::Said;
 use super::finding::{Finding, Findings};
-use super::lead::shown;
+use super::lead::{now, refuse};
 use super::mapped::{map_all, provisional};
+use super::options::retained_max;
 use super::organisation::{Known, misfit};
 use super::peers::tables;
 use super::places::Places;
@@ -50,13 +56,11 @@ pub(super) async fn check(options: Options) -> Result<()> {
     let session = campaign(&config, &places, &mut findings).await;
     let asking = crms(&config, &accounts, &mut findings);
     let answering = Bars::on_stderr().during("asking the CRM", asking).await;
+    let mut records = None;
     if let Some(session) = session {
-        mappings(&config, &session, &answering, &mut findings).await;
+        records = mappings(&config, &session, &answering, &mut findings).await;
     }
-    match check_schema(&places.ledger).await {
-        Ok(()) => findings.good(Finding::at("ledger", shown(&places.ledger))),
-        Err(error) => findings.problem(of_ledger(&error)),
-    }
+    ledger::look(&places.ledger, &config, records, &mut findings).await;
     print(&findings, options.json)?;
     if findings.problems() == 0 { Ok(()) } else { Err(Said.into()) }
 }
@@ -93,6 +97,10 @@ async fn crms(
                 let (id, edition, api) = (&org.id, &org.edition, &org.api_version);
                 let what = format!("{} ({edition}, {kind}, {id}), API {api}", org.name);
                 findings.good(Finding::at(place, what));
+                costs::look(config, name, org.usage, findings);
+                if let Some(there) = account.server_clock() {
+                    clocks::crm(name, there, now(), findings);
+                }
                 answering.insert(name.clone(), Arc::clone(account));
             }
             Err(error) => findings.problem(of_account(name, config, &error)),
@@ -113,12 +121,13 @@ fn of_account(name: &Label, config: &Config, error: &PeerError) -> Finding {
     Finding::at(place, what)
 }
 
+/// The mappings against both sides; about how many records they have in Campaign.
 async fn mappings(
     config: &Config,
     session: &Session,
     accounts: &BTreeMap<Label, Arc<Account>>,
     findings: &mut Findings,
-) {
+) -> Option<u64> {
     let schemas = match Schemas::read(config, session, describe(config, accounts).await).await {
         Ok(schemas) => Some(schemas),
         Err(error) => {
@@ -131,35 +140,17 @@ async fn mappings(
         if let Err(why) = tables(&mapped, schemas) {
             findings.problem(Finding::at("campaign", why));
         }
+        clocks::zone(config, schemas, findings);
     }
     match inspect(session, &expectations(config, schemas.as_ref())).await {
         Ok(inspected) => inspected.into_iter().for_each(|one| take(one, findings)),
         Err(error) => findings.problem(Finding::at("campaign", told(&error))),
     }
-}
-
-/// What stands in the way of the ledger; setup mends what is not there yet, and no server.
-fn of_ledger(error: &LedgerError) -> Finding {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        match error.downcast_ref::<ConnectError>() {
-            Some(ConnectError::NoDatabase { .. }) => {
-                return Finding::at("ledger", told(error)).sql("truce setup");
-            }
-            Some(unreached) => return Finding::at("ledger", told(unreached)),
-            None => cause = error.source(),
-        }
+    match skew::measure(session, &mut now).await {
+        Ok(skew) => clocks::campaign(skew, findings),
+        Err(error) => findings.problem(Finding::at("campaign", told(&error))),
     }
-    let finding = Finding::at("ledger", told(error));
-    match error {
-        LedgerError::OlderSchema { .. } => finding.sql("truce setup"),
-        LedgerError::Unavailable { .. }
-        | LedgerError::Refused { .. }
-        | LedgerError::Unreadable { .. }
-        | LedgerError::Unstorable { .. }
-        | LedgerError::NewerSchema { .. }
-        | LedgerError::OtherSchema { .. } => finding,
-    }
+    ledger::records(session, &schemas?).await.ok()
 }
 
 /// What of Campaign's database stands against running; what setup could not make is among it.
@@ -168,12 +159,40 @@ pub(super) async fn standing(
     session: &Session,
     schemas: Option<&Schemas>,
 ) -> Result<Findings, PeerError> {
-    let inspected = inspect(session, &expectations(config, schemas)).await?;
+    let mut wanted = expectations(config, schemas);
+    // What rows hold is for `check`: nothing that is found in them keeps the agent from running.
+    wanted.mappings.iter_mut().for_each(|mapping| mapping.flags.clear());
+    Ok(lasting(inspect(session, &wanted).await?))
+}
+
+/// What has failed, and will have failed in a moment.
+fn lasting(inspected: Vec<Inspected>) -> Findings {
     // Senders are free again in a moment, and the feed asks again.
     let lasting = |one: &Inspected| one.health == Health::Fail && one.what != "max_wal_senders";
     let mut findings = Findings::default();
     inspected.into_iter().filter(lasting).for_each(|one| take(one, &mut findings));
-    Ok(findings)
+    findings
+}
+
+/// Refuses what stands against running, on a first start. Later, only that without which the log
+/// cannot be followed: the rest is said, and the log is let go, as the server would keep it for us
+/// until its disk is full.
+pub(super) async fn allow(
+    config: &Config,
+    ledger: &PostgresLedger,
+    session: &Session,
+    found: &Findings,
+) -> Result<()> {
+    if found.problems() == 0 || ledger.cursor(CAMPAIGN_FEED).await?.is_start() {
+        return refuse(found);
+    }
+    let inspected = inspect_source(session, &expectations(config, None)).await?;
+    refuse(&lasting(inspected))?;
+    for finding in &found.0 {
+        let what = finding.to_string();
+        tracing::error!(what, "not as it must be; Campaign's log is followed all the same");
+    }
+    Ok(())
 }
 
 /// What of Campaign's server stands against setting it up.
@@ -222,6 +241,7 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
             identity: chosen(mapping),
             columns: columns(&|_| true),
             written: columns(&|field| field.direction.writes(config::Side::Campaign)),
+            flags: columns(&|field| !field.is_consent() && is_checkbox(schemas, name, field)),
             creates: mapping.create.contains(&config::Side::Campaign),
             deletes: mapping.delete == config::Delete::Propagate,
             id_function: mapping.id_function.as_ref().map(ToString::to_string),
@@ -233,8 +253,16 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
         publication: wanted.publication,
         slot: wanted.slot,
         lock_timeout_ms: u64::from(config.campaign.lock_timeout_ms.get()),
+        retained_max: retained_max(&config.campaign),
         mappings: needs.collect(),
     }
+}
+
+/// Whether a field stands for a checkbox of the CRM.
+fn is_checkbox(schemas: Option<&Schemas>, mapping: &Label, field: &config::Field) -> bool {
+    let object = schemas.and_then(|schemas| schemas.objects.get(mapping)?.as_ref().ok());
+    let column = |name: &config::ApiName| object.and_then(|object| object.column(name.as_str()));
+    field.crm.iter().filter_map(column).any(|column| column.kind == Kind::Bool)
 }
 
 /// Whether a field says one channel's consent, without the flag that implies all channels.

@@ -31,7 +31,7 @@ use crate::reconcile::Entity;
 
 use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
-use super::check::standing;
+use super::check::{allow, standing};
 use super::drift::Drifts;
 use super::failure::Unusable;
 use super::finding::{Findings, Level};
@@ -258,7 +258,7 @@ impl Candidate {
         };
         let server = standing(&self.config, &session, Some(&schemas)).await?;
         let mapped = self.fit(ledger, &catalog, &mut schemas, &mut accounts).await?;
-        refuse(&server)?;
+        allow(&self.config, ledger, &session, &server).await?;
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
         let plans: Plans = mapped.iter().map(plan).collect();

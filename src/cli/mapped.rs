@@ -1,6 +1,8 @@
 //! From the config and the live schemas to what the loops and both sides work by; or to what
 //! stands against it, each thing once, with its mapping, field, columns and types.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::reconcile::mapping::{Column, FieldOptions, Kind, SideField, SideMappi
 use crate::reconcile::{Direction, Entity, FieldRule, Policy, Side, Sides};
 
 use super::finding::{Finding, Findings};
+use super::narrow::cautions;
 use super::schemas::Schemas;
 
 /// A mapping, made ready.
@@ -126,6 +129,7 @@ impl Maker<'_> {
         for problem in self.object.problems(&wanted) {
             findings.problem(Finding::of(self.name, problem));
         }
+        self.keys_fit(findings);
     }
 
     fn field(&self, name: &Label, field: &config::Field, findings: &mut Findings) -> Option<Made> {
@@ -142,6 +146,12 @@ impl Maker<'_> {
                 return None;
             }
         };
+        if !field.is_consent() && field.references.is_none() {
+            let first = Sides { campaign: &campaign[0], crm: &crm[0] };
+            for what in cautions(&first, options.direction, options.too_long) {
+                findings.warning(Finding::of(self.name, what).field(name));
+            }
+        }
         let create_with = &self.mapping.create_with;
         let given = Sides {
             campaign: create_with.campaign.keys().any(|c| c.as_str() == &*campaign[0].name),
@@ -248,7 +258,10 @@ impl Maker<'_> {
             if let Some(known) = self.object.column(column.as_str()) {
                 columns.push(known.clone());
             } else {
-                let why = self.object.missing(column.as_str());
+                let mut why = self.object.missing(column.as_str());
+                if field.is_consent() {
+                    why += "; without it opt-outs reach neither side";
+                }
                 findings.problem(Finding::of(self.name, why).field(name));
             }
         }

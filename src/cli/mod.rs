@@ -13,6 +13,7 @@ mod held;
 mod lead;
 mod lease;
 mod mapped;
+mod narrow;
 mod options;
 mod organisation;
 mod peers;

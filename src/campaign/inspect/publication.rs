@@ -22,6 +22,27 @@ pub(super) async fn look(
     Ok(findings)
 }
 
+/// That there is a publication at all, and a slot that still has its log.
+pub(super) async fn source(
+    client: &Client,
+    wanted: &Expectations,
+) -> Result<Vec<Finding>, PeerError> {
+    let mut findings = slot_health(client, wanted).await?;
+    let query = "select exists (select from pg_publication where pubname = $1::text),
+                        exists (select from pg_replication_slots where slot_name = $2::text)";
+    let row = client.query_one(query, &[&&*wanted.publication, &&*wanted.slot]).await;
+    let row = row.map_err(|error| peer_error("looking for publication and slot", error))?;
+    for (there, what) in [
+        (row.get::<_, bool>(0), format!("publication {}", wanted.publication)),
+        (row.get::<_, bool>(1), format!("slot {}", wanted.slot)),
+    ] {
+        if !there {
+            findings.push(Finding::fail(what, "missing", "truce setup"));
+        }
+    }
+    Ok(findings)
+}
+
 /// What setup would do, but for identities: each has a finding of its own.
 async fn missing(client: &Client, wanted: &Expectations) -> Result<Vec<Finding>, PeerError> {
     let steps = match plan(client, &wanted.wanted()).await {
@@ -132,26 +153,51 @@ fn one_member(
     Some(Finding::fail(what, format!("{table} has {limited}"), remedy))
 }
 
-/// Another's publication asks the same of the table's identity, and breaks the same way.
+/// Another's publication asks the same of the table's identity, and breaks the same way: where it
+/// leaves out a column or a row by what the identity does not name, Campaign's updates fail.
 async fn other_publications(
     client: &Client,
     wanted: &Expectations,
 ) -> Result<Vec<Finding>, PeerError> {
-    let query = "select distinct pubname::text, tablename::text from pg_publication_tables
-                  where pubname <> $1::text and schemaname = $2::text
-                    and tablename = any($3::text[]) order by 1, 2";
+    let query = "
+        select distinct t.pubname::text, t.tablename::text,
+               coalesce(to_jsonb(r) ->> 'prattrs' is not null, false) as has_columns,
+               coalesce(to_jsonb(r) ->> 'prqual' is not null, false) as has_filter
+          from pg_publication_tables t
+          join pg_publication p on p.pubname = t.pubname
+          left join pg_publication_rel r on r.prpubid = p.oid
+               and r.prrelid = format('%I.%I', t.schemaname, t.tablename)::regclass
+         where t.pubname <> $1::text and t.schemaname = $2::text
+           and t.tablename = any($3::text[]) order by 1, 2";
     let tables: Vec<&str> = wanted.mappings.iter().map(|mapping| &*mapping.table).collect();
     let rows = client.query(query, &[&&*wanted.publication, &&*wanted.schema, &tables]).await;
     let rows = rows.map_err(|error| peer_error("looking at other publications", error))?;
-    let finding = |row: &Row| {
-        let (publication, table): (&str, &str) = (row.get(0), row.get(1));
-        Finding::warn(
-            format!("publication {publication}"),
-            format!("another's, and it has {table} too; it needs the identity as much as we do"),
-            "tell its owner before `truce setup --undo`",
-        )
+    Ok(rows.iter().map(|row| another(row, &wanted.schema)).collect())
+}
+
+fn another(row: &Row, schema: &str) -> Finding {
+    let (publication, table): (&str, &str) = (row.get(0), row.get(1));
+    let what = format!("publication {publication}");
+    let limited = match (row.get("has_columns"), row.get("has_filter")) {
+        (true, _) => "a column list: Campaign's structure changes fail on it",
+        (false, true) => "a row filter: Campaign's updates fail on it",
+        (false, false) => {
+            return Finding::warn(
+                what,
+                format!(
+                    "another's, and it has {table} too; it needs the identity as much as we do"
+                ),
+                "tell its owner before `truce setup --undo`",
+            );
+        }
     };
-    Ok(rows.iter().map(finding).collect())
+    let (publication, name) =
+        (quoted(publication), format!("{}.{}", quoted(schema), quoted(table)));
+    let remedy = format!(
+        "alter publication {publication} drop table {name}; alter publication {publication} add \
+         table only {name}"
+    );
+    Finding::fail(what, format!("another's, and in it {table} has {limited}"), remedy)
 }
 
 async fn slot_health(client: &Client, wanted: &Expectations) -> Result<Vec<Finding>, PeerError> {

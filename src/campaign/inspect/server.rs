@@ -18,7 +18,9 @@ pub(super) async fn look(
     let facts = Facts(row.map_err(|error| peer_error("looking at the server", error))?);
     let mut findings = vec![version(facts.number("version")), wal_level(facts.text("wal_level"))];
     findings.extend(facts.room());
-    findings.push(facts.keep_size());
+    findings.push(facts.keep_size(wanted.retained_max));
+    findings.extend(facts.idle_slots());
+    findings.extend(facts.read_only());
     findings.push(timeouts(wanted.lock_timeout_ms, facts.number("deadlock_timeout")));
     findings.push(facts.role());
     if facts.flag("standby") {
@@ -59,6 +61,12 @@ const FACTS: &str = "
            current_setting('max_wal_senders')::int as senders_max,
            (select count(*)::int from pg_stat_replication) as senders,
            coalesce(current_setting('max_slot_wal_keep_size', true), '') as keep_size,
+           (select setting::bigint from pg_settings where name = 'max_slot_wal_keep_size')
+               as keep_megabytes,
+           coalesce((select setting::bigint from pg_settings
+                      where name = 'idle_replication_slot_timeout'), 0) as idle_seconds,
+           current_setting('default_transaction_read_only')::boolean as read_only,
+           current_database()::text as database,
            (select setting::int from pg_settings where name = 'deadlock_timeout')
                as deadlock_timeout,
            current_user::text as role,
@@ -106,21 +114,75 @@ impl Facts {
         [slot, sender]
     }
 
-    fn keep_size(&self) -> Finding {
+    /// Unbounded, a slot that nobody reads fills the disk; bounded, it is lost instead, which costs
+    /// a comparison of everything: the better of the two, where the alarm comes before.
+    fn keep_size(&self, retained_max: u64) -> Finding {
         let what = "max_slot_wal_keep_size";
-        match self.text("keep_size") {
-            "" => Finding::warn(
+        let alarm = retained_max >> 20;
+        let size = self.text("keep_size");
+        let megabytes: Option<i64> = self.0.get("keep_megabytes");
+        match megabytes.map(u64::try_from) {
+            None => Finding::warn(
                 what,
                 "this version cannot bound what a slot keeps: a dead agent can fill the disk",
                 "watch truce_campaign_slot_retained_bytes, or upgrade to PostgreSQL 13",
             ),
-            "-1" => Finding::warn(
+            Some(Err(_)) => Finding::warn(
                 what,
-                "not bounded: an agent that is down for long can fill the disk",
-                "alter system set max_slot_wal_keep_size = '20GB'; select pg_reload_conf()",
+                format!(
+                    "not bounded: while the agent is down, the slot keeps all that is logged, until \
+                     the disk is full; a good bound is twice campaign.retained_megabytes_max \
+                     ({alarm} MB)"
+                ),
+                format!(
+                    "alter system set max_slot_wal_keep_size = '{}MB'; select pg_reload_conf()",
+                    alarm.saturating_mul(2)
+                ),
             ),
-            size => Finding::good(what, size),
+            Some(Ok(most)) if most <= alarm => Finding::warn(
+                what,
+                format!(
+                    "it is {size}: a slot that falls further behind is lost, and all records are \
+                     compared; that comes before the alarm of campaign.retained_megabytes_max \
+                     ({alarm} MB)"
+                ),
+                format!("set campaign.retained_megabytes_max below {most}, or raise this setting"),
+            ),
+            Some(Ok(_)) => Finding::good(
+                what,
+                format!("{size}: a slot that falls further behind is lost, and all is compared"),
+            ),
         }
+    }
+
+    /// From version 18 on a server may give up slots that nobody has read for a while.
+    fn idle_slots(&self) -> Option<Finding> {
+        let seconds: i64 = self.0.get("idle_seconds");
+        (0 < seconds).then(|| {
+            Finding::warn(
+                "idle_replication_slot_timeout",
+                format!(
+                    "an agent that is down for {seconds} s loses its slot, and all records are \
+                     compared"
+                ),
+                "alter system set idle_replication_slot_timeout = 0; select pg_reload_conf()",
+            )
+        })
+    }
+
+    fn read_only(&self) -> Option<Finding> {
+        let (role, database) = (self.text("role"), self.text("database"));
+        self.flag("read_only").then(|| {
+            Finding::fail(
+                "default_transaction_read_only",
+                format!("it is on for {role}, so nothing can be written"),
+                format!(
+                    "alter role {} in database {} set default_transaction_read_only = off",
+                    quoted(role),
+                    quoted(database)
+                ),
+            )
+        })
     }
 
     fn role(&self) -> Finding {

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::{Expectations, Finding, MappingNeeds, keys};
+use super::{Expectations, Finding, Health, MappingNeeds, flags, keys};
 use crate::campaign::catalog::{Form, Identity, Persistence, Table};
 use crate::campaign::setup::{Chosen, no_index};
 use crate::campaign::table::{CREATED, MODIFIED};
@@ -26,7 +26,11 @@ pub(super) async fn look(
     if mapping.identity == Chosen::Full {
         findings.push(price_of_full(client, &table).await?);
     }
-    findings.extend(rights(client, &table, mapping).await?);
+    let rights = rights(client, &table, mapping).await?;
+    if rights.iter().all(|finding| finding.health == Health::Good) {
+        findings.extend(flags::look(client, &table, mapping).await?);
+    }
+    findings.extend(rights);
     if mapping.creates {
         findings.extend(keys::look(client, &table, mapping).await?);
     }
@@ -148,7 +152,8 @@ async fn rights(
     }
     let query = "select has_table_privilege($1::oid, 'delete'),
                         has_schema_privilege($2::text, 'usage'), current_user::text,
-                        has_any_column_privilege($1::oid, 'update')";
+                        has_any_column_privilege($1::oid, 'update'),
+                        row_security_active($1::oid)";
     let row = client.query_one(query, &[&table.oid, &&*table.schema]).await.map_err(failed)?;
     // A row is locked before it is deleted, and to lock it takes the right to update some of it.
     if mapping.deletes && !row.get::<_, bool>(3) && !lacking.contains(&"update") {
@@ -163,6 +168,13 @@ async fn rights(
     if !row.get::<_, bool>(1) {
         let sql = format!("grant usage on schema {schema} to {role}");
         findings.push(Finding::fail(what.clone(), format!("{role} may not use the schema"), sql));
+    }
+    if row.get::<_, bool>(4) {
+        findings.push(Finding::fail(
+            what.clone(),
+            format!("row security hides rows from {role}: what it hides would seem deleted"),
+            format!("alter role {role} bypassrls"),
+        ));
     }
     findings.push(if lacking.is_empty() {
         Finding::good(what, "all that the mapping needs")

@@ -80,17 +80,7 @@ impl Account {
 
     /// Asks who answers: the cheapest proof that address, credentials and version are right.
     pub async fn inspect(&self) -> Result<Org, PeerError> {
-        let version = &self.settings.api_version;
-        let versions = self.api.versions().await?;
-        if !versions.contains(version) {
-            return Err(PeerError::Unfit {
-                why: format!(
-                    "api_version `{version}` is not served by `{}`; the newest there is {}",
-                    self.settings.url,
-                    versions.last().map_or("unknown", String::as_str)
-                ),
-            });
-        }
+        self.served().await?;
         let statement =
             "SELECT Id, Name, IsSandbox, InstanceName, OrganizationType FROM Organization";
         let (rows, call, urgency) = (Rows::Live, Call::Describe, Urgency::Urgent);
@@ -111,17 +101,39 @@ impl Account {
             sandbox: row.get("IsSandbox").and_then(Json::as_bool).unwrap_or_default(),
             instance: text("InstanceName"),
             edition: text("OrganizationType"),
-            api_version: version.clone(),
+            api_version: self.settings.api_version.clone(),
             usage: self.usage(),
         })
     }
 
     /// What an object looks like to the integration user.
     pub async fn describe(&self, object: &str) -> Result<Described, PeerError> {
-        self.api.describe(object).await?.ok_or_else(|| PeerError::Unfit {
+        if let Some(described) = self.api.describe(object).await? {
+            return Ok(described);
+        }
+        // A version that is not served is answered like an object that is not there.
+        self.served().await?;
+        Err(PeerError::Unfit {
             why: format!(
                 "there is no object `{object}` that the integration user can see; correct the \
                  API name, or grant Read on the object in a permission set"
+            ),
+        })
+    }
+
+    /// Whether the version of the API that is pinned is served.
+    async fn served(&self) -> Result<(), PeerError> {
+        let version = &self.settings.api_version;
+        let versions = self.api.versions().await?;
+        if versions.contains(version) {
+            return Ok(());
+        }
+        Err(PeerError::Unfit {
+            why: format!(
+                "crm.{}.api_version = \"{version}\" is not served by `{}`; the newest there is {}",
+                self.settings.name,
+                self.settings.url,
+                versions.last().map_or("unknown", String::as_str)
             ),
         })
     }
@@ -174,6 +186,11 @@ impl Account {
             doing: "asking for the server's time",
             source: "an answer without a Date header".into(),
         })
+    }
+
+    /// The server's clock as of its last answer and the time since; `None` before the first.
+    pub fn server_clock(&self) -> Option<Timestamp> {
+        self.api.client.server_now()
     }
 
     /// What the server's clock showed at least, at a moment since the last answer or before it.

@@ -4,6 +4,8 @@
 //! field" has two remedies. Read at start, so that what cannot work is said before anything is
 //! written.
 
+mod fitness;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -85,6 +87,8 @@ pub struct Wanted<'a> {
 struct Key {
     external: bool,
     length: usize,
+    folds_case: bool,
+    filterable: bool,
 }
 
 impl Object {
@@ -243,6 +247,10 @@ struct DescribedField {
     unique: bool,
     #[serde(default)]
     external_id: bool,
+    #[serde(default = "yes")]
+    case_sensitive: bool,
+    #[serde(default = "yes")]
+    filterable: bool,
     #[serde(default)]
     calculated: bool,
     #[serde(default)]
@@ -262,11 +270,22 @@ struct Choice {
     active: bool,
 }
 
+/// What is not said stands against nothing.
+fn yes() -> bool {
+    true
+}
+
 impl Described {
     /// What is described.
     pub fn object(&self) -> Object {
         let keys = self.fields.iter().map(|field| {
-            (field.name.as_str().into(), Key { external: field.external_id, length: field.length })
+            let key = Key {
+                external: field.external_id,
+                length: field.length,
+                folds_case: !field.case_sensitive,
+                filterable: field.filterable,
+            };
+            (field.name.as_str().into(), key)
         });
         Object {
             name: self.name.as_str().into(),

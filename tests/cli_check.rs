@@ -1,0 +1,70 @@
+//! What `truce check` tells of a world that would run: what is known of it, and what to watch.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod cli_world;
+
+use cli_world::World;
+use serde_json::{Value as Json, json};
+
+/// The findings as a machine reads them.
+async fn found(world: &World) -> Vec<Json> {
+    let output = world.truce(&["check", "--json"]).await;
+    let told: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["would_run"], output.status.success(), "{told}");
+    told["findings"].as_array().unwrap().clone()
+}
+
+/// That exactly one finding at the place says so, at this level.
+fn says(findings: &[Json], level: &str, place: &str, words: &str) {
+    let at = findings.iter().filter(|one| one["place"] == place);
+    let told: Vec<&Json> = at.filter(|one| one["what"].as_str().unwrap().contains(words)).collect();
+    assert!(
+        matches!(&told[..], [one] if one["level"] == level),
+        "{level} {place}: {words}: {findings:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn costs_clocks_zones_and_lengths_are_told_of_a_world_that_would_run() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let last = "last_name = { campaign = \"slastname\", crm = \"LastName\" }";
+    let visit = "visit = { campaign = \"tsvisit\", crm = \"Last_Visit__c\" }";
+    world.configure(&world.config().replace(last, &format!("{last}\n{visit}")));
+    let zoneless = "alter table nmsrecipient add column tsvisit timestamp;
+                    update xtkoption set ilongvalue = 0 where sname = 'WdbcUseTimeStampWithTZ'";
+    world.sql(zoneless).await;
+    let findings = found(&world).await;
+    // Ten polls a second, and what an account of this size has in a day.
+    says(&findings, "warning", "crm.sales", "set crm.sales.poll_seconds to");
+    says(&findings, "good", "ledger", "PostgreSQL");
+    says(&findings, "good", "ledger", "records of Campaign's make");
+    says(&findings, "warning", "ledger", "fsync = off");
+    says(&findings, "warning", "mapping.contacts", "characters and `Email` 80");
+    says(&findings, "good", "mapping.contacts", "(tsvisit) are read as Europe/Paris");
+    assert!(!findings.iter().any(|one| one["what"].as_str().unwrap().contains("our clock")));
+
+    world.sql("delete from xtkoption where sname = 'WdbcTimeZone'").await;
+    world.order("clock", json!({"offset_s": -120})).await;
+    world.configure(
+        &world
+            .config()
+            .replace(last, &format!("{last}\n{visit}"))
+            .replace("poll_seconds = 0.1\npoll_idle_seconds = 0.2", "poll_seconds = 10"),
+    );
+    let findings = found(&world).await;
+    says(&findings, "warning", "mapping.contacts", "set time_zone = ");
+    says(&findings, "warning", "crm.sales", "s ahead of that of the CRM");
+    says(&findings, "good", "crm.sales", "asking for changes of 1 mapping takes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_field_that_is_hidden_is_told_as_such() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let hide = json!({"object": "Contact", "hide": ["HasOptedOutOfEmail"]});
+    world.order("fields", hide).await;
+    let findings = found(&world).await;
+    says(&findings, "problem", "mapping.contacts", "`HasOptedOutOfEmail`");
+    says(&findings, "problem", "mapping.contacts", "opt-outs");
+}
