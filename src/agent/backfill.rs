@@ -3,7 +3,8 @@
 //! A mapping's progress is kept with the rows that made it, so a scan goes on where it was killed.
 //! Nothing is created, nor paired by its values alone, before both sides of a mapping, and of those
 //! it refers to, were read to their ends and the feeds have passed that moment: until then a
-//! record's counterpart, or another that matches as well, may only not have come by yet. Then links that stand alone are looked at again.
+//! record's counterpart, or another that matches as well, may only not have come by yet. Then links
+//! that stand alone are looked at again.
 //!
 //! A comparison is the same scan once more. After it each record that a link names is read by its
 //! key, so that one which is no longer there is noticed; that is held, as absence is not deletion.

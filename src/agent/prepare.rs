@@ -215,7 +215,10 @@ impl Prepared {
         if !plans.values().any(refers) {
             return Ok(());
         }
-        let wanted = self.due_links().flat_map(Link::parents).collect();
+        // A link that is found for one of them may be made one with it.
+        let found = self.candidates.values().flatten().filter_map(|id| self.bench.pieces.get(id));
+        let links = self.due_links().chain(found.map(|piece| &piece.link));
+        let wanted = links.flat_map(Link::parents).collect();
         self.load_links(ledger, wanted).await
     }
 

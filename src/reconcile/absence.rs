@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::reconcile::decide::{Decision, Gate, HeldReason, Moment, OptOut, Wait};
-use crate::reconcile::fields::deliverable;
+use crate::reconcile::fields::{deliverable, is_used_up};
 use crate::reconcile::link::Release;
 use crate::reconcile::observe::passed;
 use crate::reconcile::{
@@ -167,7 +167,8 @@ fn new_row(
         if !rule.direction.allows(missing) && rule.shape != Shape::Consent {
             continue;
         }
-        let Some(seen) = link.seen[present].fields.get(field) else {
+        let seen = link.seen[present].fields.get(field);
+        let Some(seen) = seen.filter(|seen| !is_used_up(&seen.value, moment)) else {
             decision.read[present] = true;
             complete = false;
             continue;

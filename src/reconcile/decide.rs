@@ -30,7 +30,7 @@ pub struct Moment {
     pub creates: Gate,
     /// Whether deletions may go over now.
     pub deletes: Gate,
-    /// The records of the links that fields refer to.
+    /// The records of the links that fields refer to, of each that there is.
     pub parents: BTreeMap<LinkId, Sides<Option<RecordId>>>,
 }
 

@@ -60,8 +60,8 @@ fn decide_field(
     moment: &Moment,
     decision: &mut Decision,
 ) -> Option<(Side, Value)> {
-    let ours = known(link, Side::Campaign, field, decision)?;
-    let theirs = known(link, Side::Crm, field, decision)?;
+    let ours = known((link, Side::Campaign), field, moment, decision)?;
+    let theirs = known((link, Side::Crm), field, moment, decision)?;
     if link.ruled.contains_key(&field) || link.is_ignored(field) {
         return None;
     }
@@ -126,9 +126,9 @@ fn contested(
 
 /// A field as it was seen, where it can be decided on.
 fn known<'a>(
-    link: &'a Link,
-    side: Side,
+    (link, side): (&'a Link, Side),
     field: Field,
+    moment: &Moment,
     decision: &mut Decision,
 ) -> Option<&'a SeenField> {
     let Some(seen) = link.seen[side].fields.get(&field) else {
@@ -143,7 +143,17 @@ fn known<'a>(
         decision.waits.push((side, Wait::Parent(field, parent.clone())));
         return None;
     }
+    if is_used_up(&seen.value, moment) {
+        decision.read[side] = true;
+        return None;
+    }
     Some(seen)
+}
+
+/// Whether a reference is to a link that is no more: it was made one with another, which bears the
+/// record by now. Read again, the reference names that one.
+pub(super) fn is_used_up(value: &Value, moment: &Moment) -> bool {
+    matches!(value, Value::Link(parent) if !moment.parents.contains_key(parent))
 }
 
 /// Whether `side` can be given this value now: a reference needs its parent's record there.

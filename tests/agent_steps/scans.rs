@@ -5,9 +5,11 @@ use truce::agent::backfill::{Compared, compared, shut};
 use truce::agent::held::store_fact;
 use truce::agent::{Plan, Plans};
 use truce::reconcile::decide::Gate;
-use truce::reconcile::{Bond, Entity, FieldRule, Gone, LinkState, Presence, Shape, Side, Value};
+use truce::reconcile::{
+    Bond, Entity, FieldRule, Gone, LinkId, LinkState, Presence, Shape, Side, Value,
+};
 
-use super::stage::{KEEP, NAME, ONE, PEOPLE, START, Stage, alone, here, plan, text};
+use super::stage::{KEEP, NAME, ONE, PEOPLE, START, Stage, alone, here, plan, set, text};
 
 /// One record of Campaign's, and a mapping whose first scan is under way.
 async fn scanning() -> Stage {
@@ -80,4 +82,18 @@ async fn what_stands_alone_is_looked_at_again_once_a_new_parent_is_scanned() {
     shut(&stage.ledger, &plans, &child, START).await.unwrap();
     let left = compared(&stage.ledger, &child).await.unwrap();
     assert_eq!(left, Compared { generation: 1, woken: true }, "nobody waits");
+}
+
+#[tokio::test]
+async fn who_referred_to_a_record_before_it_was_paired_refers_to_the_pair() {
+    let mut stage = Stage::empty();
+    stage.rule(NAME, FieldRule { shape: Shape::Reference(Entity(2)), ..text() });
+    // The parent's link was used up by the one that it was paired with.
+    let mut child = alone(ONE, Side::Crm);
+    set(&mut child, Side::Crm, NAME, Value::Link(LinkId(9)));
+    stage.put(child).await;
+    let settled = stage.settle().await;
+    assert_eq!(settled.writes, [], "whom it refers to is not known");
+    let asked: Vec<_> = settled.reads.into_iter().collect();
+    assert_eq!(asked, [(PEOPLE, Side::Crm, "1".into())]);
 }

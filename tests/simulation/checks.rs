@@ -95,7 +95,8 @@ fn waits_for_parent(links: &[Link], link: &Link, field: Field) -> bool {
     Side::BOTH.iter().any(|side| match link.seen[*side].value(field) {
         Some(Value::Link(parent)) => {
             let parent = links.iter().find(|other| other.id == *parent);
-            parent.is_none_or(|p| {
+            // One that is no more was used up by another, which is the one that is meant.
+            parent.is_some_and(|p| {
                 !is_live(p) || Side::BOTH.iter().any(|s| p.seen[*s].bond != Bond::Here)
             })
         }
