@@ -233,6 +233,22 @@ async fn tables_columns_and_settings_that_do_not_fit_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_an_encoding_is_refused() {
+    let world = World::start().await;
+    let server = world.database.session("campaign").await.unwrap();
+    server
+        .batch_execute(
+            "create database plain encoding 'SQL_ASCII' template template0
+                    lc_collate 'C' lc_ctype 'C'",
+        )
+        .await
+        .unwrap();
+    let plain = world.database.session("plain").await.unwrap();
+    let findings = truce::campaign::inspect::inspect_server(&plain, &expectations()).await.unwrap();
+    assert_eq!(named(&findings, "encoding").health, Health::Fail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_publication_that_leaves_something_out_is_refused_with_what_mends_it() {
     let world = World::start().await;
     world.set_up().await;

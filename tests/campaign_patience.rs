@@ -112,7 +112,9 @@ async fn keys_are_drawn_in_calls_of_the_wanted_size() {
         .sql(
             "create function getfewids(n integer) returns text language plpgsql as $$
              begin
-                if 3 < n then raise exception 'too many at once'; end if;
+                if 3 < n then
+                    raise exception 'too many at once' using detail = 'the row of ann@x.org';
+                end if;
                 return (select string_agg(nextval('xtknewid')::text, ',')
                           from generate_series(1, n));
              end $$",
@@ -126,6 +128,20 @@ async fn keys_are_drawn_in_calls_of_the_wanted_size() {
     let writer = CampaignWriter::new(leader, tables, &functions, options).await.unwrap();
     let keys = writer.draw_keys(RECIPIENTS, 7).await.unwrap();
     assert_eq!(keys.iter().collect::<BTreeSet<&RecordId>>().len(), 7);
+    drop(writer);
+
+    // What the server says of a row beside its refusal is not told on.
+    let lead = async || Leader::try_lead(url, "public", "truce", PATIENCE).await.unwrap();
+    let leader = loop {
+        if let Some(leader) = lead().await {
+            break leader;
+        }
+    };
+    let options = WriteOptions { keys: 4, ..options };
+    let tables = world.tables().await;
+    let writer = CampaignWriter::new(leader, tables, &functions, options).await.unwrap();
+    let refused = cause(writer.draw_keys(RECIPIENTS, 7).await.unwrap_err());
+    assert!(refused.contains("too many at once") && !refused.contains("ann@x.org"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -277,3 +277,38 @@ async fn what_was_out_of_the_publication_for_a_while_is_compared_whoever_puts_it
     assert_eq!(seen.compare, [RECIPIENTS, ACCOUNTS].into());
     assert!(seen.alarms.iter().any(|alarm| alarm.what.contains("logged")), "{seen:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_cannot_be_followed_does_not_keep_another_from_being_mended() {
+    let world = World::start().await;
+    let agent = agent(&world).await;
+    let steps = plan(&agent, &wanted()).await.unwrap();
+    carry_out(&agent, &steps, HURRY, |_| {}).await.unwrap();
+    let tables = world.tables().await;
+    let mut watch = TableWatch::new(&tables);
+    world
+        .sql(
+            "create unlogged table nmsrecipient_tmp (like nmsrecipient including all);
+             drop table nmsrecipient;
+             alter table nmsrecipient_tmp rename to nmsrecipient;
+             create table cusaccount_tmp (like cusaccount including all);
+             drop table cusaccount;
+             alter table cusaccount_tmp rename to cusaccount",
+        )
+        .await;
+    let seen = watch.look(&agent, &wanted(), &tables, HURRY).await.unwrap();
+    assert!(seen.alarms.iter().any(|alarm| alarm.what.contains("not logged")), "{seen:?}");
+    assert!(seen.compare.contains(&ACCOUNTS), "{seen:?}");
+    let published = "select string_agg(tablename, ',') from pg_publication_tables";
+    assert_eq!(world.text(published).await.as_deref(), Some("cusaccount"));
+    world.sql("insert into cusaccount (icusaccountid) values (7)").await;
+    world.sql("update cusaccount set sname = 'x' where icusaccountid = 7").await;
+
+    // Followed again as soon as it can be, and compared.
+    world.sql("alter table nmsrecipient set logged").await;
+    let seen = watch.look(&agent, &wanted(), &tables, HURRY).await.unwrap();
+    assert!(seen.alarms.iter().all(|alarm| alarm.mended), "{seen:?}");
+    assert_eq!(seen.compare, [RECIPIENTS].into());
+    let quiet = watch.look(&agent, &wanted(), &tables, HURRY).await.unwrap();
+    assert_eq!(quiet, truce::campaign::watch::Watched::default());
+}

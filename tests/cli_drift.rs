@@ -48,6 +48,40 @@ async fn a_column_that_was_dropped_while_the_agent_was_away_pauses_its_field_onl
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_lost_its_log_is_made_anew_and_everything_is_compared_once() {
+    let small =
+        [("max_slot_wal_keep_size", "1MB"), ("max_wal_size", "32MB"), ("min_wal_size", "32MB")];
+    let world = World::start_with(&small).await;
+    world.done(&["setup"]).await;
+    world.contacts_made(json!([{"Email": "a@x.org", "FirstName": "A", "LastName": "Roe"}])).await;
+    let agent = world.run().await;
+    world.agree_on(&agent, &["a@x.org|A|Roe|0"]).await;
+    agent.end().await;
+
+    world.sql("update nmsrecipient set slastname = 'Rowe' where irecipientid <> 0").await;
+    let superuser = world.database.session("campaign").await.unwrap();
+    for _ in 0..4 {
+        world.sql("create table passing (n integer); drop table passing").await;
+        superuser.batch_execute("select pg_switch_wal()").await.unwrap();
+        superuser.batch_execute("checkpoint").await.unwrap();
+    }
+    let status = "select wal_status::text from pg_replication_slots";
+    assert_eq!(world.rows(status).await, ["lost"]);
+    let told = world.done(&["check"]).await;
+    assert!(told.contains("the agent makes it anew"), "{told}");
+
+    let agent = world.run().await;
+    world.agree_on(&agent, &["a@x.org|A|Rowe|0"]).await;
+    let agent = lets_the_log_go(&world, agent).await;
+    assert_eq!(world.rows(status).await, ["reserved"]);
+    world.sql("update nmsrecipient set sfirstname = 'Ann' where irecipientid <> 0").await;
+    world.agree_on(&agent, &["a@x.org|Ann|Rowe|0"]).await;
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("the feed has a gap").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_are_refused_keep_no_wal_once_the_crm_was_known() {
     let world = World::start().await;
     world.done(&["setup"]).await;

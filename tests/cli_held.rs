@@ -47,7 +47,7 @@ async fn a_conflict_that_is_held_ends_by_taking_a_side() {
 
     let refused = world.truce(&["held", "release"]).await;
     assert_eq!(refused.status.code(), Some(2), "what to release must be said");
-    world.done(&["held", "release", "--mapping", "contacts", "--take", "crm"]).await;
+    world.done(&["held", "resolve", "--mapping", "contacts", "--take", "crm"]).await;
     world
         .agree_on(
             &agent,

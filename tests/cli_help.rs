@@ -23,15 +23,19 @@ fn truce(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn every_help_text_has_examples() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["demo"],
         &["run"],
         &["check"],
+        &["plan"],
         &["setup"],
         &["status"],
+        &["explain"],
         &["held"],
         &["held", "list"],
+        &["held", "show"],
+        &["held", "resolve"],
         &["held", "retry"],
         &["held", "release"],
         &["simulate"],

@@ -6,6 +6,7 @@ mod cli_world;
 use std::process::Command;
 
 use cli_world::World;
+use truce::campaign::setup::begin_database;
 
 fn dump(world: &World) -> String {
     let output = Command::new(world.database.program("pg_dump"))
@@ -89,4 +90,31 @@ async fn what_a_dba_made_by_the_printed_sql_is_named_when_setup_is_undone() {
     let gone = "select slot_name::text from pg_replication_slots
                  union all select pubname::text from pg_publication";
     assert_eq!(world.rows(gone).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setup_that_died_after_making_the_database_is_finished_or_undone() {
+    let world = World::start().await;
+    let before = beside(&world).await;
+    let server = world.database.session("campaign").await.unwrap();
+    // As setup is killed the moment the server has carried its first statement out.
+    let begun = format!("set role truce; {}", begin_database("truce").sql);
+    let half = async || {
+        for statement in begun.split("; ") {
+            server.batch_execute(statement).await.unwrap();
+        }
+    };
+
+    half().await;
+    let told = world.done(&["setup", "--undo", "--yes"]).await;
+    assert!(told.contains("did not get further than the database truce"), "{told}");
+    assert_eq!(beside(&world).await, before, "undone at once");
+
+    half().await;
+    world.done(&["setup"]).await;
+    assert!(world.done(&["check"]).await.contains("it would run"));
+    let marked = "select datname::text from pg_database where datistemplate order by 1";
+    assert_eq!(world.rows(marked).await, ["template0", "template1"], "its mark is gone");
+    world.done(&["setup", "--undo", "--yes"]).await;
+    assert_eq!(beside(&world).await, before, "undone after it was finished");
 }

@@ -220,7 +220,7 @@ async fn account_for_every_edit(stage: &Stage, both: &Both, diary: &Diary) {
 async fn decisions(stage: &Stage) -> Vec<String> {
     let ledger =
         Desk::open(&stage.campaign.superuser.clone().with_database("truce")).await.unwrap();
-    let sql = "select d.\"values\"::text from truce.decision d";
+    let sql = "select d.\"values\"::text from truce.decision d where d.verdict = 'discarded'";
     let rows = ledger.read(sql, &[]).await.unwrap();
     rows.iter().filter_map(|row| row.get::<_, Option<String>>(0)).collect()
 }

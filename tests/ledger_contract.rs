@@ -116,6 +116,24 @@ async fn what_is_held_is_listed_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_says_the_same_again_is_not_kept() {
+    claims::a_decision_that_says_the_same_again_is_not_kept(&MemoryLedger::new()).await;
+    claims::a_decision_that_says_the_same_again_is_not_kept(
+        &server::ledger("a_decision_that_says_the_same_again_is_not_kept").await.0,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_kept_and_pruned_like_decisions() {
+    claims::answers_are_kept_and_pruned_like_decisions(&MemoryLedger::new()).await;
+    claims::answers_are_kept_and_pruned_like_decisions(
+        &server::ledger("answers_are_kept_and_pruned_like_decisions").await.0,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn decisions_are_kept_in_order_and_pruned_by_age() {
     claims::decisions_are_kept_in_order_and_pruned_by_age(&MemoryLedger::new()).await;
     claims::decisions_are_kept_in_order_and_pruned_by_age(

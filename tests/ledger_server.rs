@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use truce::ledger::{
     Batch, Keep, Leader, LeaseError, Ledger as _, LedgerError, Life, PostgresLedger, StoreError,
-    check_schema, migrate,
+    Verdict, check_schema, migrate,
 };
 use truce::peer::Cursor;
 use truce::postgres::{Settings, connect};
@@ -44,13 +44,20 @@ async fn a_store_that_breaks_off_leaves_nothing() {
             at: at(1),
             field: None,
             rule: rule.to_owned(),
+            verdict: Verdict::Changed,
             winner: None,
-            values: json!({}),
+            write: None,
+            values: json!({"email": "ann@x.org"}),
         }],
         ..Batch::new(at(0))
     };
     let error = ledger.store(trapped("trap", said(kept.clone().keep(), "x"))).await.unwrap_err();
-    assert!(matches!(error, StoreError::Ledger(LedgerError::Refused { .. })), "{error:?}");
+    let StoreError::Ledger(LedgerError::Refused { source, .. }) = &error else {
+        panic!("{error:?}")
+    };
+    // What is an error is logged, and the server quotes the whole row in its detail.
+    let told = source.to_string();
+    assert!(told.contains("trap") && !told.contains("ann@x.org"), "{told}");
     assert_eq!(load(&ledger, kept.link.id).await, kept);
     assert!(bearing(&ledger, Side::Campaign, "b2").await.is_empty());
     assert_eq!(ledger.cursor("campaign").await.unwrap(), Cursor::start());
@@ -63,7 +70,7 @@ async fn a_store_that_breaks_off_leaves_nothing() {
 async fn what_was_stored_outlives_the_server_and_the_sessions_come_back() {
     let mut database = Database::start(DatabaseOptions::default()).await.unwrap();
     let url = database.url();
-    assert_eq!(migrate(&url).await.unwrap(), 1);
+    assert_eq!(migrate(&url).await.unwrap(), 2);
     assert_eq!(migrate(&url).await.unwrap(), 0);
     let ledger = PostgresLedger::open(&url).await.unwrap();
     let kept = stored(&ledger, &[(Some("s1"), Some("S1"))]).await.remove(0);
@@ -86,10 +93,33 @@ async fn what_was_stored_outlives_the_server_and_the_sessions_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_of_the_first_schema_is_upgraded_with_its_decisions() {
+    let (url, _server) = server::database("upgraded").await;
+    let session = connect(&url, &Settings::default()).await.unwrap();
+    let first = include_str!("../src/ledger/migrations/0001_ledger.sql");
+    let noted = "create table truce.migration (version integer primary key, name text not null,
+                   applied_at timestamptz not null default now());
+                 insert into truce.migration (version, name) values (1, 'ledger')";
+    let kept = r#"insert into truce.decision (link, at, field, rule, winner, "values") values
+                  (7, '2026-01-02T03:04:05Z', 3, 'newest', 'crm', '{"crm":"a"}'),
+                  (7, '2026-01-02T03:04:06Z', null, 'paired', null, 'null')"#;
+    for sql in ["create schema truce", first, noted, kept] {
+        session.batch_execute(sql).await.unwrap();
+    }
+    let error = PostgresLedger::open(&url).await.unwrap_err();
+    assert!(matches!(error, LedgerError::OlderSchema { found: 1, known: 2 }), "{error:?}");
+    assert_eq!(migrate(&url).await.unwrap(), 1);
+    let ledger = PostgresLedger::open(&url).await.unwrap();
+    let found = ledger.decisions(LinkId(7), 9).await.unwrap();
+    let told: Vec<_> = found.iter().map(|d| (d.rule.as_str(), d.verdict, d.write)).collect();
+    assert_eq!(told, [("paired", Verdict::Changed, None), ("newest", Verdict::Discarded, None)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_is_not_ours_is_refused_with_the_remedy() {
     let (url, _server) = server::database("schemas").await;
     let error = check_schema(&url).await.unwrap_err();
-    assert!(matches!(error, LedgerError::OlderSchema { found: 0, known: 1 }), "{error:?}");
+    assert!(matches!(error, LedgerError::OlderSchema { found: 0, known: 2 }), "{error:?}");
     migrate(&url).await.unwrap();
     check_schema(&url).await.unwrap();
     let session = connect(&url, &Settings::default()).await.unwrap();
@@ -98,7 +128,7 @@ async fn a_schema_that_is_not_ours_is_refused_with_the_remedy() {
     for error in [migrate(&url).await.unwrap_err(), PostgresLedger::open(&url).await.unwrap_err()] {
         assert_eq!(
             error.to_string(),
-            "the ledger's schema is at version 99 and this release knows 1: run the newer release, \
+            "the ledger's schema is at version 99 and this release knows 2: run the newer release, \
              or restore the ledger from before it"
         );
     }

@@ -71,7 +71,7 @@ prop_compose! {
     fn link()(
         state in state(),
         seen in (seen(), seen()),
-        (base, ruled) in (row(), row()),
+        (base, ruled, ignored) in (row(), row(), btree_map(field(), (value(), value()), 0..2)),
         sent in vec(sent(), 0..4),
         sequence in any::<u32>(),
         blocks in vec(block(), 0..3),
@@ -103,6 +103,8 @@ prop_compose! {
         (link.blocks, link.ruled, link.trail) = (blocks, ruled, trail);
         (link.inherited, link.claims) = (inherited, claims);
         (link.waiting_since, link.held_since) = (waiting_since, held_since);
+        let apart = |(campaign, crm)| Sides { campaign, crm };
+        link.ignored = ignored.into_iter().map(|(field, two)| (field, apart(two))).collect();
         link.ended = ended;
         link
     }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use truce::ledger::{Batch, Due, Keep, Kept, Ledger as _, PostgresLedger, migrate};
+use truce::ledger::{
+    Batch, Decision, Due, Keep, Kept, Ledger as _, PostgresLedger, Receipt, Verdict, migrate,
+};
 use truce::peer::Cursor;
-use truce::reconcile::{Lane, LinkId, RecordId, Side};
+use truce::reconcile::{Field, Lane, LinkId, RecordId, Side};
 use truce::simulator::database::Database;
 
 use crate::people;
@@ -64,6 +66,62 @@ pub(crate) async fn run(database: &Database, links: u64) {
             );
         }
     }
+    decided(database, &ledger, links).await;
+}
+
+/// What the decision log adds to a write: a decision and an answer, and a decision taken again.
+async fn decided(database: &Database, ledger: &PostgresLedger, links: u64) {
+    let (news, again) = ("decided, answered", "decided again");
+    for (name, size) in [(news, 50), (news, 2000), (again, 2000)] {
+        let count = links.min(size * 100);
+        let session = database.session("whole").await.unwrap();
+        let wal = crate::forms::wal(&session).await;
+        let began = Instant::now();
+        for from in (1..=count).step_by(usize::try_from(size).unwrap()) {
+            let ids = from..(from + size).min(count + 1);
+            let mut batch = Batch::new(now());
+            batch.decisions = ids.clone().map(|n| decision(n, size)).collect();
+            if name == news {
+                batch.receipts = ids.map(receipt).collect();
+            }
+            ledger.store(batch).await.unwrap();
+        }
+        let took = began.elapsed().as_secs_f64();
+        let wal = crate::forms::wal(&session).await - wal;
+        println!(
+            "{name:18} in batches of {size:>4}: {:>6.0} rows/s, {:>5.0} bytes of WAL a row",
+            count as f64 / took,
+            wal as f64 / count as f64,
+        );
+    }
+    let session = database.session("whole").await.unwrap();
+    let size = "select (pg_total_relation_size('truce.decision')
+                      + pg_total_relation_size('truce.receipt'))::float8
+                     / (select count(*) from truce.decision)";
+    let size: f64 = session.query_one(size, &[]).await.unwrap().get(0);
+    println!("a decision and its answer take {size:.0} bytes of disk");
+}
+
+fn decision(link: u64, city: u64) -> Decision {
+    Decision {
+        link: LinkId(link),
+        at: now(),
+        field: Some(Field(6)),
+        rule: "moved".to_owned(),
+        verdict: Verdict::Written,
+        winner: Some(Side::Campaign),
+        write: Some((Side::Crm, 2)),
+        values: serde_json::json!({
+            "base": "Paris", "campaign": format!("Lyon {city}"), "crm": "Paris",
+            "changed": {"campaign": [1_764_000_000_000_000_u64, 1_764_100_000_000_000_u64]},
+            "seen": {"campaign": 1_764_100_000_000_000_u64, "crm": 1_764_000_090_000_000_u64},
+        }),
+    }
+}
+
+fn receipt(link: u64) -> Receipt {
+    let (link, answer) = (LinkId(link), "done".to_owned());
+    Receipt { link, side: Side::Crm, sequence: 2, at: now(), answer, words: None }
 }
 
 async fn round(ledger: &PostgresLedger, numbers: std::ops::Range<u64>, news: News) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ledger::{Bearer, Ledger};
+use crate::ledger::{Bearer, Ledger, Receipt};
 use crate::peer::Cursor;
 use crate::reconcile::link::Release;
 use crate::reconcile::observe::News;
@@ -12,6 +12,7 @@ use crate::reconcile::{
 };
 
 use super::error::unless_conflict;
+use super::log::resolved;
 use super::plan::{Plan, Plans};
 use super::time::Clock;
 use super::working::{Bench, lane, later, spoken_of};
@@ -52,10 +53,13 @@ pub async fn absorb<L: Ledger, C: Clock>(
         let mut bench = Bench::load(ledger, &bearers).await?;
         let strangers = count_strangers(&bench, observations, side);
         let mut numbers = if strangers == 0 { Vec::new() } else { ledger.draw(strangers).await? };
-        let mut page = Page { bench: &mut bench, plans, side, numbers: &mut numbers };
+        let (numbers, receipts) = (&mut numbers, Vec::new());
+        let mut page = Page { bench: &mut bench, plans, side, numbers, receipts };
         let absorbed = page.take_in(clock, observations);
+        let receipts = page.receipts;
         let mut batch = bench.into_batch(plans, clock.now());
         batch.cursors.clone_from(cursors);
+        batch.receipts = receipts;
         if batch.is_empty() {
             return Ok(absorbed);
         }
@@ -80,6 +84,8 @@ struct Page<'a> {
     plans: &'a Plans,
     side: Side,
     numbers: &'a mut Vec<LinkId>,
+    /// What became of writes whose answer was lost.
+    receipts: Vec<Receipt>,
 }
 
 impl Page<'_> {
@@ -262,7 +268,9 @@ impl Page<'_> {
         let Some(piece) = self.bench.pieces.get_mut(&id) else { return News::Nothing };
         let asked = piece.link.seen[self.side].asked;
         let skew = clock.clocks(plan.account)[self.side];
+        let sent = piece.link.sent[self.side].clone();
         let news = piece.link.observe_by(self.side, seen, &plan.policy, Some(skew));
+        self.receipts.extend(resolved(&sent, &piece.link, self.side, clock.now()));
         // That a record was read since an answer was lost is what its next read waits for.
         let read = asked != piece.link.seen[self.side].asked;
         if news == News::Nothing && read && !piece.link.sent[self.side].is_empty() {

@@ -1,9 +1,9 @@
 //! First scans and comparisons: both sides read whole, in bounded memory, while the feeds go on.
 //!
 //! A mapping's progress is kept with the rows that made it, so a scan goes on where it was killed.
-//! Nothing is created before both sides of a mapping, and of those it refers to, were read to
-//! their ends and the feeds have passed that moment: until then a record's counterpart may only
-//! not have come by yet. Then links that stand alone are looked at again.
+//! Nothing is created, nor paired by its values alone, before both sides of a mapping, and of those
+//! it refers to, were read to their ends and the feeds have passed that moment: until then a
+//! record's counterpart, or another that matches as well, may only not have come by yet. Then links that stand alone are looked at again.
 //!
 //! A comparison is the same scan once more. After it each record that a link names is read by its
 //! key, so that one which is no longer there is noticed; that is held, as absence is not deletion.
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::ledger::{Batch, Kept, Ledger};
@@ -120,6 +121,11 @@ where
     }
 
     async fn bring_all(&self) -> Result<(), AgentError> {
+        let (ledger, plans) = (&*self.shared.ledger, &self.shared.plans);
+        // Before any is scanned: what is looked at meanwhile waits for the end of that.
+        for plan in self.order.iter().filter_map(|entity| plans.get(entity)) {
+            shut(ledger, plans, plan, self.shared.clock.now()).await?;
+        }
         for entity in &self.order {
             if let Some(plan) = self.shared.plans.get(entity) {
                 self.bring(plan).await?;
@@ -302,9 +308,7 @@ where
 
     async fn keep(&self, plan: &Plan, compared: Compared) -> Result<(), AgentError> {
         let mut batch = Batch::new(self.shared.clock.now());
-        let Compared { generation, woken } = compared;
-        let fact = json!({ "generation": generation, "woken": woken });
-        batch.facts.insert(compared_fact(plan), fact);
+        batch.facts.insert(compared_fact(plan), compared.fact());
         // What was compared is counted.
         batch.cursors.insert(census::cursor_name(plan), Census::Done(batch.now).cursor());
         match self.shared.ledger.store(batch).await {
@@ -374,6 +378,12 @@ pub struct Compared {
     pub woken: bool,
 }
 
+impl Compared {
+    fn fact(self) -> Json {
+        json!({ "generation": self.generation, "woken": self.woken })
+    }
+}
+
 fn compared_fact(plan: &Plan) -> String {
     format!("compared/{}", plan.name)
 }
@@ -410,6 +420,22 @@ pub async fn is_open<L: Ledger>(
         }
     }
     Ok(true)
+}
+
+/// A mapping that has come to refer to one which is not scanned yet makes no records until that is
+/// done; then all that stand alone are looked at once more.
+pub async fn shut<L: Ledger>(
+    ledger: &L,
+    plans: &Plans,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), AgentError> {
+    let done = compared(ledger, plan).await?;
+    if !done.woken || is_open(ledger, plans, plan).await? {
+        return Ok(());
+    }
+    let fact = Compared { woken: false, ..done }.fact();
+    super::held::store_fact(ledger, (compared_fact(plan), fact), now).await
 }
 
 fn parents(plan: &Plan) -> impl Iterator<Item = Entity> {

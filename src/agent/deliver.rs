@@ -15,6 +15,7 @@ use crate::telemetry::metrics;
 use super::absorb::absorb;
 use super::error::unless_conflict;
 use super::kept::since;
+use super::log::receipt;
 use super::settle::Settled;
 use super::time::{Clock, Ticks};
 use super::working::{Bench, later};
@@ -159,6 +160,8 @@ async fn conclude<L: Ledger, C: Clock>(
         let mut numbers =
             if replaced == 0 { Vec::new() } else { desk.ledger.draw(replaced).await? };
         let mut found: Vec<Observation> = Vec::new();
+        let answered = answers.iter();
+        let receipts = answered.filter_map(|(of, outcome)| receipt(*of, side, outcome, now));
         for ((id, stamp), outcome) in &answers {
             let Some(piece) = bench.pieces.get_mut(id) else { continue };
             let Some(plan) = desk.plans.get(&piece.link.entity) else { continue };
@@ -188,7 +191,9 @@ async fn conclude<L: Ledger, C: Clock>(
                 bench.create(Link::tombstone(number, entity, side, old));
             }
         }
-        match desk.ledger.store(bench.into_batch(desk.plans, now)).await {
+        let mut batch = bench.into_batch(desk.plans, now);
+        batch.receipts = receipts.collect();
+        match desk.ledger.store(batch).await {
             Ok(()) => {
                 absorb(desk, side, &found, &BTreeMap::new()).await?;
                 return Ok(());

@@ -8,16 +8,18 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use crate::ledger::{Batch, Held as HeldRow, HeldFilter, HeldLink, HeldPage, Ledger};
+use crate::ledger::{Batch, Decision, Held as HeldRow, HeldFilter, HeldLink, HeldPage, Ledger};
 use crate::reconcile::brake::Brake;
 use crate::reconcile::link::{Block, BlockReason, Release};
-use crate::reconcile::{Bond, Consent, Lane, Link, LinkId, RecordId, Side, Value};
+use crate::reconcile::{Bond, Lane, Link, LinkId, RecordId, Side, Value};
 
 use super::AgentError;
 use super::epochs::gate_fact;
 use super::error::unless_conflict;
 use super::kept::{brake_fact, write_brake};
+use super::log;
 use super::plan::{Plan, Plans};
+use super::resolve;
 use super::working::Bench;
 
 /// Which of the held.
@@ -30,10 +32,12 @@ pub struct Wanted {
 }
 
 /// A way out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Forget refusals and what else was learnt, and try again.
     Retry,
+    /// The same, as the agent itself saw that the cause is gone.
+    Again,
     /// Let go what the brake, an epoch or the look of a secured column holds; of two records of
     /// which one is gone, leave the other alone from now on.
     Release,
@@ -43,6 +47,10 @@ pub enum Way {
     Recreate,
     /// Let this side's value of each field stand.
     Take(Side),
+    /// Let this value of the field stand, on both sides.
+    Give(Value),
+    /// Let both sides hold what they hold, until either moves.
+    Ignore,
 }
 
 /// So many held links are taken at once.
@@ -99,7 +107,7 @@ pub async fn open<L: Ledger>(
     ledger: &L,
     plans: &Plans,
     wanted: &Wanted,
-    way: Way,
+    way: &Way,
     now: Timestamp,
 ) -> Result<Opened, AgentError> {
     let mut opened = Opened::default();
@@ -122,25 +130,28 @@ async fn open_page<L: Ledger>(
     ledger: &L,
     plans: &Plans,
     page: &[HeldLink],
-    way: Way,
+    way: &Way,
     now: Timestamp,
 ) -> Result<Option<Opened>, AgentError> {
     let ids: Vec<LinkId> = page.iter().map(|held| held.link).collect();
     let mut bench = Bench::default();
     bench.add(ledger.links(&ids).await?);
     let mut opened = Opened::default();
+    let mut decisions = Vec::new();
     for held in page {
         let Some(piece) = bench.pieces.get_mut(&held.link) else { continue };
         let Some(plan) = plans.get(&held.entity) else { continue };
         match go(&mut piece.link, held, way, plan, now) {
-            Ok(()) => {
+            Ok(told) => {
                 opened.changed += 1;
+                decisions.extend(told);
                 piece.due_at(now, Lane::Ordinary);
             }
             Err(why) => *opened.left.entry(why).or_default() += 1,
         }
     }
-    let batch = bench.into_batch(plans, now);
+    let mut batch = bench.into_batch(plans, now);
+    batch.decisions = decisions;
     if batch.is_empty() {
         return Ok(Some(opened));
     }
@@ -150,49 +161,70 @@ async fn open_page<L: Ledger>(
     }
 }
 
-/// Opens the way for each thing that is held of a link; an error says why nothing was changed.
+/// Opens the way for each thing that is held of a link, and says so for the log; an error says why
+/// nothing was changed.
 fn go(
     link: &mut Link,
     held: &HeldLink,
-    way: Way,
+    way: &Way,
     plan: &Plan,
     now: Timestamp,
-) -> Result<(), &'static str> {
-    if way == Way::Retry {
+) -> Result<Vec<Decision>, &'static str> {
+    if matches!(way, Way::Retry | Way::Again) {
         link.blocks.retain(|block| matches!(block.reason, BlockReason::Released(_)));
         link.trail.clear();
         link.waiting_since = None;
-        return Ok(());
+        let told = way.told().map(|told| log::of_word(link, None, told, now));
+        return Ok(told.into_iter().collect());
     }
-    let each: Vec<Result<(), &'static str>> = (held.held.iter())
-        .map(|held| match way {
-            Way::Retry => Ok(()),
+    let (mut told, mut left, mut changed) = (Vec::new(), None, false);
+    for held in &held.held {
+        let opened = match way {
+            Way::Retry | Way::Again => Ok(()),
             Way::Release => let_go(link, held, plan, now),
             Way::Delete => of_the_gone(link, held, (Release::Delete, now)),
             Way::Recreate => of_the_gone(link, held, (Release::Recreate, now)),
-            Way::Take(side) => take(link, held, side, plan),
-        })
-        .collect();
-    // One thing that was let go is news enough; else the first reason stands for all.
-    if each.iter().any(Result::is_ok) {
-        return Ok(());
+            Way::Take(side) => resolve::take(link, held, *side, plan),
+            Way::Give(value) => resolve::give(link, held, value, plan),
+            Way::Ignore => resolve::ignore(link, held, plan),
+        };
+        match opened {
+            Ok(()) => {
+                changed = true;
+                let word = way.told().map(|word| log::of_word(link, held.field, word, now));
+                told.extend(word);
+            }
+            Err(why) => drop(left.get_or_insert(why)),
+        }
     }
-    each.into_iter().next().unwrap_or(Err(NOTHING_HELD))
+    // One thing that was let go is news enough; else the first reason stands for all.
+    if changed { Ok(told) } else { Err(left.unwrap_or(NOTHING_HELD)) }
 }
 
-const NOTHING_HELD: &str = "nothing is held any more";
-const NEEDS_TAKE: &str = "whose value stands must be said: --take campaign or --take crm";
+impl Way {
+    /// Its word in the decision log, and whose value stands; nothing where no person said it.
+    fn told(&self) -> Option<(&'static str, Option<Side>)> {
+        Some(match self {
+            Self::Again => return None,
+            Self::Retry => ("retry", None),
+            Self::Release => ("release", None),
+            Self::Delete => ("delete", None),
+            Self::Recreate => ("recreate", None),
+            Self::Take(side) => ("take", Some(*side)),
+            Self::Give(_) => ("value", None),
+            Self::Ignore => ("ignore", None),
+        })
+    }
+}
+
+pub(super) const NOTHING_HELD: &str = "nothing is held any more";
+const NEEDS_TAKE: &str = "whose value stands must be said: `truce held resolve` with --take campaign, \
+    --take crm, --value or --ignore";
 const NEEDS_RETRY: &str =
     "is not let go but tried again: mend the cause, then run `truce held retry`";
 const NONE_GONE: &str = "--delete and --recreate are for records of which one is gone";
 const BOTH_THERE: &str = "both records are there by now: `truce held retry` has them compared";
 const UNDER_WAY: &str = "a write is under way: wait for its answer, then try again";
-const WHOLE_RECORD: &str = "--take is for fields, and this is held as a whole";
-const ONE_WAY: &str =
-    "the value of that side cannot stand: the field's `direction` does not let it go over";
-const NOT_KNOWN: &str = "the value of that side has no form that the other can hold";
-const OPT_IN: &str = "an opt-in is not given by --take: clear the opt-out where it stands, with \
-    every wider one";
 
 /// Lets one held thing go without saying more about it.
 fn let_go(
@@ -245,27 +277,6 @@ fn one_is_gone(link: &Link) -> Result<(), &'static str> {
     if written { Err(UNDER_WAY) } else { Ok(()) }
 }
 
-/// Lets one side's value of a held field stand.
-fn take(link: &mut Link, held: &HeldRow, side: Side, plan: &Plan) -> Result<(), &'static str> {
-    let field = held.field.ok_or(WHOLE_RECORD)?;
-    let rule = plan.policy.fields.get(&field).ok_or(NOTHING_HELD)?;
-    let seen = link.seen[side].fields.get(&field).filter(|seen| seen.unfit.is_none());
-    let value = seen.ok_or(NOT_KNOWN)?.value.clone();
-    if let Value::Consent(consent) = value {
-        if !consent.is_out() {
-            return Err(OPT_IN);
-        }
-        // An opt-out that stands reaches both sides, whatever the field's direction.
-        link.inherited.insert(field, Consent::Out);
-    } else if rule.direction.allows(side.other()) {
-        link.ruled.insert(field, value);
-    } else {
-        return Err(ONE_WAY);
-    }
-    link.blocks.retain(|block| block.field != Some(field));
-    Ok(())
-}
-
 fn release(link: &mut Link, how: Release, now: Timestamp) {
     let stays = |block: &Block| match block.reason {
         BlockReason::Refused { .. } | BlockReason::Swapping => true,
@@ -292,7 +303,7 @@ pub async fn release_brake<L: Ledger>(
     store_fact(ledger, fact, now).await?;
     let (entity, reason) = (Some(plan.policy.entity), Some("braked".to_owned()));
     let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, Way::Release, now).await
+    open(ledger, plans, &Wanted { filter, key: None }, &Way::Release, now).await
 }
 
 /// Lets creates and deletes of a mapping go after a new epoch.
@@ -303,7 +314,9 @@ pub async fn release_epoch<L: Ledger>(
     now: Timestamp,
 ) -> Result<Opened, AgentError> {
     store_fact(ledger, (gate_fact(plan), Json::Null), now).await?;
-    retry_held(ledger, plans, plan, "epoch", now).await
+    let (entity, reason) = (Some(plan.policy.entity), Some("epoch".to_owned()));
+    let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
+    open(ledger, plans, &Wanted { filter, key: None }, &Way::Retry, now).await
 }
 
 /// Looks again at what is held for a reason that is no more.
@@ -316,7 +329,7 @@ pub async fn retry_held<L: Ledger>(
 ) -> Result<Opened, AgentError> {
     let entity = Some(plan.policy.entity);
     let filter = HeldFilter { entity, reason: Some(reason.to_owned()), ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, Way::Retry, now).await
+    open(ledger, plans, &Wanted { filter, key: None }, &Way::Again, now).await
 }
 
 /// Keeps something that the agent knows beside its links.

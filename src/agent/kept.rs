@@ -1,29 +1,14 @@
-//! What is kept beside links for people: decisions, what is held, values in print, brakes.
+//! What is kept beside links for people: what is held, values in print, brakes.
 
 use jiff::Timestamp;
 
-use crate::ledger::{Decision as Kept, Held as HeldRow};
+use crate::ledger::Held as HeldRow;
 use crate::reconcile::brake::Brake;
-use crate::reconcile::decide::{Decision, Held, Moment, Ruled};
+use crate::reconcile::decide::{Decision, Held, Moment};
 use crate::reconcile::link::Release;
-use crate::reconcile::{
-    Bond, Change, Field, Link, LinkId, Policy, Side, Skew, Target, Value, Write,
-};
+use crate::reconcile::{Bond, Change, Field, Link, Policy, Side, Skew, Target, Value, Write};
 
 use super::plan::Plan;
-
-/// A discarded value, and why the other stands.
-pub(super) fn kept(link: LinkId, at: Timestamp, ruled: &Ruled, plan: &Plan) -> Kept {
-    let (base, campaign, crm) = &ruled.values;
-    let values = serde_json::json!({
-        "field": plan.field_name(ruled.field),
-        "base": base.as_ref().map(printed),
-        "campaign": printed(campaign),
-        "crm": printed(crm),
-    });
-    let (rule, winner) = (ruled.rule.to_owned(), Some(ruled.winner));
-    Kept { link, at, field: Some(ruled.field), rule, winner, values }
-}
 
 /// Something that waits for a person.
 pub(super) fn row(held: &Held, since: Timestamp, plan: &Plan) -> HeldRow {

@@ -11,6 +11,7 @@ use crate::reconcile::swap::{Untangle, untangle};
 use crate::reconcile::{Field, Lane, LinkId, Shape, Side};
 
 use super::absorb::converted_into;
+use super::log;
 use super::plan::Plan;
 use super::prepare::{Prepared, Survivor, owners};
 use super::settle::{AMBIGUOUS_LOOK, READ_AGAIN, Round};
@@ -57,7 +58,7 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         prepared.bench.reindex(id);
         prepared.bench.join(id, survivor);
         self.look_again(prepared, id, Duration::ZERO);
-        self.log(id, "merged", None);
+        self.log(id, "merged");
         true
     }
 
@@ -91,7 +92,7 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         if taken {
             prepared.bench.reindex(id);
             prepared.bench.join(id, into);
-            self.log(id, "converted", None);
+            self.log(id, "converted");
         }
         taken
     }
@@ -123,7 +124,7 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
         prepared.bench.reindex(campaign);
         prepared.bench.join(campaign, crm);
         self.paired.insert(campaign);
-        self.log(campaign, "paired", None);
+        self.log(campaign, "paired");
         campaign
     }
 
@@ -146,6 +147,7 @@ impl<L: Ledger, C: Clock> Round<'_, L, C> {
                 }
                 Untangle::Temporary(value) => {
                     if let Some(write) = piece.link.write_temporary(side, field, value, &moment) {
+                        self.decisions.push(log::swap(&piece.link, &write, field, self.now));
                         piece.link.unblock(field, side);
                         let reason = BlockReason::Swapping;
                         let since = self.now;

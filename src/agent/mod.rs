@@ -15,15 +15,20 @@ pub mod held;
 pub mod http;
 pub mod kept;
 pub mod plan;
+pub mod rehearse;
 pub mod run;
 pub mod settle;
 pub mod status;
+pub mod story;
 pub mod time;
 pub mod working;
 
 mod error;
+mod log;
 mod meet;
 mod prepare;
+mod reasons;
+mod resolve;
 
 pub use error::AgentError;
 pub use plan::{Linger, Plan, Plans};

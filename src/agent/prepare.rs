@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::{Bearer, Ledger, LedgerError};
+use crate::reconcile::decide::Gate;
 use crate::reconcile::link::BlockReason;
-use crate::reconcile::matching::{Matched, find_match};
+use crate::reconcile::matching::{Matched, claims, find_match};
 use crate::reconcile::swap::owner_of;
 use crate::reconcile::{
     Bond, Entity, Field, Lane, Link, LinkId, LinkState, RecordId, RefusalKind, Side, Sides,
@@ -240,6 +241,14 @@ impl Prepared {
             .map(|piece| &piece.link)
             .collect();
         Some(find_match(link, side, &candidates))
+    }
+
+    /// Whether two links that stand alone may be taken for one now. Until both sides are scanned to
+    /// their ends only those that name each other may: of two with the same values, another of them,
+    /// or the one that bears the name, may not have come by yet.
+    pub(super) fn may_pair(&self, a: LinkId, b: LinkId, plan: &Plan) -> bool {
+        let links = self.bench.pieces.get(&a).zip(self.bench.pieces.get(&b));
+        plan.creates != Gate::Later || links.is_some_and(|(a, b)| claims(&a.link, &b.link))
     }
 
     /// The records of the links that a link's fields refer to.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::ledger::{Decision as Kept, Ledger};
+use crate::ledger::{Batch, Decision as Kept, Ledger};
 use crate::peer::{PeerError, Writer};
 use crate::reconcile::brake::Brake;
 use crate::reconcile::decide::{Decision, ECHO_WAIT, Held, HeldReason, Moment, Wait};
@@ -21,9 +21,8 @@ use crate::telemetry::metrics;
 
 use super::deliver::translated;
 use super::error::unless_conflict;
-use super::kept::{
-    brake_fact, is_spent, kept, read_brake, row, sets, since, takes_away, write_brake,
-};
+use super::kept::{brake_fact, is_spent, read_brake, row, sets, since, takes_away, write_brake};
+use super::log::{self, When};
 use super::plan::Plan;
 use super::prepare::Prepared;
 use super::time::{Clock, Ticks};
@@ -86,7 +85,9 @@ pub(super) struct Round<'a, L, C> {
     pub(super) now: Timestamp,
     brakes: BTreeMap<Entity, Brake>,
     brakes_before: BTreeMap<Entity, Brake>,
-    decisions: Vec<Kept>,
+    pub(super) decisions: Vec<Kept>,
+    /// What is left to a person, by link: told in the log where it is news.
+    held: BTreeMap<LinkId, Vec<Kept>>,
     /// Links that were decided as the counterpart of another, and are not due once more.
     pub(super) paired: BTreeSet<LinkId>,
     pub(super) settled: Settled,
@@ -104,8 +105,17 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             brakes.insert(*entity, fact.map_or_else(Brake::default, |fact| read_brake(&fact)));
         }
         let brakes_before = brakes.clone();
-        let (decisions, paired, settled) = (Vec::new(), BTreeSet::new(), Settled::default());
-        Ok(Self { desk, totals, now, brakes, brakes_before, decisions, paired, settled })
+        Ok(Self {
+            desk,
+            totals,
+            now,
+            brakes,
+            brakes_before,
+            decisions: Vec::new(),
+            held: BTreeMap::new(),
+            paired: BTreeSet::new(),
+            settled: Settled::default(),
+        })
     }
 
     /// Brings one due link as far as it gets without asking anybody.
@@ -134,12 +144,14 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         let mut ambiguous = false;
         if let Some(link) = prepared.bench.pieces.get(&id).map(|piece| &piece.link) {
             match prepared.counterpart(link) {
-                Some(Matched::With(other)) => id = self.pair(prepared, id, other, plan),
+                Some(Matched::With(other)) if prepared.may_pair(id, other, plan) => {
+                    id = self.pair(prepared, id, other, plan);
+                }
                 Some(Matched::Ambiguous) => ambiguous = true,
                 Some(Matched::UnderWay) => {
                     return self.look_again(prepared, id, UNDER_WAY_LOOK);
                 }
-                Some(Matched::None) | None => (),
+                Some(Matched::With(_) | Matched::None) | None => (),
             }
         }
         self.untangle(prepared, id, plan);
@@ -192,11 +204,11 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             piece.link.retire(&plan.policy);
             piece.link.ended = Some(self.now);
             piece.due_at(later(self.now, plan.tombstone_keep), Lane::Ordinary);
-            return self.log(id, "retired", None);
+            return self.log(id, "retired");
         }
         if sever {
             piece.link.sever(&plan.policy);
-            return self.log(id, "severed", None);
+            return self.log(id, "severed");
         }
         for side in Side::BOTH {
             if let (true, Some(record)) = (read[side], piece.link.record(side)) {
@@ -218,7 +230,11 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             }
             for ruled in ruled.iter().filter(|ruled| sets(&write, ruled.field)) {
                 metrics::conflict(&plan.name, ruled.rule);
-                self.decisions.push(kept(id, self.now, ruled, plan));
+            }
+            if let Some(piece) = prepared.bench.pieces.get(&id) {
+                let clocks = self.desk.clock.clocks(plan.account);
+                let when = When { now: self.now, clocks: &clocks };
+                self.decisions.extend(log::of_write(&piece.link, &write, &ruled, when));
             }
             self.send(prepared, id, write);
         }
@@ -257,6 +273,10 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         if found.is_empty() {
             piece.link.waiting_since = None;
             return;
+        }
+        if piece.link.waiting_since.is_none() {
+            let parked = waits.iter().map(|(_, wait)| log::of_wait(&piece.link, wait, self.now));
+            self.decisions.extend(parked);
         }
         let since = *piece.link.waiting_since.get_or_insert(self.now);
         piece.waits_for.extend(found);
@@ -320,6 +340,8 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         }
         let since = *piece.link.held_since.get_or_insert(self.now);
         piece.held = held.iter().map(|held| row(held, since, plan)).collect();
+        let told = held.iter().map(|held| log::of_held(&piece.link, held, self.now));
+        self.held.insert(id, told.collect());
     }
 
     /// A write that is under way is looked at before long, as whoever waits for its answer may be
@@ -353,9 +375,15 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         }
     }
 
-    pub(super) fn log(&mut self, link: LinkId, rule: &str, winner: Option<Side>) {
-        let (at, rule, values) = (self.now, rule.to_owned(), serde_json::Value::Null);
-        self.decisions.push(Kept { link, at, field: None, rule, winner, values });
+    pub(super) fn log(&mut self, link: LinkId, rule: &str) {
+        self.decisions.push(log::of_change(link, rule, self.now));
+    }
+
+    /// What was decided, with what is newly held of the links that are stored.
+    fn decided(&self, batch: &Batch) -> Vec<Kept> {
+        let news = batch.links.iter().filter(|keep| keep.beside_changed());
+        let held = news.filter_map(|keep| self.held.get(&keep.link.id)).flatten();
+        self.decisions.iter().chain(held).cloned().collect()
     }
 
     /// Campaign's keys are drawn and kept before the insert.
@@ -432,7 +460,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
         let mut bench = prepared.bench;
         for _ in 0..TRIES_MAX {
             let mut batch = bench.clone().into_batch(self.desk.plans, self.now);
-            batch.decisions.clone_from(&self.decisions);
+            batch.decisions = self.decided(&batch);
             batch.facts = self.changed_brakes();
             if batch.is_empty() {
                 break;

@@ -193,7 +193,13 @@ impl Piece {
     }
 
     fn keep(mut self, plans: &Plans, now: Timestamp) -> Keep {
-        let policy = plans.get(&self.link.entity).map(|plan| &plan.policy);
+        let plan = plans.get(&self.link.entity);
+        let policy = plan.map(|plan| &plan.policy);
+        if let (LinkState::Tombstone, None, Some(plan)) = (&self.link.state, self.due, plan) {
+            // However it came to be one, it is forgotten in its time.
+            let ended = *self.link.ended.get_or_insert(now);
+            self.due_at(later(ended, plan.tombstone_keep), Lane::Ordinary);
+        }
         let keys = policy.map(|policy| keys(&self.link, policy));
         if policy.is_some_and(|policy| lane(&self.link, policy) == Lane::Consent) {
             self.due_at(later(now, OPPOSED_LOOK), Lane::Consent);

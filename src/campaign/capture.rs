@@ -14,6 +14,7 @@ use crate::campaign::cursor::LogCursor;
 use crate::campaign::gather::{Gather, Start};
 use crate::campaign::identity::{DatabaseIdentity, LogState};
 use crate::campaign::scan::unreachable_server;
+use crate::campaign::slot::{self, SlotError};
 use crate::campaign::stream::{Frame, StartOptions, Stream, StreamError};
 use crate::campaign::table::Tables;
 use crate::campaign::{chain, peer_error, settings, skew};
@@ -112,6 +113,7 @@ impl CampaignFeed {
         if let Some(known) = &known {
             database.changed_from(&known.database)?;
         }
+        self.renew_slot().await?;
         let log = LogState::read(&session, &options.slot).await?;
         let end = match (&known, log.confirmed) {
             (Some(known), _) => {
@@ -151,6 +153,27 @@ impl CampaignFeed {
             skew: Some(skew),
         });
         Ok(())
+    }
+}
+
+impl CampaignFeed {
+    /// A slot that lost log is made anew, and what it lost is compared: asked for once the new one
+    /// is there, or what changes in between would be in neither.
+    async fn renew_slot(&self) -> Result<(), PeerError> {
+        let FeedOptions { url, schema, slot, .. } = &self.options;
+        // Not bounded: it waits for transactions, and half of it would leave no slot at all.
+        let session = connect(url, &settings(schema)).await.map_err(unreachable_server)?;
+        let renewed = slot::renew_lost(&session, slot).await;
+        session.close().await;
+        match renewed {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                let why = format!("the slot {slot} had lost part of the log and was made anew");
+                Err(PeerError::CursorLost { why })
+            }
+            Err(SlotError::Statement { doing, source }) => Err(peer_error(doing, source)),
+            Err(error @ SlotError::Unreadable(_)) => Err(PeerError::Unfit { why: chain(&error) }),
+        }
     }
 }
 

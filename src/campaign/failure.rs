@@ -5,6 +5,7 @@ use std::error::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::peer::PeerError;
+use crate::postgres::ServerError;
 
 /// Sorts a failure by what the caller does about it.
 pub(crate) fn peer_error(doing: &'static str, error: tokio_postgres::Error) -> PeerError {
@@ -31,7 +32,7 @@ pub(crate) fn peer_error(doing: &'static str, error: tokio_postgres::Error) -> P
     if gone.contains(said.code()) {
         return PeerError::Unfit { why };
     }
-    PeerError::Transient { doing, source: Box::new(error) }
+    PeerError::Transient { doing, source: Box::new(ServerError::of_statement(said)) }
 }
 
 /// An error with its causes in one line, for messages to people.

@@ -7,6 +7,8 @@
 //! only: with a column list or a row filter, Campaign's updates or structure changes fail. What was
 //! found is remembered, so that it can be put back exactly.
 
+mod database;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,11 @@ use tokio_postgres::Client;
 use crate::campaign::catalog::{Form, Identity, Index, Persistence, Table};
 use crate::campaign::{literal, peer_error, quoted};
 use crate::peer::PeerError;
+
+pub use database::{
+    DatabaseStanding, begin_database, database_standing, drop_database, finish_database,
+    plan_database,
+};
 
 /// What is wanted in Campaign's database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,27 +239,6 @@ pub async fn plan_tables(client: &Client, wanted: &Wanted) -> Result<Vec<Step>, 
     }
     steps.extend(publication_steps(client, wanted, &tables).await?);
     Ok(steps)
-}
-
-/// The step that creates the ledger's database, on a session in any database of its server.
-pub async fn plan_database(client: &Client, name: &str) -> Result<Option<Step>, PeerError> {
-    let failed = |error| peer_error("looking for the ledger's database", error);
-    let query = "select 1 from pg_database where datname = $1::text";
-    if client.query_opt(query, &[&name]).await.map_err(failed)?.is_some() {
-        return Ok(None);
-    }
-    Ok(Some(Step {
-        sql: format!("create database {} encoding 'UTF8' template template0", quoted(name)),
-        undo: drop_database(name),
-        why: "the ledger: what was seen of each pair, and what was written".to_owned(),
-        touches: Touches::Nothing,
-        found: Some(Found::NoDatabase { database: name.to_owned() }),
-    }))
-}
-
-/// What takes the ledger's database away, with its links and tombstones.
-pub fn drop_database(name: &str) -> String {
-    format!("drop database if exists {}", quoted(name))
 }
 
 async fn usable(client: &Client, schema: &str, one: &WantedTable) -> Result<Table, PeerError> {

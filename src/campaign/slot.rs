@@ -120,6 +120,18 @@ pub async fn drop(client: &Client, name: &str) -> Result<(), SlotError> {
     rows.map(|_| ()).map_err(statement("drop the slot"))
 }
 
+/// Makes a slot anew where it lost log that we would need, which no waiting brings back; whether it
+/// did. It waits until the transactions that are under way have ended.
+pub async fn renew_lost(client: &Client, name: &str) -> Result<bool, SlotError> {
+    let known = find(client, name).await?;
+    if known.is_none_or(|slot| slot.wal_status != Some(WalStatus::Lost)) {
+        return Ok(false);
+    }
+    drop(client, name).await?;
+    create(client, name).await?;
+    Ok(true)
+}
+
 /// Which server this is.
 pub async fn identity(client: &Client) -> Result<ServerIdentity, SlotError> {
     let query = "select system_identifier::text, timeline_id::bigint

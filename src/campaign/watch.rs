@@ -3,6 +3,7 @@
 //! mapped column that is gone pauses its fields.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tokio_postgres::Client;
 
@@ -78,17 +79,12 @@ impl TableWatch {
                 }),
             }
         }
-        let steps = match plan_tables(client, &there).await {
-            Ok(steps) => steps,
-            // What is wrong with one table is told, and does not hide what was found at others.
-            Err(PeerError::Unfit { why }) => {
-                watched.alarms.push(Alarm { what: why, sql: String::new(), mended: false });
-                return Ok(watched);
-            }
-            Err(error) => return Err(error),
-        };
+        let (steps, unfit) = fit_steps(client, there, &mut watched).await?;
         let before = std::mem::take(&mut self.unseen);
-        let mut published = before.clone();
+        let unfit: BTreeSet<Entity> =
+            unfit.iter().flat_map(|name| of_table(name, tables)).collect();
+        let mut published: BTreeSet<Entity> = before.difference(&unfit).copied().collect();
+        self.unseen.extend(before.intersection(&unfit));
         for step in steps {
             let outcome = carry_out(client, std::slice::from_ref(&step), patience, |_| {}).await;
             let mended = outcome.is_ok();
@@ -121,14 +117,45 @@ impl TableWatch {
     }
 }
 
+/// What must be done to the tables that can be followed, and the names of the others: what is wrong
+/// with those is told, and does not keep these from being mended.
+async fn fit_steps(
+    client: &Client,
+    mut wanted: Wanted,
+    watched: &mut Watched,
+) -> Result<(Vec<Step>, Vec<Arc<str>>), PeerError> {
+    let mut unfit = Vec::new();
+    match plan_tables(client, &wanted).await {
+        Err(PeerError::Unfit { .. }) => {}
+        steps => return Ok((steps?, unfit)),
+    }
+    for table in std::mem::take(&mut wanted.tables) {
+        let alone = Wanted { tables: vec![table.clone()], ..wanted.clone() };
+        match plan_tables(client, &alone).await {
+            Ok(_) => wanted.tables.push(table),
+            Err(PeerError::Unfit { why }) => {
+                watched.alarms.push(Alarm { what: why, sql: String::new(), mended: false });
+                unfit.push(table.name);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if wanted.tables.is_empty() {
+        return Ok((Vec::new(), unfit));
+    }
+    Ok((plan_tables(client, &wanted).await?, unfit))
+}
+
+/// The entities of a table.
+fn of_table(name: &str, tables: &Tables) -> BTreeSet<Entity> {
+    let named = tables.iter().filter(move |(_, mapped)| *mapped.table.name == *name);
+    named.map(|(entity, _)| *entity).collect()
+}
+
 /// The entities whose changes are not logged for us until this step is carried out.
 fn unpublished(step: &Step, tables: &Tables) -> BTreeSet<Entity> {
-    let of = |table: &str| {
-        let named = tables.iter().filter(move |(_, mapped)| *mapped.table.name == *table);
-        named.map(|(entity, _)| *entity).collect()
-    };
     match &step.found {
-        Some(Found::NotPublished { table, .. }) => of(table),
+        Some(Found::NotPublished { table, .. }) => of_table(table, tables),
         Some(Found::NoPublication { .. }) => tables.keys().copied().collect(),
         // Without its identity a table's updates fail, so there is nothing to miss.
         Some(Found::Identity { .. } | Found::NoSlot { .. } | Found::NoDatabase { .. }) | None => {

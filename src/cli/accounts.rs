@@ -211,6 +211,22 @@ async fn meet(
     Ok(Met { answers: known.clone(), fitted: Some(known), unfit: BTreeMap::new(), answered: false })
 }
 
+/// The objects of all mappings as they are remembered; those that are not are left out.
+pub(super) async fn kept(ledger: &PostgresLedger, config: &Config) -> Result<Objects> {
+    let mut objects = Objects::new();
+    for name in config.crms.keys() {
+        let kept = ledger.fact(&fact(name)).await?;
+        let kept = kept.and_then(|kept| serde_json::from_value::<Answers>(kept).ok());
+        let Some(Answers { objects: known, .. }) = kept else { continue };
+        for (mapping, of) in config.mappings.iter().filter(|(_, of)| of.crm == *name) {
+            if let Some(described) = known.get(of.object.as_str()) {
+                objects.insert(mapping.clone(), Ok(described.object()));
+            }
+        }
+    }
+    Ok(objects)
+}
+
 /// Whether what is remembered is enough for all mappings of an account.
 fn knows(kept: &Answers, config: &Config, name: &Label) -> bool {
     objects(config, name).iter().all(|object| kept.objects.contains_key(*object))

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use crate::agent::held::store_fact;
 use crate::campaign::catalog::Table;
-use crate::config::Label;
+use crate::config::{Config, Label};
 use crate::ledger::{Ledger as _, PostgresLedger};
 
 use super::lead::now;
@@ -31,6 +31,17 @@ pub(super) async fn keep(
         store_fact(ledger, (FACT.to_owned(), fact), now()).await?;
     }
     Ok(())
+}
+
+/// The tables as they are remembered, by mapping; those that are not are left out.
+pub(super) async fn kept(
+    ledger: &PostgresLedger,
+    config: &Config,
+) -> Result<BTreeMap<Label, Option<Table>>> {
+    let misfits: Vec<&Label> = config.mappings.keys().collect();
+    let mut tables = BTreeMap::new();
+    fall_back(ledger, &misfits, &mut tables).await?;
+    Ok(tables)
 }
 
 /// Puts the tables of these mappings back as they are remembered, where they are.

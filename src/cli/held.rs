@@ -1,5 +1,8 @@
 //! `truce held`: what waits for a person, and the ways out.
 
+mod resolve;
+mod show;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -23,23 +26,41 @@ Examples:
   truce held list --config truce.toml
   truce held list --config truce.toml --mapping contacts --reason refused --json")]
     List(List),
+    /// Show what is held with all that a person needs to decide: values, times, why, the ways out
+    #[command(after_help = "\
+Prints values of records. `truce explain` has the whole story of one record.
+
+Examples:
+  truce held show --config truce.toml --key 4711
+  truce held show --config truce.toml --mapping contacts --reason conflict --json")]
+    Show(show::Options),
+    /// Say what is to be held by a field of which two values differ
+    #[command(after_help = "\
+--take lets one side's value stand, --value one of your own, on both sides. --ignore leaves both as
+they are until either side moves. An agent that runs carries it out; one that is started later does.
+Of an opt-out that one side holds, --take can only say that it stands.
+
+Examples:
+  truce held resolve --config truce.toml --key 4711 --take crm
+  truce held resolve --config truce.toml --mapping contacts --field city --key 4711 --value Lyon
+  truce held resolve --config truce.toml --mapping contacts --reason conflict --take campaign
+  truce held resolve --config truce.toml --mapping contacts --field phone --ignore --json")]
+    Resolve(resolve::Options),
     /// Try again what was refused or is stuck: for when the cause was mended
     #[command(after_help = "\
 Examples:
   truce held retry --config truce.toml --mapping contacts --reason refused
   truce held retry --config truce.toml --key 4711")]
-    Retry(Choice),
-    /// Let go what the brake, a new epoch or a conflict holds
+    Retry(Retry),
+    /// Let go what the brake, a new epoch or a deletion holds
     #[command(after_help = "\
 A deletion that is held is released by leaving the record that remains alone from then on; with
---delete that record is deleted too, with --recreate the deleted one is made again from it. A
-conflict, or two records that met with different values, takes --take: whose value stands. Of an
-opt-out that one side holds, --take can only say that it stands.
+--delete that record is deleted too, with --recreate the deleted one is made again from it. A field
+of which two values differ is for `truce held resolve`.
 
 Examples:
   truce held release --config truce.toml --brake contacts
   truce held release --config truce.toml --epoch
-  truce held release --config truce.toml --mapping contacts --reason conflict --take crm
   truce held release --config truce.toml --reason deleted --key 4711
   truce held release --config truce.toml --mapping contacts --reason deleted --delete")]
     Release(Release),
@@ -65,6 +86,15 @@ pub(super) struct Choice {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct Retry {
+    #[command(flatten)]
+    choice: Choice,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
     choice: Choice,
@@ -81,39 +111,39 @@ pub(super) struct Release {
     #[command(flatten)]
     choice: Choice,
     /// Let the brake of this mapping go, and all that it held
-    #[arg(long, value_name = "MAPPING", conflicts_with_all = ["epoch", "take"])]
+    #[arg(long, value_name = "MAPPING", conflicts_with = "epoch")]
     brake: Option<String>,
     /// Let creates and deletes go after a new epoch, of `--mapping` or of all
-    #[arg(long, conflicts_with = "take")]
+    #[arg(long)]
     epoch: bool,
-    /// Let this side's values stand
-    #[arg(long, value_enum)]
-    take: Option<Taken>,
     /// Delete the record that remains where the other is gone
-    #[arg(long, conflicts_with_all = ["brake", "epoch", "take"])]
+    #[arg(long, conflicts_with_all = ["brake", "epoch"])]
     delete: bool,
     /// Make the record that is gone again, from the one that remains
-    #[arg(long, conflicts_with_all = ["brake", "epoch", "take", "delete"])]
+    #[arg(long, conflicts_with_all = ["brake", "epoch", "delete"])]
     recreate: bool,
+    #[command(flatten)]
+    print: Print,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(super) enum Taken {
-    /// Campaign's
-    Campaign,
-    /// The CRM's
-    Crm,
+#[derive(Debug, clap::Args)]
+pub(super) struct Print {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn held(what: Held) -> Result<()> {
     match what {
         Held::List(list) => print(list).await,
-        Held::Retry(choice) => {
+        Held::Show(options) => show::show(options).await,
+        Held::Resolve(options) => resolve::resolve(options).await,
+        Held::Retry(Retry { choice, json }) => {
             let visit = Visit::open(&choice.config).await?;
             let wanted = wanted(&visit, &choice)?;
             let opened =
-                held::open(&visit.ledger, &visit.plans, &wanted, Way::Retry, now()).await?;
-            say(&opened, "will be tried again")
+                held::open(&visit.ledger, &visit.plans, &wanted, &Way::Retry, now()).await?;
+            say(&opened, "will be tried again", json)
         }
         Held::Release(release) => let_go(release).await,
     }
@@ -127,7 +157,7 @@ async fn let_go(release: Release) -> Result<()> {
         let entity = visit.entity(mapping)?;
         let plan = &plans[&entity];
         let opened = held::release_brake(ledger, plans, plan, now()).await?;
-        return say(&opened, "released from the brake");
+        return say(&opened, "released from the brake", release.print.json);
     }
     if release.epoch {
         let only = choice.mapping.as_deref().map(|name| visit.entity(name)).transpose()?;
@@ -135,23 +165,27 @@ async fn let_go(release: Release) -> Result<()> {
         for plan in plans.values().filter(|p| only.is_none_or(|only| p.policy.entity == only)) {
             opened.add(held::release_epoch(ledger, plans, plan, now()).await?);
         }
-        return say(&opened, "released after the new epoch");
+        return say(&opened, "released after the new epoch", release.print.json);
     }
-    let named = [&choice.mapping, &choice.reason, &choice.key].iter().any(|part| part.is_some());
-    if !named {
+    if !choice.names_some() {
         let why = "say what to release: --mapping, --reason or --key, --brake or --epoch";
         return Err(Unusable::new(why).into());
     }
     let wanted = wanted(&visit, choice)?;
-    let way = match release.take {
-        None if release.delete => Way::Delete,
-        None if release.recreate => Way::Recreate,
-        None => Way::Release,
-        Some(Taken::Campaign) => Way::Take(Side::Campaign),
-        Some(Taken::Crm) => Way::Take(Side::Crm),
+    let way = match (release.delete, release.recreate) {
+        (true, _) => Way::Delete,
+        (false, true) => Way::Recreate,
+        (false, false) => Way::Release,
     };
-    let opened = held::open(ledger, plans, &wanted, way, now()).await?;
-    say(&opened, "released")
+    let opened = held::open(ledger, plans, &wanted, &way, now()).await?;
+    say(&opened, "released", release.print.json)
+}
+
+impl Choice {
+    /// Whether it is less than everything that is held.
+    fn names_some(&self) -> bool {
+        [&self.mapping, &self.reason, &self.key].iter().any(|part| part.is_some())
+    }
 }
 
 fn wanted(visit: &Visit, choice: &Choice) -> Result<Wanted> {
@@ -214,7 +248,11 @@ fn record(link: &HeldLink, side: Side) -> Option<String> {
 
 /// Says what was changed, and what was left with what would be right; an error where nothing was
 /// changed that a person wanted changed.
-fn say(opened: &Opened, what: &str) -> Result<()> {
+fn say(opened: &Opened, what: &str, as_json: bool) -> Result<()> {
+    if as_json && (0 < opened.changed || opened.left.is_empty()) {
+        let line = json!({ "changed": opened.changed, "left": opened.left });
+        return Ok(writeln!(std::io::stdout(), "{line}")?);
+    }
     let left: Vec<String> =
         opened.left.iter().map(|(why, links)| format!("{} left: {why}", records(*links))).collect();
     if opened.changed == 0 && !left.is_empty() {

@@ -5,6 +5,7 @@ mod attend;
 mod check;
 mod demo;
 mod drift;
+mod explain;
 mod failure;
 mod finding;
 mod fitted;
@@ -17,9 +18,11 @@ mod options;
 mod organisation;
 mod peers;
 mod places;
+mod plan;
 mod progress;
 mod readings;
 mod reload;
+mod remembered;
 mod run;
 mod schemas;
 mod setup;
@@ -87,7 +90,24 @@ Examples:
   truce status --config truce.toml
   truce status --config truce.toml --json")]
     Status(status::Options),
-    /// What waits for a person: list it, try it again, or let it go
+    /// Tell the story of one record: both sides, why each field has its value, what was decided
+    #[command(after_help = "\
+Told from the ledger and its decision log ([ledger] decision_keep_days); neither side is asked.
+Prints values of records.
+
+Examples:
+  truce explain --config truce.toml contacts 4711
+  truce explain --config truce.toml contacts 0035g00000ABCDEAA4 --json")]
+    Explain(explain::Options),
+    /// Say what `run` would write where, with samples and its cost in calls; writes nothing
+    #[command(after_help = "\
+Reads both sides whole, as a first scan does. What only the feeds tell, deletions and merges, is not in it.
+
+Examples:
+  truce plan --config truce.toml
+  truce plan --config truce.toml --samples 20 --json")]
+    Plan(plan::Options),
+    /// What waits for a person: list it, show it, resolve it, try it again, or let it go
     #[command(subcommand)]
     Held(held::Held),
     /// Show the whole thing on this machine: two systems, people editing both, the agent, a report
@@ -143,6 +163,8 @@ async fn carry_out(command: Command) -> Result<()> {
         Command::Check(options) => Box::pin(check::check(options)).await,
         Command::Setup(options) => Box::pin(setup::setup(options)).await,
         Command::Status(options) => Box::pin(status::status(options)).await,
+        Command::Explain(options) => Box::pin(explain::explain(options)).await,
+        Command::Plan(options) => Box::pin(plan::plan(options)).await,
         Command::Held(what) => Box::pin(held::held(what)).await,
         Command::Demo(options) => Box::pin(demo::demo(options)).await,
         Command::Simulate(what) => Box::pin(simulate::simulate(what)).await,

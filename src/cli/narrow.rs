@@ -45,6 +45,7 @@ fn lengths(from: &Column, to: &Column, too_long: TooLong) -> Option<String> {
 }
 
 /// How long a text or set may be: `None` where it is neither, and within where it has no limit.
+#[expect(clippy::option_option, reason = "no text, or text without a bound, or with one")]
 fn length(kind: &Kind) -> Option<Option<usize>> {
     match kind {
         Kind::Text { max, .. } | Kind::Set { max, .. } => Some(*max),

@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::campaign::carry_out::{Patience, carry_out};
 use crate::campaign::settings;
 use crate::campaign::setup::{
-    Chosen, Found, Record, Step, Touches, Wanted, WantedTable, drop_database, left, plan,
-    plan_database, script,
+    Chosen, DatabaseStanding, Found, Record, Step, Touches, Wanted, WantedTable, begin_database,
+    database_standing, drop_database, finish_database, left, plan, plan_database, script,
 };
 use crate::config::{self, Config};
 use crate::ledger::{Batch, Counts, Ledger as _, PostgresLedger, State, migrate};
@@ -148,20 +148,25 @@ impl Task {
         refuse(&server_standing(&self.config, &campaign).await?)?;
         let steps = plan(&campaign, &wanted(&self.config)).await?;
         let server = self.ledger_server().await?;
-        let database = plan_database(&server, self.places.ledger.database()).await?;
-        if let Some(step) = &database {
-            self.one(&server, step).await?;
+        let name = self.places.ledger.database();
+        let standing = database_standing(&server, name).await?;
+        let made = begin_database(name);
+        if standing == DatabaseStanding::Missing {
+            self.one(&server, &made).await?;
         }
         let migrate = migrate(&self.places.ledger);
         let migrated = self.bars.during("the ledger's schema", migrate).await;
         let migrated = migrated.context("the ledger's schema")?;
         if 0 < migrated {
-            done(&format!("the ledger's schema in {}", self.places.ledger.database()))?;
+            done(&format!("the ledger's schema in {name}"))?;
         }
         let ledger = PostgresLedger::open(&self.places.ledger).await?;
         let mut record = read_record(&ledger).await?;
-        record.merge(database.into_iter().filter_map(|step| step.found).collect());
-        keep_record(&ledger, &record).await?;
+        if standing != DatabaseStanding::There {
+            record.merge(made.found.into_iter().collect());
+            keep_record(&ledger, &record).await?;
+            self.one(&server, &finish_database(name)).await?;
+        }
         for step in &steps {
             // Kept before it is done: putting back what did not change changes nothing.
             record.merge(step.found.iter().cloned().collect());
@@ -176,6 +181,11 @@ impl Task {
 
     async fn undo(&self, yes: bool) -> Result<()> {
         let name = self.places.ledger.database();
+        let server = self.ledger_server().await?;
+        if database_standing(&server, name).await? == DatabaseStanding::Unfinished {
+            return self.drop_unfinished(&server, yes).await;
+        }
+        server.close().await;
         let ledger = open_ledger(&self.places.ledger)
             .await
             .context("nothing was taken away: what setup found is remembered by the ledger")?;
@@ -207,6 +217,19 @@ impl Task {
         self.drop_ledger(&record).await
     }
 
+    /// Setup died before it made anything but the ledger's database.
+    async fn drop_unfinished(&self, server: &Session, yes: bool) -> Result<()> {
+        let name = self.places.ledger.database();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "setup did not get further than the database {name}, which is empty")?;
+        if !yes {
+            confirm(&mut out)?;
+        }
+        drop(out);
+        self.one(server, &finish_database(name)).await?;
+        self.one(server, &taking_away(drop_database(name))).await
+    }
+
     /// Carries out one step. It may wait: for a lock, a slot for every transaction under way.
     async fn one(&self, session: &Session, step: &Step) -> Result<()> {
         let work = carry_out(session, std::slice::from_ref(step), Patience::default(), |_| ());
@@ -231,14 +254,17 @@ impl Task {
             let session = connect(&self.places.ledger, &Settings::default()).await?;
             (session, "drop schema if exists truce cascade".to_owned())
         };
-        let step = Step {
-            sql,
-            undo: String::new(),
-            why: "the ledger".to_owned(),
-            touches: Touches::Nothing,
-            found: None,
-        };
-        self.one(&session, &step).await
+        self.one(&session, &taking_away(sql)).await
+    }
+}
+
+fn taking_away(sql: String) -> Step {
+    Step {
+        sql,
+        undo: String::new(),
+        why: "the ledger".to_owned(),
+        touches: Touches::Nothing,
+        found: None,
     }
 }
 

@@ -30,7 +30,8 @@ pub struct Ledger {
     pub database: SqlName,
     /// How long the leader may go without renewing its lease before a standby takes over.
     pub lease_seconds: Seconds<1_000, 15_000, 600_000>,
-    /// How long decisions are kept, in days, so that they can be explained.
+    /// How long decisions and what was answered to them are kept, in days, for `truce explain`. A write
+    /// with its answer takes about 420 bytes of disk.
     pub decision_keep_days: Whole<1, 90, 36_500>,
     /// How long a deleted record's tombstone is kept, in days. It keeps the person's consent, so
     /// that a record that comes back does not come back opted in: years, not weeks.

@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use super::decision::LOOKED_BACK;
 use super::{
     Awaited, Batch, Bearer, Catalog, CatalogField, CatalogMapping, Counts, Decision, Due, Held,
-    HeldFilter, HeldLink, HeldPage, Keep, Kept, Ledger, LedgerError, State, StoreError,
+    HeldFilter, HeldLink, HeldPage, Keep, Kept, Ledger, LedgerError, Receipt, State, StoreError,
 };
 use crate::peer::Cursor;
 use crate::reconcile::{Entity, Field, Lane, Link, LinkId, LinkState, RecordId, Side, Sides};
@@ -33,6 +34,7 @@ struct Tables {
     facts: BTreeMap<String, serde_json::Value>,
     decisions: BTreeMap<u64, Decision>,
     decided: u64,
+    receipts: Vec<Receipt>,
 }
 
 impl MemoryLedger {
@@ -44,6 +46,12 @@ impl MemoryLedger {
     /// A backup, to restore from.
     pub fn backup(&self) -> Self {
         Self { kept: Mutex::new(self.tables().clone()) }
+    }
+
+    /// Gives no number from here on that is not above this one.
+    pub fn skip_to(&self, id: LinkId) {
+        let mut tables = self.tables();
+        tables.drawn = tables.drawn.max(id.0);
     }
 
     /// Every link, in the order of their numbers.
@@ -201,10 +209,14 @@ impl Ledger for MemoryLedger {
     }
 
     async fn decisions(&self, link: LinkId, limit: usize) -> Result<Vec<Decision>, LedgerError> {
+        Ok(self.tables().decisions_of(link).into_iter().take(limit).cloned().collect())
+    }
+
+    async fn receipts(&self, link: LinkId, limit: usize) -> Result<Vec<Receipt>, LedgerError> {
         let tables = self.tables();
-        let mut of_link: Vec<&Decision> =
-            tables.decisions.values().rev().filter(|decision| decision.link == link).collect();
-        of_link.sort_by_key(|decision| std::cmp::Reverse(decision.at));
+        let mut of_link: Vec<&Receipt> =
+            tables.receipts.iter().rev().filter(|receipt| receipt.link == link).collect();
+        of_link.sort_by_key(|receipt| std::cmp::Reverse((receipt.at, receipt.sequence)));
         Ok(of_link.into_iter().take(limit).cloned().collect())
     }
 
@@ -221,9 +233,10 @@ impl Ledger for MemoryLedger {
 
     async fn prune(&self, before: Timestamp) -> Result<u64, LedgerError> {
         let mut tables = self.tables();
-        let were = tables.decisions.len();
+        let were = tables.decisions.len() + tables.receipts.len();
         tables.decisions.retain(|_, decision| before <= decision.at);
-        Ok((were - tables.decisions.len()) as u64)
+        tables.receipts.retain(|receipt| before <= receipt.at);
+        Ok((were - tables.decisions.len() - tables.receipts.len()) as u64)
     }
 }
 
@@ -320,10 +333,29 @@ impl Tables {
         }
         self.cursors.extend(batch.cursors);
         self.facts.extend(batch.facts);
-        for decision in batch.decisions {
+        // As one statement does: what the batch itself brings is not looked back at.
+        let news: Vec<Decision> =
+            batch.decisions.into_iter().filter(|decision| !self.knows(decision)).collect();
+        for decision in news {
             self.decided += 1;
             self.decisions.insert(self.decided, decision);
         }
+        self.receipts.extend(batch.receipts);
+    }
+
+    /// A link's decisions, newest first.
+    fn decisions_of(&self, link: LinkId) -> Vec<&Decision> {
+        let mut of_link: Vec<&Decision> =
+            self.decisions.values().rev().filter(|decision| decision.link == link).collect();
+        of_link.sort_by_key(|decision| std::cmp::Reverse(decision.at));
+        of_link
+    }
+
+    /// Whether the decision only says again what the last of its link and field said.
+    fn knows(&self, decision: &Decision) -> bool {
+        let newest = self.decisions_of(decision.link).into_iter().take(LOOKED_BACK);
+        let last = newest.into_iter().find(|known| known.field == decision.field);
+        last.is_some_and(|last| decision.repeats(last))
     }
 
     fn insert(&mut self, keep: Keep) {

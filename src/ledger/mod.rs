@@ -9,9 +9,12 @@
 
 mod words;
 pub use words::{
-    Awaited, Batch, Bearer, Catalog, CatalogField, CatalogMapping, Counts, Decision, Due, Held,
-    HeldFilter, HeldLink, HeldPage, Keep, Kept, Mark, State,
+    Awaited, Batch, Bearer, Catalog, CatalogField, CatalogMapping, Counts, Due, Held, HeldFilter,
+    HeldLink, HeldPage, Keep, Kept, Mark, State,
 };
+
+mod decision;
+pub use decision::{Decision, Receipt, Verdict};
 
 mod error;
 pub use error::{LedgerError, StoreError};
@@ -105,6 +108,8 @@ pub trait Ledger: Send + Sync {
     ///
     /// Each stored link's version rises by one ([`Keep::mark_after`]), and a link that was waiting
     /// for a record whose link changed its identity in this batch becomes due, its version raised.
+    /// A decision that repeats the last of its link and field is not stored again, unless a person
+    /// took it.
     /// After an error that is no conflict nobody knows: store it again, and where it had been
     /// stored that is a conflict, and the links are loaded afresh.
     fn store(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -142,6 +147,13 @@ pub trait Ledger: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Decision>, LedgerError>> + Send;
 
+    /// What was answered to a link's newest writes, newest first.
+    fn receipts(
+        &self,
+        link: LinkId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Receipt>, LedgerError>> + Send;
+
     /// Decisions from this moment on, in the order in which they were stored, each with its number
     /// in it; the next page is after the last number. For `replay`.
     fn decisions_since(
@@ -151,6 +163,6 @@ pub trait Ledger: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(u64, Decision)>, LedgerError>> + Send;
 
-    /// Forgets decisions that were taken before this moment; says how many.
+    /// Forgets decisions and answers of before this moment; says how many.
     fn prune(&self, before: Timestamp) -> impl Future<Output = Result<u64, LedgerError>> + Send;
 }

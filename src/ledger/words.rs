@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
 
+use super::decision::{Decision, Receipt};
 use crate::peer::Cursor;
 use crate::reconcile::{Bond, Entity, Field, Lane, Link, LinkId, LinkState, RecordId, Side, Sides};
 
@@ -100,25 +101,10 @@ pub struct Batch {
     pub cursors: BTreeMap<String, Cursor>,
     /// What was decided and why.
     pub decisions: Vec<Decision>,
+    /// What was answered to writes.
+    pub receipts: Vec<Receipt>,
     /// Small things by name.
     pub facts: BTreeMap<String, serde_json::Value>,
-}
-
-/// Why a field holds what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The link.
-    pub link: LinkId,
-    /// When.
-    pub at: Timestamp,
-    /// The field; `None` is the whole record.
-    pub field: Option<Field>,
-    /// One word.
-    pub rule: String,
-    /// Whose value stands.
-    pub winner: Option<Side>,
-    /// The inputs.
-    pub values: serde_json::Value,
 }
 
 /// The numbers of mappings and fields.
@@ -274,6 +260,11 @@ impl Keep {
         }
     }
 
+    /// Whether what is beside the link is other than what was stored with it.
+    pub fn beside_changed(&self) -> bool {
+        self.extras() != self.mark.extras
+    }
+
     /// The hash is compared with one that was stored, perhaps by another release; where the hash
     /// function has changed, all that follows is that what is beside the link is written again.
     fn extras(&self) -> u64 {
@@ -346,6 +337,7 @@ impl Batch {
             removed: Vec::new(),
             cursors: BTreeMap::new(),
             decisions: Vec::new(),
+            receipts: Vec::new(),
             facts: BTreeMap::new(),
         }
     }
@@ -356,6 +348,7 @@ impl Batch {
             && self.removed.is_empty()
             && self.cursors.is_empty()
             && self.decisions.is_empty()
+            && self.receipts.is_empty()
             && self.facts.is_empty()
     }
 }

@@ -273,6 +273,14 @@ impl From<&tokio_postgres::error::DbError> for ServerError {
     }
 }
 
+impl ServerError {
+    /// The refusal of a statement, without its detail, which may quote a whole row: whatever is an
+    /// error ends up in a log.
+    pub fn of_statement(error: &tokio_postgres::error::DbError) -> Self {
+        Self { detail: None, ..Self::from(error) }
+    }
+}
+
 /// A detail in the flow of a sentence, if there is one.
 struct Aside<'a>(Option<&'a str>);
 

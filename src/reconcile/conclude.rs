@@ -79,7 +79,17 @@ impl Link {
         if side == Side::Crm {
             self.seen.crm.deaf_until = self.seen.crm.deaf_until.max(tick);
         }
-        if !matches!(outcome, Outcome::Later(_)) {
+        let opts_out = sent.write.lane == Lane::Consent && !sent.write.opt_in;
+        let is_put_off = match outcome {
+            Outcome::Later(_) => true,
+            Outcome::Stale(_) => opts_out,
+            Outcome::Done { .. }
+            | Outcome::Gone(_)
+            | Outcome::Found(_)
+            | Outcome::Refused(_)
+            | Outcome::Lost => false,
+        };
+        if !is_put_off {
             let put_off = |block: &Block| matches!(block.reason, BlockReason::PutOff(_));
             self.blocks.retain(|block| block.side != side || !put_off(block));
         }
@@ -93,7 +103,12 @@ impl Link {
                 }
             },
             Outcome::Stale(found) => {
-                self.count_stale(side, now);
+                // An opt-out has no guard, and is never given up: it is put off.
+                if opts_out {
+                    concluded.again_in = Some(OPT_OUT_AGAIN);
+                } else {
+                    self.count_stale(side, now);
+                }
                 self.take_in(side, found, policy);
             }
             Outcome::Gone(found) => self.take_in(side, found, policy),
@@ -336,6 +351,9 @@ impl Link {
         });
     }
 }
+
+/// An opt-out that found something in its way is tried again after this long at first.
+const OPT_OUT_AGAIN: Duration = Duration::from_secs(1);
 
 /// Any delay that was doubled so often is over every bound.
 const DOUBLINGS_MAX: u8 = 20;

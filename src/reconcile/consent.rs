@@ -138,7 +138,8 @@ fn emit_opt_out(link: &Link, (side, row): (Side, Row), moment: &Moment, decision
         return;
     }
     let change = Change::Set(row);
-    if let Some(held) = link.blocked_whole(side, &change) {
+    // That other writes were stale says nothing of one without a guard.
+    if let Some(held) = link.refused_whole(side, &change) {
         return decision.hold(None, held);
     }
     decision.writes.push(link.write((side, Lane::Consent), Target::Record(record), change, moment));

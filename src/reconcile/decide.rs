@@ -314,8 +314,23 @@ impl Link {
 
     /// Whether the whole record is blocked for a change on `side`.
     pub(super) fn blocked_whole(&self, side: Side, change: &Change) -> Option<HeldReason> {
-        let whole = self.blocks.iter().filter(|block| block.field.is_none() && block.side == side);
-        whole.into_iter().find_map(|block| match &block.reason {
+        self.refused_whole(side, change).or_else(|| {
+            self.blocks_whole(side).find_map(|block| match &block.reason {
+                BlockReason::Stale(times) if *times >= STALE_MAX => Some(HeldReason::Stale(side)),
+                BlockReason::Braked => Some(HeldReason::Braked),
+                BlockReason::Refused { .. }
+                | BlockReason::Stale(_)
+                | BlockReason::Flapping
+                | BlockReason::Swapping
+                | BlockReason::PutOff(_)
+                | BlockReason::Released(_) => None,
+            })
+        })
+    }
+
+    /// Whether `side` refused this very change, which is all that stops an opt-out.
+    pub(super) fn refused_whole(&self, side: Side, change: &Change) -> Option<HeldReason> {
+        self.blocks_whole(side).find_map(|block| match &block.reason {
             BlockReason::Refused { refusal, change: refused } => {
                 let same = match change {
                     Change::Set(row) => row == refused,
@@ -329,14 +344,17 @@ impl Link {
                     )
                 })
             }
-            BlockReason::Stale(times) if *times >= STALE_MAX => Some(HeldReason::Stale(side)),
-            BlockReason::Braked => Some(HeldReason::Braked),
             BlockReason::Stale(_)
+            | BlockReason::Braked
             | BlockReason::Flapping
             | BlockReason::Swapping
             | BlockReason::PutOff(_)
             | BlockReason::Released(_) => None,
         })
+    }
+
+    fn blocks_whole(&self, side: Side) -> impl Iterator<Item = &crate::reconcile::Block> {
+        self.blocks.iter().filter(move |block| block.field.is_none() && block.side == side)
     }
 
     /// What a person said of this link, if it was let go of what the brake, a new epoch or a

@@ -62,7 +62,7 @@ fn decide_field(
 ) -> Option<(Side, Value)> {
     let ours = known(link, Side::Campaign, field, decision)?;
     let theirs = known(link, Side::Crm, field, decision)?;
-    if link.ruled.contains_key(&field) {
+    if link.ruled.contains_key(&field) || link.is_ignored(field) {
         return None;
     }
     let base = link.base.get(&field);

@@ -79,6 +79,7 @@ pub fn merge(loser: &mut Link, survivor: &mut Link, policy: &Policy, now: Timest
     loser.given_up.clear();
     loser.blocks.clear();
     loser.ruled.clear();
+    loser.ignored.clear();
     loser.base.retain(|field, _| {
         policy.fields.get(field).is_some_and(|rule| rule.shape == Shape::Consent)
     });
@@ -135,6 +136,7 @@ impl Link {
         self.given_up.clear();
         self.blocks.clear();
         self.ruled.clear();
+        self.ignored.clear();
         self.trail.clear();
         self.waiting_since = None;
     }

@@ -33,6 +33,8 @@ pub struct Link {
     pub blocks: Vec<Block>,
     /// Values that a person, or a record merged into this one, said should stand on both sides.
     pub ruled: Row,
+    /// Values that a person said may stay apart, for as long as both sides hold just these.
+    pub ignored: BTreeMap<Field, Sides<Value>>,
     /// The values that each field's base has lately held, with when, newest last.
     pub trail: BTreeMap<Field, Vec<(Timestamp, Value)>>,
     /// Consent that a deleted record of the same person left behind.
@@ -190,6 +192,7 @@ impl Link {
             sequence: 0,
             blocks: Vec::new(),
             ruled: Row::new(),
+            ignored: BTreeMap::new(),
             trail: BTreeMap::new(),
             inherited: BTreeMap::new(),
             claims: None,
@@ -197,6 +200,13 @@ impl Link {
             waiting_since: None,
             ended: None,
         }
+    }
+
+    /// Whether a person said that both sides may go on holding what they hold of this field.
+    pub fn is_ignored(&self, field: Field) -> bool {
+        self.ignored.get(&field).is_some_and(|apart| {
+            Side::BOTH.into_iter().all(|side| self.seen[side].value(field) == Some(&apart[side]))
+        })
     }
 
     /// The record's key on a side, where one is known.

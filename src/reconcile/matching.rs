@@ -84,7 +84,7 @@ pub fn find_match(link: &Link, side: Side, candidates: &[&Link]) -> Matched {
 }
 
 /// Whether one of two lone records names the other by its external id.
-fn claims(a: &Link, b: &Link) -> bool {
+pub fn claims(a: &Link, b: &Link) -> bool {
     let names = |crm: &Link, campaign: &Link| {
         here(crm, Side::Crm)
             && crm.claims.is_some()

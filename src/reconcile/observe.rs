@@ -57,7 +57,8 @@ impl Link {
             self.trail.clear();
         }
         self.remember(side, seen, policy, skew);
-        self.resolve_given_up(side, seen, policy);
+        self.forget_ignored();
+        self.resolve_given_up(&before, side, seen, policy);
         self.agree(policy, moment(seen));
         let same = before.at.epoch == self.seen[side].at.epoch
             && before.bond == self.seen[side].bond
@@ -69,6 +70,15 @@ impl Link {
         }
         self.blocks.retain(|block| !matches!(block.reason, BlockReason::Stale(_)));
         News::Changed
+    }
+
+    /// What a person let stay apart is decided again once either side has moved.
+    fn forget_ignored(&mut self) {
+        let stale: Vec<Field> =
+            self.ignored.keys().copied().filter(|field| !self.is_ignored(*field)).collect();
+        for field in stale {
+            self.ignored.remove(&field);
+        }
     }
 
     /// Why an observation says nothing, if so.
@@ -128,6 +138,7 @@ impl Link {
         }
         self.base.clear();
         self.trail.clear();
+        self.ignored.clear();
         self.seen[side].snapshot = None;
         self.seen[side].xid = 0;
         self.seen[side].stamp = None;
@@ -187,18 +198,23 @@ impl Link {
     }
 
     /// A value that a given-up write carried is that latecomer, not somebody's edit: the base
-    /// moves to it, so that what has happened since on the other side goes over again.
-    fn resolve_given_up(&mut self, side: Side, seen: &Observation, policy: &Policy) {
+    /// moves to it, so that what has happened since on the other side goes over again. Where no
+    /// write of ours has landed since the field was read otherwise, it is somebody's edit.
+    fn resolve_given_up(&mut self, before: &Seen, side: Side, seen: &Observation, policy: &Policy) {
         if side != Side::Crm || self.given_up.is_empty() {
             return;
         }
         let now = moment(seen);
         let mut late: Vec<(Field, Value)> = Vec::new();
+        let edited = |field: Field, value: &Value| {
+            nothing_landed(before, seen) && before.value(field).is_some_and(|old| old != value)
+        };
         for sent in &self.given_up {
             let Change::Set(row) = &sent.write.change else { continue };
             for (field, value) in row {
                 if self.seen[side].value(*field) == Some(value)
                     && self.base.get(field) != Some(value)
+                    && !edited(*field, value)
                 {
                     late.push((*field, value.clone()));
                 }
@@ -353,6 +369,13 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
 /// Whether more than `limit` has passed since `since`.
 pub(super) fn passed(since: Timestamp, limit: std::time::Duration, now: Timestamp) -> bool {
     std::time::Duration::try_from(now.duration_since(since)).is_ok_and(|passed| passed > limit)
+}
+
+/// Whether the record bears the same stamp of ours as when it was read last: each write that lands
+/// leaves its own. The stamp of an answer is of no use before the record was read since.
+fn nothing_landed(before: &Seen, seen: &Observation) -> bool {
+    let read_since = before.deaf_until < before.at;
+    read_since && seen.stamp.is_some() && seen.stamp == before.stamp
 }
 
 /// What became of a write, as far as an observation tells.

@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use truce::agent::held::Way;
-use truce::ledger::{Batch, HeldFilter, Keep, Ledger as _};
+use truce::ledger::{Batch, HeldFilter, Keep, Ledger as _, Verdict};
 use truce::reconcile::link::{Block, BlockReason, Release};
 use truce::reconcile::{
     Bond, Change, Consent, Direction, FieldRule, Gone, Interval, Link, LinkState, Row, Rule, Shape,
     Side, Value,
 };
 
-use crate::stage::{NAME, ONE, OUT, START, Stage, here, pair_of, set, text};
+use crate::stage::{NAME, ONE, OUT, START, Stage, WAIT, here, pair_of, set, text};
 
 /// A link that a person let go of what the brake held.
 fn let_go(mut link: Link) -> Link {
@@ -113,6 +113,58 @@ async fn a_wider_opt_out_is_let_stand_and_never_taken_away() {
 }
 
 #[tokio::test]
+async fn two_values_that_are_ignored_are_left_until_one_moves() {
+    let stage = in_conflict(text()).await;
+    stage.release(Way::Ignore).await;
+    assert!(stage.settle().await.writes.is_empty());
+    assert!(stage.held().await.is_empty());
+    stage.clock.pass(WAIT);
+    stage.see("003", here(Row::from([(NAME, Value::text("eva"))])), None).await;
+    stage.settle().await;
+    assert!(stage.held().await.is_empty(), "it is seen again, unchanged");
+    stage.see("003", here(Row::from([(NAME, Value::text("evi"))])), None).await;
+    stage.see("003", here(Row::from([(NAME, Value::text("eva"))])), None).await;
+    stage.settle().await;
+    assert_eq!(stage.held().await, ["pairing"], "it moved, and back");
+}
+
+#[tokio::test]
+async fn a_value_of_ones_own_goes_to_both_sides_and_none_is_given_to_a_field_that_goes_one_way() {
+    let mut stage = in_conflict(text()).await;
+    stage.release(Way::Give(Value::text("ewa"))).await;
+    let writes = stage.settle().await.writes;
+    let change = Change::Set(Row::from([(NAME, Value::text("ewa"))]));
+    let sides: Vec<Side> = writes.iter().map(|write| write.side).collect();
+    assert_eq!(sides, [Side::Campaign, Side::Crm]);
+    assert!(writes.iter().all(|write| write.change == change));
+    let log = stage.ledger.every_decision();
+    let told: Vec<_> = log.iter().map(|d| (d.rule.as_str(), d.verdict)).collect();
+    let discarded = ("told", Verdict::Discarded);
+    let held = ("pairing", Verdict::Held);
+    assert_eq!(told, [held, ("value", Verdict::Told), discarded, discarded]);
+
+    stage = in_conflict(text()).await;
+    stage.rule(NAME, FieldRule { direction: Direction::ToCrm, ..text() });
+    let why = stage.refused(Way::Give(Value::text("ewa"))).await;
+    assert!(why.contains("one way"), "{why}");
+}
+
+#[tokio::test]
+async fn what_is_held_is_told_once_in_the_log_however_often_it_is_looked_at() {
+    let stage = in_conflict(text()).await;
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        stage.clock.pass(WAIT);
+        stage.see("003", here(Row::from([(NAME, Value::text("eva"))])), None).await;
+        stage.put_due().await;
+        stage.settle().await;
+        told.push(stage.ledger.every_decision().len());
+    }
+    // The first look tells when the value came to be, which was not known.
+    assert_eq!(told, [2; 4]);
+}
+
+#[tokio::test]
 async fn a_contact_that_comes_back_is_itself_again_also_where_the_other_was_left_alone() {
     let mut stage = Stage::empty();
     stage.rule(NAME, text());
@@ -129,4 +181,19 @@ async fn a_contact_that_comes_back_is_itself_again_also_where_the_other_was_left
     assert!(settled.writes.is_empty(), "what Campaign holds by now is not known");
     let wanted: Vec<_> = settled.reads.iter().map(|(_, side, id)| (*side, &*id.0)).collect();
     assert_eq!(wanted, [(Side::Campaign, "7")]);
+}
+
+#[tokio::test]
+async fn what_the_agent_tries_again_by_itself_is_no_persons_word() {
+    let stage = in_conflict(text()).await;
+    let told = |stage: &Stage| {
+        let told = stage.ledger.every_decision().into_iter().filter(|d| d.verdict == Verdict::Told);
+        told.map(|decision| decision.rule).collect::<Vec<_>>()
+    };
+    stage.release(Way::Again).await;
+    assert!(told(&stage).is_empty());
+    stage.put_due().await;
+    stage.settle().await;
+    stage.release(Way::Retry).await;
+    assert_eq!(told(&stage), ["retry"]);
 }

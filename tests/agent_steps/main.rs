@@ -6,6 +6,7 @@ mod converted;
 mod held;
 mod jobs;
 mod lanes;
+mod scans;
 mod stage;
 
 use std::collections::BTreeMap;

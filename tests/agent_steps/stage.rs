@@ -130,6 +130,15 @@ impl Stage {
         self.ledger.store(batch).await.unwrap();
     }
 
+    /// Has the link looked at once more.
+    pub(crate) async fn put_due(&self) {
+        let now = self.clock.now();
+        let kept = self.ledger.links(&[ONE]).await.unwrap().remove(0);
+        let mut batch = Batch::new(now);
+        batch.links.push(Keep { due: Some(Due { lane: Lane::Ordinary, at: now }), ..kept.keep() });
+        self.ledger.store(batch).await.unwrap();
+    }
+
     pub(crate) fn desk(&self) -> Desk<'_, MemoryLedger, Standing> {
         Desk { ledger: &self.ledger, clock: &self.clock, plans: &self.plans, account: 0 }
     }
@@ -167,14 +176,14 @@ impl Stage {
 
     pub(crate) async fn release(&self, way: Way) {
         let (wanted, now) = (Wanted::default(), self.clock.now());
-        let opened = open(&self.ledger, &self.plans, &wanted, way, now).await.unwrap();
+        let opened = open(&self.ledger, &self.plans, &wanted, &way, now).await.unwrap();
         assert_eq!((opened.changed, opened.left.len()), (1, 0), "{opened:?}");
     }
 
     /// Why nothing is changed by this way.
     pub(crate) async fn refused(&self, way: Way) -> &'static str {
         let (wanted, now) = (Wanted::default(), self.clock.now());
-        let opened = open(&self.ledger, &self.plans, &wanted, way, now).await.unwrap();
+        let opened = open(&self.ledger, &self.plans, &wanted, &way, now).await.unwrap();
         assert_eq!(opened.changed, 0, "{opened:?}");
         *opened.left.keys().next().unwrap()
     }

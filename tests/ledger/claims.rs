@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use truce::ledger::{
     Awaited, Batch, Counts, Decision, Due, Held, HeldFilter, HeldPage, Keep, Kept, Ledger, Mark,
-    State, StoreError,
+    Receipt, State, StoreError, Verdict,
 };
 use truce::peer::Cursor;
 use truce::reconcile::{
@@ -356,6 +356,52 @@ pub(crate) async fn decisions_are_kept_in_order_and_pruned_by_age(ledger: &impl 
     assert_eq!(words(ledger.decisions(link, 9).await.unwrap()), ["b"]);
 }
 
+pub(crate) async fn a_decision_that_says_the_same_again_is_not_kept(ledger: &impl Ledger) {
+    let link = LinkId(79);
+    let of_name = |second, rule| decision(link, second, rule);
+    let of_all = |second, rule| Decision { field: None, ..decision(link, second, rule) };
+    let told = |second| Decision { verdict: Verdict::Told, ..decision(link, second, "retry") };
+    let given = [
+        of_name(1, "newest"),
+        of_all(2, "create"),
+        // Again, after another field's; by another write; and later by another rule, and back.
+        Decision { write: Some((Side::Campaign, 8)), ..of_name(3, "newest") },
+        of_name(4, "crm"),
+        of_name(5, "newest"),
+        told(6),
+        told(7),
+    ];
+    for decision in given {
+        let decisions = vec![decision];
+        ledger.store(Batch { decisions, ..Batch::new(at(0)) }).await.unwrap();
+    }
+    let kept = ledger.decisions(link, 9).await.unwrap();
+    let of_this_test = [told(7), told(6), of_name(5, "newest"), of_name(4, "crm")];
+    assert_eq!(kept[..4], of_this_test);
+    assert_eq!(kept[4..], [of_all(2, "create"), of_name(1, "newest")]);
+}
+
+pub(crate) async fn answers_are_kept_and_pruned_like_decisions(ledger: &impl Ledger) {
+    let receipt = |sequence, second| Receipt {
+        link: LinkId(80),
+        side: Side::Crm,
+        sequence,
+        at: at(second),
+        answer: "refused".to_owned(),
+        words: Some("STRING_TOO_LONG: data value too large".to_owned()),
+    };
+    let done = Receipt { answer: "done".to_owned(), words: None, ..receipt(2, 9) };
+    let receipts = vec![receipt(1, 4), done.clone()];
+    ledger.store(Batch { receipts, ..Batch::new(at(0)) }).await.unwrap();
+    let other = vec![Receipt { link: LinkId(81), ..receipt(1, 5) }];
+    ledger.store(Batch { receipts: other, ..Batch::new(at(0)) }).await.unwrap();
+    assert_eq!(ledger.receipts(LinkId(80), 9).await.unwrap(), [done.clone(), receipt(1, 4)]);
+    let newest = ledger.receipts(LinkId(80), 1).await.unwrap();
+    assert_eq!(newest, std::slice::from_ref(&done));
+    assert_eq!(ledger.prune(at(9)).await.unwrap(), 2);
+    assert_eq!(ledger.receipts(LinkId(80), 9).await.unwrap(), [done]);
+}
+
 pub(crate) async fn links_are_counted_as_they_end(ledger: &impl Ledger) {
     let before = ledger.counts(Timestamp::MAX).await.unwrap().links;
     let kept = stored(ledger, &[(Some("c1"), None), (Some("c2"), None)]).await;
@@ -413,7 +459,9 @@ fn decision(link: LinkId, second: i64, rule: &str) -> Decision {
         at: at(second),
         field: Some(Field(1)),
         rule: rule.to_owned(),
+        verdict: Verdict::Discarded,
         winner: Some(Side::Crm),
+        write: Some((Side::Campaign, 7)),
         values: json!({ "campaign": "x\u{0}", "crm": 3 }),
     }
 }

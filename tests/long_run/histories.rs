@@ -18,6 +18,8 @@ pub(crate) enum Author {
 pub(crate) struct Event {
     /// Milliseconds since 1970, by this machine's clock.
     pub(crate) at: i64,
+    /// When readers could see it: a commit of the CRM may be held back for minutes.
+    pub(crate) shown: i64,
     pub(crate) side: Where,
     pub(crate) author: Author,
     /// The e-mail address, which nobody edits.
@@ -98,6 +100,7 @@ impl Histories {
             let who = text(&new["semail"]);
             let event = |field: &str, old: String, new: String| Event {
                 at,
+                shown: at,
                 side: Where::Campaign,
                 author,
                 who: who.clone(),
@@ -141,6 +144,7 @@ impl Histories {
                 }
                 self.events.push(Event {
                     at: change["at_ms"].as_i64().unwrap(),
+                    shown: change["shown_at_ms"].as_i64().unwrap(),
                     side: Where::Crm,
                     author,
                     who: who.clone(),

@@ -21,6 +21,8 @@ pub(crate) struct Verdict {
     pub(crate) decided: usize,
     /// Words that lay between the CRM's read and write.
     pub(crate) excused: usize,
+    /// Words whose commit was held back, so that no read showed them before they were replaced.
+    pub(crate) unseen: usize,
     /// Fields of people that were edited.
     pub(crate) cells: usize,
 }
@@ -142,7 +144,9 @@ impl Cell<'_> {
                 if decisions.iter().any(|decision| decision.contains(&quoted)) {
                     verdict.decided += 1;
                 } else if in_window(histories, said, replaced) {
-                    verdict.excused += 1;
+                    let held_back = said.at < said.shown;
+                    verdict.unseen += usize::from(held_back);
+                    verdict.excused += usize::from(!held_back);
                 } else {
                     let what = format!("`{}` was discarded without a word", said.new);
                     self.complain(verdict, &what);
@@ -165,12 +169,12 @@ impl Cell<'_> {
     }
 }
 
-/// Whether something was said in the CRM between the read of the record and its write.
+/// Whether something that was said in the CRM could not be seen yet by the read before the write.
 fn in_window(histories: &Histories, said: &Event, replaced: &Event) -> bool {
     let Some((contact, request)) = &replaced.contact else { return false };
     let reads = histories.reads.get(contact).map(Vec::as_slice).unwrap_or_default();
     let before = reads.iter().rfind(|(number, _)| number < request);
-    before.is_some_and(|(_, at)| *at <= said.at)
+    before.is_some_and(|(_, at)| *at <= said.shown)
 }
 
 #[cfg(test)]
@@ -180,7 +184,8 @@ mod tests {
     fn event(at: i64, side: Where, author: Author, (old, new): (&str, &str)) -> Event {
         let (who, field) = ("ann".to_owned(), "Phone".to_owned());
         let contact = (side == Crm).then(|| ("003".to_owned(), u64::try_from(at).unwrap()));
-        Event { at, side, author, who, field, old: old.into(), new: new.into(), contact }
+        let (old, new) = (old.into(), new.into());
+        Event { at, shown: at, side, author, who, field, old, new, contact }
     }
 
     fn phone(events: Vec<Event>, holds: &str, decisions: &[&str]) -> Verdict {
@@ -230,6 +235,10 @@ mod tests {
         assert_eq!(phone(conflict(3), "1", &["[\"\", \"1\", \"2\"]"]).decided, 1);
         let within = phone(conflict(5), "1", &[]);
         assert_eq!((within.excused, within.violations.len()), (1, 0), "read at 5, written at 6");
+        let mut held_back = conflict(3);
+        held_back[1].shown = 7;
+        let unseen = phone(held_back, "1", &[]);
+        assert_eq!((unseen.unseen, unseen.violations.len()), (1, 0), "no read showed it");
     }
 
     #[test]

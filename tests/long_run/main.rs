@@ -337,11 +337,13 @@ async fn verdict(run: &Run, both: &Both) {
     }
     let verdict = judge(&histories, &finals, &decisions(&run.stage).await);
     println!(
-        "{} events, {} fields edited, {} words gave way by a decision, {} in the CRM's window",
+        "{} events, {} fields edited, {} words gave way by a decision, {} in the CRM's window, {} \
+         before their commit showed",
         histories.events.len(),
         verdict.cells,
         verdict.decided,
-        verdict.excused
+        verdict.excused,
+        verdict.unseen
     );
     let told = verdict.violations.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(verdict.violations.is_empty(), "{} violations:\n{told}", verdict.violations.len());
@@ -352,7 +354,7 @@ async fn verdict(run: &Run, both: &Both) {
 async fn decisions(stage: &Stage) -> Vec<String> {
     let url = stage.campaign.superuser.clone().with_database("truce");
     let ledger = Desk::open(&url).await.unwrap();
-    let sql = "select d.\"values\"::text from truce.decision d";
+    let sql = "select d.\"values\"::text from truce.decision d where d.verdict = 'discarded'";
     let rows = ledger.read(sql, &[]).await.unwrap();
     rows.iter().filter_map(|row| row.get::<_, Option<String>>(0)).collect()
 }

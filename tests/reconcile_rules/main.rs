@@ -5,11 +5,13 @@
 
 mod consent;
 mod epochs;
+mod latecomers;
 mod matching;
 mod order;
 mod pair;
 mod person;
 mod rulings;
+mod unhindered;
 mod unique;
 
 use truce::reconcile::decide::{Gate, HeldReason, Moment};

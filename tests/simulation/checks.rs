@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truce::agent::Plans;
-use truce::ledger::{Held, MemoryLedger};
+use truce::agent::kept::printed;
+use truce::ledger::{Decision, Held, MemoryLedger, Verdict};
 use truce::reconcile::{
     Bond, Consent, Direction, Entity, Field, Link, LinkId, LinkState, RecordId, Row, Shape, Side,
     Target, Value, Write,
@@ -33,7 +34,8 @@ pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Resu
             .ok_or_else(|| format!("link {} has lost a record\n{link:#?}", link.id))?;
         for (field, rule) in &plans[&link.entity].policy.fields {
             let is_held = whole || held.iter().any(|(of, _)| *of == Some(*field));
-            if !is_held {
+            // What a person let stay apart is as it is by their word.
+            if !is_held && !link.is_ignored(*field) {
                 // A one-way field's own side stands until its source moves.
                 if rule.direction == Direction::Both {
                     agree(&links, link, (*field, &rule.shape), rows)?;
@@ -262,7 +264,10 @@ fn discards(world: &World, ledger: &MemoryLedger, links: &[Link]) -> Result<(), 
         }
         let Some(link) = bearing.iter().find(|link| is_live(link)) else { continue };
         let of = |id| bearing.iter().any(|link| link.id == id);
-        let decided = decisions.iter().any(|d| of(d.link) && d.field == Some(*field));
+        let names = |d: &Decision| {
+            d.verdict == Verdict::Discarded && d.values[side.name()] == printed(value)
+        };
+        let decided = decisions.iter().any(|d| of(d.link) && d.field == Some(*field) && names(d));
         let excused = world.excused.contains(&(record.clone(), *field));
         if !decided && !excused && !world.reached(link, *side, *field, value) {
             return Err(format!(

@@ -10,6 +10,7 @@
 mod campaign;
 mod checks;
 mod crm;
+mod operator;
 mod people;
 mod schema;
 mod steps;

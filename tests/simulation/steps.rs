@@ -13,7 +13,7 @@ use truce::agent::deliver::{ask_transactions, deliver, reads};
 use truce::agent::settle::settle;
 use truce::agent::time::Ticks;
 use truce::agent::{AgentError, Clock as _, Desk, Plans};
-use truce::ledger::{Ledger as _, MemoryLedger};
+use truce::ledger::{Ledger as _, MemoryLedger, Verdict};
 use truce::peer::{Cursor, Feed as _, Page, Scan as _};
 use truce::reconcile::decide::Gate;
 use truce::reconcile::{Bond, Entity, Observation, RecordId, Side, Sides};
@@ -21,6 +21,7 @@ use truce::reconcile::{Bond, Entity, Observation, RecordId, Side, Sides};
 use crate::campaign::{Campaign, CampaignPeer};
 use crate::checks;
 use crate::crm::{Crm, CrmPeer};
+use crate::operator::resolves;
 use crate::schema::{ACCOUNT, CONTACT, plans, rules};
 use crate::world::{Kind, Shared, SimClock, World, lock};
 
@@ -40,7 +41,7 @@ impl Future for Pause {
 }
 
 /// Drives a step to its end, or kills it after so many pauses.
-fn drive<F: Future>(step: F, pauses: usize) -> Option<F::Output> {
+pub(crate) fn drive<F: Future>(step: F, pauses: usize) -> Option<F::Output> {
     drive_beside(step, pauses, || ())
 }
 
@@ -100,7 +101,8 @@ pub(crate) fn run(seed: u64, kind: Kind) -> Result<[u64; 6], String> {
         run.step();
     }
     run.quieten();
-    let decisions = run.ledger.every_decision().len() as u64;
+    let decided = run.ledger.every_decision();
+    let decisions = decided.iter().filter(|d| d.verdict == Verdict::Discarded).count() as u64;
     let world = lock(&run.world);
     if let Some(broken) = &world.broken {
         return Err(broken.clone());
@@ -125,6 +127,7 @@ impl Run {
             9 | 10 => self.fetch(Side::Crm),
             11 | 12 => self.take_in(Side::Campaign),
             13 | 14 => self.take_in(Side::Crm),
+            17 if resolves(&self.ledger, &self.plans, &self.world) => (),
             18 if untold => {
                 self.count_page(CONTACT);
             }

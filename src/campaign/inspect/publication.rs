@@ -207,13 +207,14 @@ async fn slot_health(client: &Client, wanted: &Expectations) -> Result<Vec<Findi
         .map_err(|error| PeerError::Unfit { why: chain(&error) })?;
     let Some(slot) = found else { return Ok(Vec::new()) };
     let mut findings = Vec::new();
-    let again = format!(
-        "select pg_drop_replication_slot('{}'); then `truce setup`: all records are compared",
-        wanted.slot
-    );
     match slot.wal_status {
         Some(WalStatus::Lost) => {
-            findings.push(Finding::fail(&*what, "it has lost log that we would need", again));
+            findings.push(Finding::warn(
+                &*what,
+                "it has lost log that we would need: the agent makes it anew, and compares all \
+                 records once",
+                "raise max_slot_wal_keep_size, so that it does not happen again",
+            ));
         }
         Some(WalStatus::Unreserved) => findings.push(Finding::warn(
             &*what,

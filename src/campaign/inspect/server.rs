@@ -31,7 +31,8 @@ pub(super) async fn look(
         ));
     }
     if facts.text("encoding") == "SQL_ASCII" {
-        findings.push(Finding::warn(
+        // A feed that is stopped for good would keep the log for good.
+        findings.push(Finding::fail(
             "encoding",
             "the database has no encoding (SQL_ASCII); a text that is not UTF-8 stops the feed",
             "have a DBA convert the database to UTF8",

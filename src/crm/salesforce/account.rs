@@ -159,8 +159,7 @@ impl Account {
                 Ok(row.and_then(|row| row.get("IsSandbox")).and_then(Json::as_bool))
             }
             Err(PeerError::Unfit { why }) => {
-                let account = &self.settings.name;
-                tracing::warn!(%account, why, "it is not told whether this is a sandbox");
+                tracing::warn!(account = %self.settings.name, why, "it is not told whether this is a sandbox");
                 Ok(None)
             }
             Err(error) => Err(error),

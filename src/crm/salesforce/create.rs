@@ -170,6 +170,13 @@ impl RecordWriter {
     }
 }
 
+/// How many questions come before these creates.
+pub(super) fn count_questions(plan: &Plan, writes: &[&Write]) -> usize {
+    let Some(external_id) = &plan.mapping.external_id else { return 0 };
+    let all: Vec<usize> = (0..writes.len()).collect();
+    questions(plan, external_id, writes, &all).len()
+}
+
 /// Packs the questions of the creates at these places into as few statements as fit an address each.
 fn questions(
     plan: &Plan,

@@ -7,7 +7,7 @@ use crate::reconcile::RecordId;
 const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
 
 /// The 18-character form of an id; `None` where the text is no id.
-pub(super) fn record_id(text: &str) -> Option<RecordId> {
+pub fn record_id(text: &str) -> Option<RecordId> {
     let bytes = text.as_bytes();
     if !bytes.iter().all(u8::is_ascii_alphanumeric) {
         return None;

@@ -30,7 +30,7 @@ use crate::reconcile::{
 /// The writer of an account's records.
 pub struct RecordWriter {
     pub(super) account: Arc<Account>,
-    plans: Plans,
+    pub(super) plans: Plans,
 }
 
 /// What is sent together, the most urgent first.
@@ -56,7 +56,7 @@ pub(super) struct Ready {
 }
 
 impl Kind {
-    fn of(write: &Write) -> Self {
+    pub(super) fn of(write: &Write) -> Self {
         match (&write.change, &write.target, write.lane) {
             (Change::Delete, _, _) => Self::Delete,
             (Change::Set(_), Target::New { .. }, _) => Self::Create,
@@ -68,7 +68,7 @@ impl Kind {
 
     /// How many go together: what is there is read by as many as one call reads, and saved right
     /// after in calls side by side; an opt-in has a precondition of its own.
-    fn batch(self, most: usize) -> usize {
+    pub(super) fn batch(self, most: usize) -> usize {
         match self {
             Self::OptIn => 1,
             Self::OptOut | Self::Update | Self::Delete => READS_MAX,
@@ -160,7 +160,7 @@ impl RecordWriter {
     }
 
     /// How many records one call saves.
-    fn in_a_call(&self) -> usize {
+    pub(super) fn in_a_call(&self) -> usize {
         self.account.settings.batch.clamp(1, WRITES_MAX)
     }
 

@@ -11,17 +11,18 @@ use tokio_postgres::types::ToSql;
 use super::line::{Line, failed, moment, open_session, timestamp};
 use super::store::{integer, lane_number, number, number_lane};
 use crate::ledger::{
-    Catalog, CatalogField, CatalogMapping, Counts, Decision, Held, HeldFilter, HeldLink, HeldPage,
+    Catalog, CatalogField, CatalogMapping, Counts, Held, HeldFilter, HeldLink, HeldPage,
     LedgerError, State,
 };
 use crate::peer::Cursor;
 use crate::postgres::ServerUrl;
-use crate::reconcile::{Entity, Field, Lane, LinkId, RecordId, Side, Sides};
+use crate::reconcile::{Entity, Field, Lane, LinkId, RecordId, Sides};
 
 /// Numbers mappings and fields. Seldom, so it opens a session of its own.
 pub(super) async fn catalog(
     url: &ServerUrl,
     mappings: &[(String, Vec<String>)],
+    new: New,
 ) -> Result<Catalog, LedgerError> {
     const DOING: &str = "number mappings and fields";
     // A number that is above the type's range fails here, before anything bears it.
@@ -59,9 +60,21 @@ pub(super) async fn catalog(
         let entity = Entity(entity.cast_unsigned());
         catalog.mappings.push(CatalogMapping { name: name.clone(), entity, fields });
     }
-    transaction.commit().await.map_err(error)?;
+    match new {
+        New::Kept => transaction.commit().await.map_err(error)?,
+        New::Forgotten => transaction.rollback().await.map_err(error)?,
+    }
     session.close().await;
     Ok(catalog)
+}
+
+/// What becomes of the numbers that mappings and fields are given for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum New {
+    /// They are theirs from now on.
+    Kept,
+    /// They were for whoever asked, who writes nothing.
+    Forgotten,
 }
 
 pub(super) async fn cursor(from: &Line, feed: &str) -> Result<Cursor, LedgerError> {
@@ -154,66 +167,6 @@ pub(super) async fn held(
     Ok(found)
 }
 
-pub(super) async fn decisions(
-    from: &Line,
-    link: LinkId,
-    most: usize,
-) -> Result<Vec<Decision>, LedgerError> {
-    const DECISIONS: &str = r#"
-        select number, link, at, field, rule, winner, "values" from truce.decision
-         where link = $1 order by at desc, number desc limit $2"#;
-    let given: [&(dyn ToSql + Sync); 2] = [&number(link), &limit(most)];
-    let rows = from.ask("load decisions", DECISIONS, &given).await?;
-    Ok(rows.iter().map(|row| decision(row).1).collect())
-}
-
-pub(super) async fn decisions_since(
-    from: &Line,
-    since: Timestamp,
-    after: u64,
-    most: usize,
-) -> Result<Vec<(u64, Decision)>, LedgerError> {
-    const SINCE: &str = r#"
-        select number, link, at, field, rule, winner, "values" from truce.decision
-         where number > $1 and at >= $2 order by number limit $3"#;
-    let given: [&(dyn ToSql + Sync); 3] = [&after.cast_signed(), &moment(since), &limit(most)];
-    let rows = from.ask("load decisions", SINCE, &given).await?;
-    Ok(rows.iter().map(decision).collect())
-}
-
-/// In bites, so that no statement runs for minutes over a year's decisions.
-pub(super) async fn prune(from: &Line, before: Timestamp) -> Result<u64, LedgerError> {
-    const BITE: i64 = 10_000;
-    const PRUNE: &str = "
-        with bite as (
-          delete from truce.decision where number = any (array(
-            select number from truce.decision where at < $1 order by number limit $2))
-          returning 1)
-        select count(*) from bite";
-    let mut pruned = 0;
-    loop {
-        let rows = from.ask("prune decisions", PRUNE, &[&moment(before), &BITE]).await?;
-        let bite: i64 = rows.first().map_or(0, |row| row.get(0));
-        pruned += bite.cast_unsigned();
-        if bite < BITE {
-            return Ok(pruned);
-        }
-    }
-}
-
-fn decision(row: &Row) -> (u64, Decision) {
-    let winner: Option<&str> = row.get(5);
-    let decision = Decision {
-        link: LinkId(row.get::<_, i64>(1).cast_unsigned()),
-        at: timestamp(row.get(2)),
-        field: row.get::<_, Option<i16>>(3).map(|field| Field(field.cast_unsigned())),
-        rule: row.get(4),
-        winner: winner.and_then(|name| Side::BOTH.into_iter().find(|side| side.name() == name)),
-        values: row.get(6),
-    };
-    (row.get::<_, i64>(0).cast_unsigned(), decision)
-}
-
 fn entity(row: &Row) -> Entity {
     Entity(row.get::<_, i16>(0).cast_unsigned())
 }
@@ -222,6 +175,7 @@ fn count(row: &Row, column: usize) -> u64 {
     row.get::<_, i64>(column).cast_unsigned()
 }
 
-fn limit(most: usize) -> i64 {
+/// As the server takes it.
+pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }

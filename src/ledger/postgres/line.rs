@@ -12,7 +12,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::ledger::LedgerError;
-use crate::postgres::{ConnectError, ServerUrl, Session, Settings, connect};
+use crate::postgres::{ConnectError, ServerError, ServerUrl, Session, Settings, connect};
 
 /// What a statement is given.
 pub(super) type Given<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -123,10 +123,14 @@ pub(super) fn failed(doing: &'static str, error: tokio_postgres::Error) -> Ledge
         }
         None => true,
     };
+    let source: Box<dyn Error + Send + Sync> = match error.as_db_error() {
+        Some(said) => Box::new(ServerError::of_statement(said)),
+        None => Box::new(error),
+    };
     if transient {
-        LedgerError::Unavailable { doing, source: Box::new(error) }
+        LedgerError::Unavailable { doing, source }
     } else {
-        LedgerError::Refused { doing, source: Box::new(error) }
+        LedgerError::Refused { doing, source }
     }
 }
 

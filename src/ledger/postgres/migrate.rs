@@ -13,8 +13,14 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "ledger", sql: include_str!("../migrations/0001_ledger.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "ledger", sql: include_str!("../migrations/0001_ledger.sql") },
+    Migration {
+        version: 2,
+        name: "decisions",
+        sql: include_str!("../migrations/0002_decisions.sql"),
+    },
+];
 
 const DOING: &str = "bring its schema up to date";
 

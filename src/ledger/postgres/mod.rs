@@ -11,6 +11,7 @@
 //! for one that makes its link due. New links with a match key on each side: 20,000 a second.
 
 mod answers;
+mod decided;
 mod lease;
 mod life;
 mod line;
@@ -29,7 +30,7 @@ use self::line::{Line, failed, open_session};
 use self::store::Statements;
 use crate::ledger::{
     Batch, Bearer, Catalog, Counts, Decision, HeldFilter, HeldLink, HeldPage, Kept, Ledger,
-    LedgerError, StoreError,
+    LedgerError, Receipt, StoreError,
 };
 use crate::peer::Cursor;
 use crate::postgres::{ServerUrl, Session};
@@ -90,9 +91,16 @@ impl PostgresLedger {
     }
 }
 
+impl PostgresLedger {
+    /// The numbers that mappings and fields have; those that are new get some that are not kept.
+    pub async fn known(&self, mappings: &[(String, Vec<String>)]) -> Result<Catalog, LedgerError> {
+        answers::catalog(&self.url, mappings, answers::New::Forgotten).await
+    }
+}
+
 impl Ledger for PostgresLedger {
     async fn catalog(&self, mappings: &[(String, Vec<String>)]) -> Result<Catalog, LedgerError> {
-        answers::catalog(&self.url, mappings).await
+        answers::catalog(&self.url, mappings, answers::New::Kept).await
     }
 
     async fn links_of(&self, bearers: &[Bearer]) -> Result<Vec<Kept>, LedgerError> {
@@ -194,7 +202,11 @@ impl Ledger for PostgresLedger {
     }
 
     async fn decisions(&self, link: LinkId, limit: usize) -> Result<Vec<Decision>, LedgerError> {
-        answers::decisions(&self.answers, link, limit).await
+        decided::decisions(&self.answers, link, limit).await
+    }
+
+    async fn receipts(&self, link: LinkId, limit: usize) -> Result<Vec<Receipt>, LedgerError> {
+        decided::receipts(&self.answers, link, limit).await
     }
 
     async fn decisions_since(
@@ -203,11 +215,11 @@ impl Ledger for PostgresLedger {
         after: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Decision)>, LedgerError> {
-        answers::decisions_since(&self.answers, since, after, limit).await
+        decided::decisions_since(&self.answers, since, after, limit).await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, LedgerError> {
-        answers::prune(&self.answers, before).await
+        decided::prune(&self.answers, before).await
     }
 }
 

@@ -6,11 +6,11 @@
 //! the rows; then, and only then, all is done again with the records of these links let go first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement, Transaction};
 
+use super::decided::{self, Decisions, Receipts};
 use super::line::{Given, failed, moment};
 use super::rows::{Extras, LinkRows, Moves, Waits};
 use crate::ledger::memory::twice;
@@ -39,7 +39,7 @@ pub(super) struct Statements {
     wake: Statement,
     cursors: Statement,
     facts: Statement,
-    decisions: Statement,
+    decided: decided::Statements,
 }
 
 const TERM: &str = "select term from truce.lease";
@@ -162,14 +162,6 @@ const FACTS: &str = "
     select n.name, n.value::json from unnest($1::text[], $2::text[]) as n (name, value)
         on conflict (name) do update set value = excluded.value";
 
-const DECISIONS: &str = r#"
-    insert into truce.decision (link, at, field, rule, winner, "values")
-    select n.link, n.at, n.field, n.rule, n.winner, n.given::json
-      from unnest($1::bigint[], $2::timestamptz[], $3::smallint[], $4::text[], $5::text[],
-                  $6::text[])
-      with ordinality as n (link, at, field, rule, winner, given, ordinal)
-     order by n.ordinal"#;
-
 /// Whether the records of the batch's links are let go before they are taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Release {
@@ -205,7 +197,7 @@ impl Statements {
             wake: client.prepare(WAKE).await?,
             cursors: client.prepare(CURSORS).await?,
             facts: client.prepare(FACTS).await?,
-            decisions: client.prepare(DECISIONS).await?,
+            decided: decided::Statements::prepare(client).await?,
         })
     }
 }
@@ -379,17 +371,18 @@ impl Attempt<'_> {
             let facts: Vec<String> = batch.facts.values().map(ToString::to_string).collect();
             self.run(&s.facts, &[&names, &facts]).await?;
         }
+        self.decided(batch).await
+    }
+
+    async fn decided(&self, batch: &Batch) -> Result<(), Failed> {
+        let s = &self.statements.decided;
         if !batch.decisions.is_empty() {
-            let d = &batch.decisions;
-            let links: Vec<i64> = d.iter().map(|d| number(d.link)).collect();
-            let times: Vec<SystemTime> = d.iter().map(|d| moment(d.at)).collect();
-            let fields = d.iter().map(|d| d.field.map(|field| integer(field.0)).transpose());
-            let fields: Vec<Option<i16>> = fields.collect::<Result<_, _>>()?;
-            let rules: Vec<String> = d.iter().map(|d| clean(&d.rule)).collect();
-            let winners: Vec<Option<&str>> = d.iter().map(|d| d.winner.map(Side::name)).collect();
-            let values: Vec<String> = d.iter().map(|d| d.values.to_string()).collect();
-            let given: Given<'_> = &[&links, &times, &fields, &rules, &winners, &values];
-            self.run(&s.decisions, given).await?;
+            let rows = Decisions::of(&batch.decisions)?;
+            self.run(&s.decisions, &rows.given()).await?;
+        }
+        if !batch.receipts.is_empty() {
+            let rows = Receipts::of(&batch.receipts);
+            self.run(&s.receipts, &rows.given()).await?;
         }
         Ok(())
     }

@@ -64,6 +64,9 @@ struct Body {
     blocks: Vec<StoredBlock>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     ruled: StoredRow,
+    /// Campaign's value and the CRM's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ignored: BTreeMap<u16, (StoredValue, StoredValue)>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     trail: BTreeMap<u16, Vec<(Place, StoredValue)>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -108,6 +111,9 @@ impl Body {
             (field.0, stored.collect())
         });
         let trail = trail.collect();
+        let ignored = link.ignored.iter().map(|(field, Sides { campaign, crm })| {
+            (field.0, (StoredValue(campaign.clone()), StoredValue(crm.clone())))
+        });
         let inherited = link.inherited.iter().map(|(field, consent)| (field.0, (*consent).into()));
         Self {
             v: FORM,
@@ -120,6 +126,7 @@ impl Body {
             sequence: link.sequence,
             blocks,
             ruled: store_row(&link.ruled),
+            ignored: ignored.collect(),
             trail,
             inherited: inherited.collect(),
             claims: link.claims.as_ref().map(|claims| Arc::clone(&claims.0)),
@@ -142,6 +149,9 @@ impl Body {
             trail.insert(Field(field), values.collect::<Result<Vec<_>, NotBody>>()?);
         }
         let blocks = self.blocks.into_iter().map(|block| load_block(block, &times));
+        let ignored = self.ignored.into_iter().map(|(field, (campaign, crm))| {
+            (Field(field), Sides { campaign: campaign.0, crm: crm.0 })
+        });
         let inherited = self.inherited.into_iter();
         Ok(Link {
             id,
@@ -157,6 +167,7 @@ impl Body {
             sequence: self.sequence,
             blocks: blocks.collect::<Result<_, _>>()?,
             ruled: load_row(self.ruled),
+            ignored: ignored.collect(),
             trail,
             inherited: inherited.map(|(field, consent)| (Field(field), consent.into())).collect(),
             claims: self.claims.map(RecordId),

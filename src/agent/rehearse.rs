@@ -1,0 +1,249 @@
+//! What `run` would do, without doing it: the agent's own steps over a ledger in memory, with
+//! writers that write nothing and say that they did.
+//!
+//! Both sides are read as a first scan reads them; what follows is decided by the same functions as
+//! in `run`, until nothing is left to decide. What only the feeds tell (deletions, merges) is not
+//! seen here, as nothing is read from Campaign's log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::ledger::{Batch, Due, Keep, Ledger as _, MemoryLedger};
+use crate::peer::{Ask, Ended, Notes, PeerError, Scan, Writer};
+use crate::reconcile::{
+    Change, Entity, Lane, Link, LinkId, LinkState, Observation, Outcome, Presence, Read, RecordId,
+    Row, Side, Sides, Target, Write,
+};
+
+use super::absorb::absorb;
+use super::clock::AgentClock;
+use super::deliver::{deliver, row_of};
+use super::epochs::Epochs;
+use super::error::unless_conflict;
+use super::plan::{Plan, Plans};
+use super::settle::settle;
+use super::time::{Clock as _, Ticks};
+use super::working::keys;
+use super::{AgentError, Desk};
+
+/// A page of a scan; a side bounds its own reads below this.
+const PAGE: usize = 2_000;
+
+/// So many links are decided in one round, as in `run` under load.
+const ROUND: usize = 2_000;
+
+/// A write that would be made, and what its fields hold now.
+#[derive(Clone, Debug)]
+pub struct Intended {
+    /// The write, in the terms of the side that it goes to.
+    pub write: Write,
+    /// What the record holds in these fields, where it is known.
+    pub before: Row,
+    /// The records of the pair.
+    pub records: Sides<Option<RecordId>>,
+}
+
+/// A rehearsal of one account.
+#[derive(Debug)]
+pub struct Rehearsal<'a> {
+    /// What is known of each pair.
+    pub ledger: MemoryLedger,
+    clock: AgentClock,
+    plans: &'a Plans,
+    account: usize,
+    /// Campaign's transactions that were pretended.
+    xid: AtomicU64,
+}
+
+impl<'a> Rehearsal<'a> {
+    /// One that knows nothing yet; `epochs` are those of what it is going to be told.
+    pub fn new(plans: &'a Plans, account: usize, epochs: Sides<u32>) -> Self {
+        let crms = vec![epochs.crm; account + 1];
+        let epochs = Epochs { ledger: 1, campaign: epochs.campaign, crms };
+        // Above the ticks of every leader that there was.
+        let clock = AgentClock::new((1 << 23) - 1, epochs);
+        Self { ledger: MemoryLedger::new(), clock, plans, account, xid: AtomicU64::new(1 << 40) }
+    }
+
+    fn desk(&self) -> Desk<'_, MemoryLedger, AgentClock> {
+        Desk { ledger: &self.ledger, clock: &self.clock, plans: self.plans, account: self.account }
+    }
+
+    /// Takes in what a ledger knows of these pairs; each is looked at again.
+    pub async fn know(&self, links: Vec<Link>) -> Result<(), AgentError> {
+        let now = self.clock.now();
+        let mut batch = Batch::new(now);
+        for mut link in links {
+            let Some(plan) = self.plans.get(&link.entity) else { continue };
+            // Nobody waits for the answers of what an agent sent: it is told by the records.
+            link.orphan(now, Ticks::new(&self.clock, self.account, Side::Crm).position());
+            self.ledger.skip_to(link.id);
+            let keys = keys(&link, &plan.policy);
+            let due =
+                (link.state == LinkState::Live).then_some(Due { lane: Lane::Ordinary, at: now });
+            batch.links.push(Keep { due, keys, ..Keep::new(link) });
+        }
+        match self.ledger.store(batch).await {
+            Ok(()) => Ok(()),
+            Err(error) => unless_conflict(error).map(drop),
+        }
+    }
+
+    /// Reads all records of a mapping on one side; says how many, page by page.
+    pub async fn read<S: Scan>(
+        &self,
+        plan: &Plan,
+        side: Side,
+        scan: &mut S,
+        mut told: impl FnMut(u64) + Send,
+    ) -> Result<u64, AgentError> {
+        let (mut after, mut count): (Option<RecordId>, u64) = (None, 0);
+        loop {
+            let mut ticks = Ticks::new(&self.clock, self.account, side);
+            let page = scan.scan(plan.policy.entity, after.as_ref(), PAGE, &mut ticks).await?;
+            let Some(last) = page.last() else { return Ok(count) };
+            after = Some(last.record.clone());
+            count += page.len() as u64;
+            absorb(&self.desk(), side, &page, &BTreeMap::new()).await?;
+            told(count);
+        }
+    }
+
+    /// Decides until nothing is left; `round` is told of the writes of each round.
+    pub async fn decide(
+        &self,
+        mut round: impl FnMut(Vec<Intended>) + Send,
+    ) -> Result<(), AgentError> {
+        loop {
+            let pretend = |side| Pretend { side, xid: &self.xid, written: Mutex::default() };
+            let (campaign, crm) = (pretend(Side::Campaign), pretend(Side::Crm));
+            let (desk, none) = (self.desk(), BTreeMap::new());
+            let settled = settle(&desk, &campaign, &none, &Lane::ALL, ROUND).await?;
+            if settled.looked_at == 0 {
+                return Ok(());
+            }
+            let intended = self.intended(&settled.writes).await?;
+            round(intended);
+            for (side, writer) in [(Side::Campaign, &campaign), (Side::Crm, &crm)] {
+                deliver(&desk, side, writer, &settled).await?;
+                self.echo(side, writer.take()).await?;
+            }
+        }
+    }
+
+    async fn intended(&self, writes: &[Write]) -> Result<Vec<Intended>, AgentError> {
+        let ids: Vec<LinkId> = writes.iter().map(|write| write.link).collect();
+        let kept = self.ledger.links(&ids).await?;
+        let links: BTreeMap<LinkId, Link> =
+            kept.into_iter().map(|kept| (kept.link.id, kept.link)).collect();
+        let mut intended = Vec::with_capacity(writes.len());
+        for write in writes {
+            let Some(link) = links.get(&write.link) else { continue };
+            let seen = &link.seen[write.side];
+            let before = row_of(write).into_iter().flat_map(Row::keys);
+            let before =
+                before.filter_map(|field| Some((*field, seen.value(*field)?.clone()))).collect();
+            let records = Sides::of(|side| link.record(side).cloned());
+            intended.push(Intended { write: write.clone(), before, records });
+        }
+        Ok(intended)
+    }
+
+    /// What was written is seen, as the log or the next poll would tell it.
+    async fn echo(
+        &self,
+        side: Side,
+        written: Vec<(Write, u64, RecordId)>,
+    ) -> Result<(), AgentError> {
+        let ids: Vec<LinkId> = written.iter().map(|(write, ..)| write.link).collect();
+        let links: BTreeMap<LinkId, Link> = (self.ledger.links(&ids).await?.into_iter())
+            .map(|kept| (kept.link.id, kept.link))
+            .collect();
+        let mut seen = Vec::with_capacity(written.len());
+        for (write, xid, record) in written {
+            let Some(link) = links.get(&write.link) else { continue };
+            let position = Ticks::new(&self.clock, self.account, side).position();
+            let read = match side {
+                Side::Campaign => Read::Logged { xid },
+                Side::Crm => Read::Asked(self.clock.now()),
+            };
+            let presence = match &write.change {
+                Change::Delete => Presence::Gone(crate::reconcile::Gone::Deleted),
+                Change::Set(row) => {
+                    let known = &link.seen[side].fields;
+                    let mut whole: Row =
+                        known.iter().map(|(field, seen)| (*field, seen.value.clone())).collect();
+                    whole.extend(row.iter().map(|(field, value)| (*field, value.clone())));
+                    let (raw, unfit) = (BTreeMap::new(), BTreeMap::new());
+                    Presence::Here { row: whole, raw, unfit }
+                }
+            };
+            seen.push(Observation {
+                entity: write.entity,
+                record,
+                was: None,
+                at: position,
+                read,
+                presence,
+                modified: None,
+                stamp: Some(write.stamp),
+                claims: None,
+            });
+        }
+        absorb(&self.desk(), side, &seen, &BTreeMap::new()).await.map(drop)
+    }
+}
+
+/// Says that it wrote.
+struct Pretend<'a> {
+    side: Side,
+    xid: &'a AtomicU64,
+    written: Mutex<Vec<(Write, u64, RecordId)>>,
+}
+
+impl Pretend<'_> {
+    fn next(&self) -> u64 {
+        self.xid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn take(&self) -> Vec<(Write, u64, RecordId)> {
+        std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Writer for Pretend<'_> {
+    async fn write(
+        &self,
+        writes: Vec<Write>,
+        _: &(impl Notes + Sync),
+        _: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = |write: Write| {
+            let number = self.next();
+            let new = || RecordId(Arc::from(format!("new {number}")));
+            let (record, created) = match &write.target {
+                Target::Record(id) => (id.clone(), None),
+                Target::New { key: Some(key), .. } => (key.clone(), Some(key.clone())),
+                Target::New { key: None, .. } => {
+                    let record = new();
+                    (record.clone(), Some(record))
+                }
+            };
+            written.push((write, number, record));
+            let xid = (self.side == Side::Campaign).then_some(number);
+            Outcome::Done { created, xid }
+        };
+        Ok(writes.into_iter().map(outcome).collect())
+    }
+
+    async fn draw_keys(&self, _: Entity, count: usize) -> Result<Vec<RecordId>, PeerError> {
+        Ok((0..count).map(|_| RecordId(Arc::from(format!("new {}", self.next())))).collect())
+    }
+
+    async fn transaction(&self, _: u64) -> Result<Option<Ended>, PeerError> {
+        Ok(Some(Ended::Committed))
+    }
+}

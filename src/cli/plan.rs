@@ -1,0 +1,212 @@
+//! `truce plan`: what `run` would write where, and what that would cost; writes nothing.
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result};
+
+use crate::agent::rehearse::{Intended, Rehearsal};
+use crate::agent::{Plan, Plans};
+use crate::campaign::scan::CampaignScan;
+use crate::campaign::settings;
+use crate::config::{self, Config, Label};
+use crate::crm::salesforce::{Account, Cost, RecordWriter, Salesforce};
+use crate::ledger::{Catalog, HeldFilter, HeldPage, Ledger as _, PostgresLedger};
+use crate::postgres::connect;
+use crate::reconcile::decide::Gate;
+use crate::reconcile::{Link, Side, Sides, Write};
+
+use super::failure::Unusable;
+use super::finding::Findings;
+use super::lead::refuse;
+use super::mapped::{self, Mapped, map_all, provisional};
+use super::options;
+use super::peers::tables;
+use super::places::Places;
+use super::progress::Bars;
+use super::run::open_accounts;
+use super::schemas::{Schemas, describe};
+use super::visit::open_ledger;
+
+use report::Report;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The config file
+    #[arg(long, value_name = "FILE", env = "TRUCE_CONFIG")]
+    config: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Show so many records of each kind
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    samples: usize,
+    /// Plan for at most so many records of both sides together: each takes some 4 kB of memory
+    #[arg(long, default_value_t = 2_000_000, value_name = "N")]
+    records_max: u64,
+}
+
+/// Links are copied from a ledger so many at a time.
+const PAGE: usize = 2_000;
+
+/// What is held is listed up to this many records.
+const HELD_MAX: usize = 10_000_000;
+
+pub(super) async fn plan(options: Options) -> Result<()> {
+    let config = config::load(&options.config)?;
+    let places = Places::of(&config)?;
+    let accounts = open_accounts(&config)?;
+    let session = connect(&places.campaign, &settings(config.campaign.schema.as_str()))
+        .await
+        .context("campaign.url")?;
+    let schemas = Schemas::read(&config, &session, describe(&config, &accounts).await).await?;
+    let (catalog, ledger) = remembered(&config, &places).await?;
+    let mut findings = Findings::default();
+    let mapped = map_all(&config, &catalog, &schemas, &mut findings);
+    refuse(&findings)?;
+    let plans: Plans =
+        (mapped.iter()).map(|one| (one.plan.policy.entity, one.plan.clone())).collect();
+    let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
+    let schema: Arc<str> = config.campaign.schema.as_str().into();
+    let mut report = Report::new(options.samples);
+    for (number, (name, account)) in accounts.iter().enumerate() {
+        let of_account = accounts_plans(&plans, number);
+        let salesforce = open(&config, name, account, (&mapped, &schemas)).await?;
+        let known = links(ledger.as_ref(), &of_account).await?;
+        let rehearsal = Rehearsal::new(&of_account, number, epochs(&known));
+        rehearsal.know(known).await?;
+        let scan = options::scan(&config.campaign);
+        let mut campaign =
+            CampaignScan::new(places.campaign.clone(), &schema, tables.clone(), scan);
+        let mut crm = salesforce.scan();
+        let bars = Bars::on_stderr();
+        for (label, _) in config.in_order() {
+            let plan = of_account.values().find(|plan| *plan.name == *label.as_str());
+            let Some(plan) = plan else { continue };
+            let mut read = Sides { campaign: 0, crm: 0 };
+            let reading = async {
+                read.campaign = rehearsal.read(plan, Side::Campaign, &mut campaign, |_| ()).await?;
+                read.crm = rehearsal.read(plan, Side::Crm, &mut crm, |_| ()).await?;
+                anyhow::Ok(())
+            };
+            bars.during(&format!("reading both sides of {label}"), reading).await?;
+            report.read(label.as_str(), read);
+            bounded(&report, options.records_max)?;
+        }
+        let before = account.calls();
+        report.calls(name.as_str(), before.made(crate::crm::http::Call::Scan));
+        let writer = salesforce.writer();
+        let told = Mutex::new(Vec::new());
+        let deciding = rehearsal.decide(|round| {
+            told.lock().unwrap_or_else(PoisonError::into_inner).push(round);
+        });
+        bars.during("deciding", deciding).await?;
+        let rounds = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for round in rounds {
+            report.cost(name.as_str(), cost(&writer, &round)?);
+            for one in &round {
+                report.intend(&of_account, one);
+            }
+        }
+        let page = HeldPage { after: None, limit: HELD_MAX };
+        for link in rehearsal.ledger.held(&HeldFilter::default(), page).await? {
+            report.held(&of_account, &link);
+        }
+        report.budget(name.as_str(), account.usage().left);
+    }
+    report.print(options.json)
+}
+
+/// Whether what was read so far is not too much for a plan.
+fn bounded(report: &Report, most: u64) -> Result<()> {
+    if report.records() <= most {
+        return Ok(());
+    }
+    Err(Unusable::new(format!(
+        "there are more than {most} records on both sides together; each takes some 4 kB of memory \
+         here: raise --records-max where there is that much"
+    ))
+    .into())
+}
+
+/// An account's mappings, as they stand once both sides are read to their ends.
+fn accounts_plans(plans: &Plans, account: usize) -> Plans {
+    let mut of_account = Plans::new();
+    for (entity, plan) in plans.iter().filter(|(_, plan)| plan.account == account) {
+        let (creates, deletes) = (Gate::Open, Gate::Open);
+        of_account.insert(*entity, Plan { creates, deletes, ..plan.clone() });
+    }
+    of_account
+}
+
+/// What a ledger remembers, where setup has made one; a first plan knows nothing of any pair.
+async fn remembered(config: &Config, places: &Places) -> Result<(Catalog, Option<PostgresLedger>)> {
+    match open_ledger(&places.ledger).await {
+        Ok(ledger) => {
+            let catalog = ledger.known(&mapped::names(config)).await?;
+            Ok((catalog, Some(ledger)))
+        }
+        Err(error) if is_missing(&error) => Ok((provisional(config), None)),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(
+            cause.downcast_ref::<crate::postgres::ConnectError>(),
+            Some(crate::postgres::ConnectError::NoDatabase { .. })
+        )
+    })
+}
+
+/// The links of an account's mappings that a ledger holds.
+async fn links(ledger: Option<&PostgresLedger>, plans: &Plans) -> Result<Vec<Link>> {
+    let Some(ledger) = ledger else { return Ok(Vec::new()) };
+    let mut links = Vec::new();
+    for entity in plans.keys() {
+        let mut after = None;
+        loop {
+            let page = ledger.walk(*entity, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.link.id);
+            links.extend(page.into_iter().map(|kept| kept.link));
+        }
+    }
+    Ok(links)
+}
+
+/// The epochs in which these were seen; the first, where there are none.
+fn epochs(links: &[Link]) -> Sides<u32> {
+    Sides::of(|side| links.iter().map(|link| link.seen[side].at.epoch).max().unwrap_or(0).max(1))
+}
+
+async fn open(
+    config: &Config,
+    name: &Label,
+    account: &Arc<Account>,
+    (mapped, schemas): (&[Mapped], &Schemas),
+) -> Result<Salesforce> {
+    let organisation = account.organisation().await.with_context(|| format!("crm.{name}"))?;
+    let of_account = mapped.iter().filter(|one| config.mappings[&one.name].crm == *name);
+    let described = of_account.filter_map(|one| {
+        let object = schemas.objects.get(&one.name)?.as_ref().ok()?;
+        Some((one.sides.crm.clone(), object))
+    });
+    let account = Arc::clone(account);
+    Salesforce::with(account, &organisation, described.collect())
+        .with_context(|| format!("crm.{name}"))
+}
+
+/// What the writes of a round to the CRM would cost.
+fn cost(writer: &RecordWriter, round: &[Intended]) -> Result<Cost> {
+    let all = round.iter().map(|one| &one.write);
+    let to_crm: Vec<Write> = all.filter(|write| write.side == Side::Crm).cloned().collect();
+    Ok(writer.cost(&to_crm)?)
+}
+
+/// Counts by name.
+type Counts = BTreeMap<String, u64>;

@@ -1,0 +1,40 @@
+//! What writes would cost, in calls, without a bulk job: the same sorting and packing as writing
+//! them, and nothing sent.
+
+use std::collections::BTreeMap;
+
+use crate::crm::salesforce::create::count_questions;
+use crate::crm::salesforce::writer::{Kind, RecordWriter};
+use crate::peer::PeerError;
+use crate::reconcile::{Entity, Write};
+
+/// Calls to the CRM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// That read what is about to be written, or ask whether it is there.
+    pub reads: u64,
+    /// That write.
+    pub writes: u64,
+}
+
+impl RecordWriter {
+    /// What these writes would cost, were they written together and nothing in their way.
+    pub fn cost(&self, writes: &[Write]) -> Result<Cost, PeerError> {
+        let mut jobs: BTreeMap<(Kind, Entity), Vec<&Write>> = BTreeMap::new();
+        for write in writes {
+            jobs.entry((Kind::of(write), write.entity)).or_default().push(write);
+        }
+        let mut cost = Cost::default();
+        for ((kind, entity), writes) in jobs {
+            let plan = self.plans.of(entity)?;
+            for batch in writes.chunks(kind.batch(self.in_a_call())) {
+                cost.writes += batch.len().div_ceil(self.in_a_call()) as u64;
+                cost.reads += match kind {
+                    Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Delete => 1,
+                    Kind::Create => count_questions(plan, batch) as u64,
+                };
+            }
+        }
+        Ok(cost)
+    }
+}
