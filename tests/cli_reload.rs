@@ -39,6 +39,7 @@ async fn a_policy_that_changes_decides_what_the_old_one_held_and_the_same_proces
     world.agree_on(&agent, &["ann@x.org|Theirs|Roe|0"]).await;
     held(&world, 0).await;
     agent.until("metrics", "truce_leader 1").await;
+    agent.until("metrics", "truce_config_last_reload_successful 1").await;
     // And it goes on by the new one.
     world.sql("update nmsrecipient set slastname = 'Low' where semail = 'ann@x.org'").await;
     world.agree_on(&agent, &["ann@x.org|Theirs|Low|0"]).await;
@@ -67,6 +68,7 @@ async fn a_config_that_cannot_be_taken_up_is_refused_and_the_old_one_goes_on() {
         agent.signal(Signal::SIGHUP);
         agent.until_logged(told).await;
         agent.until_logged("the config was not taken up").await;
+        agent.until("metrics", "truce_config_last_reload_successful 0").await;
         let insert = format!(
             "insert into nmsrecipient (irecipientid, semail, slastname)
              values ({}, 'p{number}@x.org', 'Roe')",

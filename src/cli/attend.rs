@@ -159,6 +159,7 @@ impl Attendant {
             );
         }
         self.clock.measured(0, Side::Campaign, skew);
+        metrics::campaign_clock_offset(skew.offset.as_secs_f64());
         Ok(())
     }
 

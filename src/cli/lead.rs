@@ -28,6 +28,7 @@ use crate::ledger::{Catalog, Leader, LeaseError, Ledger as _, Life, PostgresLedg
 use crate::peer::PeerError;
 use crate::postgres::{ServerUrl, Session, connect};
 use crate::reconcile::Entity;
+use crate::telemetry::metrics;
 
 use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
@@ -83,6 +84,7 @@ impl Candidate {
     /// Goes on by another config, where its secrets can be read; gives what it went by.
     pub(super) fn adopt(&mut self, config: Config) -> Result<Self> {
         let next = Self::new(&self.path, config, Arc::clone(&self.health))?;
+        metrics::reloaded(true);
         Ok(std::mem::replace(self, next))
     }
 

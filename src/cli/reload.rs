@@ -13,6 +13,7 @@ use crate::agent::Plans;
 use crate::agent::held::retry_held;
 use crate::config::{self, Config};
 use crate::ledger::PostgresLedger;
+use crate::telemetry::metrics;
 
 use super::failure::Unusable;
 use super::lead::now;
@@ -36,7 +37,10 @@ pub(super) async fn order(signals: &mut Signals, path: &Path, known: &Config) ->
                     tracing::info!(config = %path.display(), "the config has changed: taking it up");
                     return Order::Reload(Box::new(config));
                 }
-                Ok(None) => tracing::info!(config = %path.display(), "the config has not changed"),
+                Ok(None) => {
+                    metrics::reloaded(true);
+                    tracing::info!(config = %path.display(), "the config has not changed");
+                }
                 Err(error) => refused(&error),
             },
         }
@@ -56,6 +60,7 @@ pub(super) async fn taken_up(ledger: &PostgresLedger, plans: &Plans) -> Result<(
 
 /// Says that a config was not taken up.
 pub(super) fn refused(error: &anyhow::Error) {
+    metrics::reloaded(false);
     let error = format!("{error:#}");
     tracing::error!(error, "the config was not taken up; what was read before stands");
 }

@@ -37,7 +37,7 @@ pub struct Ledger {
     /// that a record that comes back does not come back opted in: years, not weeks.
     pub tombstone_keep_days: Whole<1, 1_095, 36_500>,
     /// How much disk the ledger may take before it is an alarm, in megabytes. Ten million links
-    /// need about 10,000.
+    /// of twelve fields need about 17,000.
     pub disk_megabytes_max: Whole<64, 20_480, 10_485_760>,
     /// How many links one round decides at once: as many as one call to a CRM reads, so that under
     /// load 2,000 records are read by one call and written by ten. A round is one transaction of the

@@ -34,6 +34,8 @@ pub(super) const BUILD_INFO: &str = "truce_build_info";
 pub(super) const LEADER: &str = "truce_leader";
 pub(super) const WAL_LAG: &str = "truce_campaign_wal_lag_bytes";
 pub(super) const SLOT_RETAINED: &str = "truce_campaign_slot_retained_bytes";
+pub(super) const CAMPAIGN_CLOCK: &str = "truce_campaign_clock_offset_seconds";
+pub(super) const RELOADED: &str = "truce_config_last_reload_successful";
 pub(super) const OBSERVATIONS: &str = "truce_observations_total";
 pub(super) const DECISIONS: &str = "truce_decisions_total";
 pub(super) const CONFLICTS: &str = "truce_conflicts_total";
@@ -62,11 +64,13 @@ pub(super) const CENSUS: &str = "truce_census_differing_total";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 30] = [
+pub(super) const ALL: [Metric; 32] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
     gauge(SLOT_RETAINED, "How much log Campaign's server keeps on disk for the slot."),
+    gauge(CAMPAIGN_CLOCK, "The clock of Campaign's server less ours."),
+    gauge(RELOADED, "1 while what was last read of the config is what the agent goes by, else 0."),
     counter(OBSERVATIONS, "Observations kept in the ledger."),
     counter(DECISIONS, "Writes that were decided on, tried or not."),
     counter(

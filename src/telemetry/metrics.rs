@@ -50,6 +50,7 @@ fn describe() {
     }
     gauge!(names::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!(names::LEADER).set(0.0);
+    gauge!(names::RELOADED).set(1.0);
 }
 
 /// The unit is part of the name, as Prometheus has it.
@@ -85,6 +86,16 @@ pub fn leader(leads: bool) {
 pub fn wal(lag_bytes: u64, retained_bytes: u64) {
     gauge!(names::WAL_LAG).set(real(lag_bytes));
     gauge!(names::SLOT_RETAINED).set(real(retained_bytes));
+}
+
+/// Campaign's clock less ours, in seconds.
+pub fn campaign_clock_offset(seconds: f64) {
+    gauge!(names::CAMPAIGN_CLOCK).set(seconds);
+}
+
+/// Whether the config that was read last was taken up.
+pub fn reloaded(successfully: bool) {
+    gauge!(names::RELOADED).set(flag(successfully));
 }
 
 /// Observations that are durable now.
@@ -255,6 +266,8 @@ mod tests {
         let (mapping, side, second) = ("contacts", Side::Crm, Duration::from_secs(1));
         leader(true);
         wal(4_096, 16_777_216);
+        campaign_clock_offset(0.25);
+        reloaded(true);
         observed(mapping, Side::Campaign, 2);
         census(mapping, 1);
         decided(mapping, 1);

@@ -118,8 +118,10 @@ async fn step<L: Ledger, F: Watch>(
 /// Keeps how far a side's clock is ahead of ours.
 fn measured<L: Ledger>(shared: &Shared<L>, followed: &Followed, skew: Skew) {
     shared.clock.measured(followed.account, followed.side, skew);
-    if followed.side == Side::Crm {
-        metrics::clock_offset(account_name(&followed.name), skew.offset.as_secs_f64());
+    let seconds = skew.offset.as_secs_f64();
+    match followed.side {
+        Side::Campaign => metrics::campaign_clock_offset(seconds),
+        Side::Crm => metrics::clock_offset(account_name(&followed.name), seconds),
     }
 }
 
