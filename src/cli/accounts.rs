@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// But no longer than this.
-const AGAIN_AFTER_MAX: Duration = Duration::from_mins(5);
+const AGAIN_AFTER_MAX: Duration = Duration::from_mins(1);
 
 /// What an account said of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
