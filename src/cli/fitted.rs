@@ -8,14 +8,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
+use crate::agent::epochs::demand_compare;
 use crate::agent::held::store_fact;
 use crate::campaign::catalog::Table;
 use crate::config::{Config, Label};
 use crate::ledger::{Ledger as _, PostgresLedger};
 
 use super::lead::now;
+use super::mapped::Mapped;
 
 const FACT: &str = "fitted/campaign";
 
@@ -56,6 +59,38 @@ pub(super) async fn fall_back(
         let table = table.and_then(|table| serde_json::from_value(table).ok());
         if let Some(table) = table {
             tables.insert((*name).clone(), Some(table));
+        }
+    }
+    Ok(())
+}
+
+fn misfit_fact(name: &str) -> String {
+    format!("misfit/{name}")
+}
+
+/// Remembers which mappings go by what they fitted last: what is written meanwhile lacks something.
+pub(super) async fn remember(
+    ledger: &PostgresLedger,
+    misfits: &[&Label],
+    now: Timestamp,
+) -> Result<()> {
+    for name in misfits {
+        store_fact(ledger, (misfit_fact(name.as_str()), Json::Bool(true)), now).await?;
+    }
+    Ok(())
+}
+
+/// Has those that fit again compared.
+pub(super) async fn compare_again(
+    ledger: &PostgresLedger,
+    mapped: &[Mapped],
+    now: Timestamp,
+) -> Result<()> {
+    for one in mapped {
+        let fact = misfit_fact(one.name.as_str());
+        if ledger.fact(&fact).await? == Some(Json::Bool(true)) {
+            demand_compare(ledger, &one.plan, now).await?;
+            store_fact(ledger, (fact, Json::Bool(false)), now).await?;
         }
     }
     Ok(())

@@ -307,6 +307,7 @@ impl Candidate {
         if findings.problems() == 0 {
             accounts.settle(ledger).await?;
             fitted::keep(ledger, &schemas.tables).await?;
+            fitted::compare_again(ledger, &mapped, now()).await?;
             return Ok(mapped);
         }
         let fits = |name: &&Label| mapped.iter().any(|one| one.name == **name);
@@ -316,6 +317,7 @@ impl Candidate {
             refuse(&findings)?;
         }
         fitted::fall_back(ledger, &misfits, &mut schemas.tables).await?;
+        fitted::remember(ledger, &misfits, now()).await?;
         accounts.fall_back(config, &misfits, &mut schemas.objects);
         let mut left = Findings::default();
         let mapped = map_all(config, catalog, schemas, &mut left);

@@ -37,7 +37,7 @@ const WRITES: &str = "
 /// What was decided about values; that two records are a pair is kept there too.
 const DECISIONS: &str = "
     select concat_ws(' ', f.name, d.rule, d.winner) from truce.decision d
-      join truce.field f using (field) order by d.number";
+      join truce.field f using (field) where d.verdict = 'discarded' order by d.number";
 
 /// What is looked at within a minute; a tombstone is in years.
 const DUE: &str =
