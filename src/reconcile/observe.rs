@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
-    Answer, Bond, Change, Consent, Field, Interval, Lane, Link, Observation, Policy, Presence,
-    Read, Row, Seen, SeenField, Sent, Side, Skew, Target, Value,
+    Answer, Bond, Change, Consent, Field, Gone, Interval, Lane, Link, Observation, Policy,
+    Presence, Read, Row, Seen, SeenField, Sent, Side, Skew, Target, Value,
 };
 
 /// What an observation told.
@@ -238,6 +238,8 @@ impl Link {
             theirs.checked_sub(policy.late_commit).ok()
         });
         match &seen.presence {
+            // That it is not found takes back nothing of why.
+            Presence::Gone(Gone::Missing) if matches!(known.bond, Bond::Gone(_)) => (),
             Presence::Gone(gone) => known.bond = Bond::Gone(gone.clone()),
             Presence::Here { row, raw, unfit } => {
                 overrule(&mut self.ruled, known, row, unfit);

@@ -34,7 +34,7 @@ const WRITES: &str = "
          where d.deed = 'update' and n.value is distinct from d.old ->> n.key), '')
       from diary d where d.who = 'truce' and d.key = $1 order by d.n";
 
-/// What was decided about values; that two records are a pair is kept there too.
+/// Which values were discarded; what moved, and that two records are a pair, is kept there too.
 const DECISIONS: &str = "
     select concat_ws(' ', f.name, d.rule, d.winner) from truce.decision d
       join truce.field f using (field) where d.verdict = 'discarded' order by d.number";

@@ -57,6 +57,15 @@ fn the_log_tells_why_a_select_found_nothing() {
 }
 
 #[test]
+fn that_a_select_found_nothing_does_not_take_back_why() {
+    let mut link = paired();
+    let gone = |why, read: Observation| Observation { presence: Presence::Gone(why), ..read };
+    link.observe(Side::Campaign, &gone(Gone::Deleted, logged(5, 100, "ann")), &policy());
+    link.observe(Side::Campaign, &gone(Gone::Missing, selected("200:200:", "ann")), &policy());
+    assert_eq!(link.seen.campaign.bond, Bond::Gone(Gone::Deleted));
+}
+
+#[test]
 fn of_two_selects_the_later_snapshot_counts() {
     let mut link = paired();
     assert_eq!(campaign(&mut link, &selected("9:9:", "ida")), (News::Changed, "ida".into()));
