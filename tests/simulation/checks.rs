@@ -22,6 +22,7 @@ pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Resu
     no_doubles(world, &links)?;
     nothing_is_left(plans, &links, &held)?;
     within_bounds(world)?;
+    let decisions = ledger.every_decision();
     for link in links.iter().filter(|link| link.state == LinkState::Live) {
         let both_here = Side::BOTH.iter().all(|side| link.seen[*side].bond == Bond::Here);
         if !both_here {
@@ -40,7 +41,7 @@ pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Resu
                 if rule.direction == Direction::Both {
                     agree(&links, link, (*field, &rule.shape), rows)?;
                 }
-                excused += last_word(world, link, *field, rows)?;
+                excused += last_word(world, (link, &decisions), *field, rows)?;
             }
         }
         if !whole {
@@ -112,7 +113,7 @@ fn is_live(link: &Link) -> bool {
 /// Nobody's last word on a field that one side alone edits is lost.
 fn last_word(
     world: &World,
-    link: &Link,
+    (link, decisions): (&Link, &[Decision]),
     field: Field,
     (ours, theirs): (&Row, &Row),
 ) -> Result<u64, String> {
@@ -123,6 +124,16 @@ fn last_word(
     let Some(last) = world.words.get(&key) else { return Ok(0) };
     if disturbed || (ours[&field] == last.value && theirs[&field] == last.value) {
         return Ok(0);
+    }
+    // The operator has seen it and let the other side's value stand.
+    let overruled = |d: &Decision| {
+        d.link == link.id
+            && d.field == Some(field)
+            && (d.rule.as_str(), d.verdict) == ("told", Verdict::Discarded)
+            && d.values[side.name()] == printed(&last.value)
+    };
+    if decisions.iter().any(overruled) {
+        return Ok(1);
     }
     // Where two records met, the other's value may have been chosen: that is a decision.
     let across = side.other();
