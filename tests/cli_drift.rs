@@ -114,7 +114,14 @@ async fn a_field_that_the_crm_hides_from_the_agent_keeps_no_wal() {
     let world = World::start().await;
     world.done(&["setup"]).await;
     let agent = world.run().await;
-    agent.until("readyz", "\"ready\":true").await;
+    // Once it has followed the log it is no first start any more.
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
+             values (2, 'b@x.org', 'Bob', 'Low')",
+        )
+        .await;
+    world.agree_on(&agent, &["b@x.org|Bob|Low|0"]).await;
     agent.end().await;
 
     world.order("fields", json!({"object": "Contact", "hide": ["FirstName"]})).await;
@@ -129,7 +136,7 @@ async fn a_field_that_the_crm_hides_from_the_agent_keeps_no_wal() {
     agent.until("metrics", "truce_fields_paused{mapping=\"contacts\"} 1").await;
 
     world.order("fields", json!({"object": "Contact", "show": ["FirstName"]})).await;
-    world.agree_on(&agent, &["a@x.org|Ann|Roe|0"]).await;
+    world.agree_on(&agent, &["a@x.org|Ann|Roe|0", "b@x.org|Bob|Low|0"]).await;
     let (code, log) = agent.end().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("a mapping no longer fits"), "{log}");

@@ -22,6 +22,8 @@ pub(crate) struct Crm {
     pub records: BTreeMap<(Entity, RecordId), Record>,
     /// Every version with the tick and the time at which it came, for a feed that tells all.
     pub history: Vec<(Entity, RecordId, Record, (u64, Timestamp))>,
+    /// What people set that no feed ever tells.
+    pub untold: Vec<(Entity, RecordId, Row)>,
     pub next_id: u64,
     /// How far its clock is ahead of ours, in seconds.
     pub ahead: i64,
@@ -228,11 +230,10 @@ impl World {
     ) -> bool {
         let of =
             |(e, i, ..): &&(Entity, RecordId, Record, (u64, Timestamp))| *e == entity && i == id;
-        self.crm
-            .history
-            .iter()
-            .filter(of)
-            .any(|(_, _, record, _)| record.row.get(&field) == Some(value))
+        let untold = self.crm.untold.iter().filter(|(e, i, _)| *e == entity && i == id);
+        let held = |row: &Row| row.get(&field) == Some(value);
+        self.crm.history.iter().filter(of).any(|(_, _, record, _)| held(&record.row))
+            || untold.into_iter().any(|(_, _, row)| held(row))
     }
 
     /// Everything that a restore touches has a break in its story.

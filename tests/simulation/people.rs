@@ -288,6 +288,7 @@ impl World {
         }
         // Its stamp is further back than any poll looks.
         let second = self.crm_second() - 10_000;
+        self.crm.untold.push((CONTACT, id.clone(), edits.clone()));
         if let Some(record) = self.crm.records.get_mut(&(CONTACT, id)) {
             record.row.extend(edits);
             record.modified = second;
