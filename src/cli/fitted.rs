@@ -11,9 +11,8 @@ use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::agent::Plans;
 use crate::agent::epochs::demand_compare;
-use crate::agent::held::{retry_held, store_fact};
+use crate::agent::held::store_fact;
 use crate::campaign::catalog::Table;
 use crate::config::{Config, Label};
 use crate::ledger::{Ledger as _, PostgresLedger};
@@ -81,19 +80,16 @@ pub(super) async fn remember(
     Ok(())
 }
 
-/// Has those that fit again compared, and what was refused for it tried again.
+/// Has those that fit again compared.
 pub(super) async fn compare_again(
     ledger: &PostgresLedger,
     mapped: &[Mapped],
     now: Timestamp,
 ) -> Result<()> {
-    let plans: Plans =
-        mapped.iter().map(|one| (one.plan.policy.entity, one.plan.clone())).collect();
     for one in mapped {
         let fact = misfit_fact(one.name.as_str());
         if ledger.fact(&fact).await? == Some(Json::Bool(true)) {
             demand_compare(ledger, &one.plan, now).await?;
-            retry_held(ledger, &plans, &one.plan, "refused", now).await?;
             store_fact(ledger, (fact, Json::Bool(false)), now).await?;
         }
     }

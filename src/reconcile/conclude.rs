@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
     Answer, Bond, Change, Field, Gone, Lane, Link, Observation, Outcome, Policy, Position, Refusal,
-    Row, SeenField, Sent, Side, Stamp, Target, Value, Write,
+    RefusalKind, Row, Seen, SeenField, Sent, Side, Stamp, Target, Value, Write,
 };
 
 /// What is left to do after an answer was taken in.
@@ -334,11 +334,23 @@ impl Link {
             self.blocks.push(Block { field, side, reason, since: now });
         }
         match refusal.kind {
-            crate::reconcile::RefusalKind::Unique(owner) => Some((named, owner)),
-            crate::reconcile::RefusalKind::Record
-            | crate::reconcile::RefusalKind::Mapping
-            | crate::reconcile::RefusalKind::Dependency => None,
+            RefusalKind::Unique(owner) => Some((named, owner)),
+            RefusalKind::Record
+            | RefusalKind::Mapping
+            | RefusalKind::Dependency => None,
         }
+    }
+
+    /// What was refused for a field's sake is tried again once `side` shows the field and did not
+    /// before: it was gone, or hidden from us, and is there again.
+    pub(super) fn forget_refusals_of_hidden(&mut self, side: Side, before: &Seen) {
+        let fields = &self.seen[side].fields;
+        self.blocks.retain(|block| {
+            let BlockReason::Refused { refusal, .. } = &block.reason else { return true };
+            let shown = |field| !before.fields.contains_key(&field) && fields.contains_key(&field);
+            let hidden = refusal.kind == RefusalKind::Mapping && block.field.is_some_and(shown);
+            !(hidden && block.side == side)
+        });
     }
 
     /// A changed input makes an old refusal void.

@@ -57,6 +57,7 @@ impl Link {
             self.trail.clear();
         }
         self.remember(side, seen, policy, skew);
+        self.forget_refusals_of_hidden(side, &before);
         self.forget_ignored();
         self.resolve_given_up(&before, side, seen, policy);
         self.agree(policy, moment(seen));

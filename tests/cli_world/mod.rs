@@ -266,9 +266,13 @@ opted_out = {{ campaign = ["iblacklistemail", "iblacklist"], crm = "HasOptedOutO
                 seen = (self.recipients().await, self.contacts().await);
             }
         };
-        let late = tokio::time::timeout(PATIENCE, agreed).await.is_err();
-        let ready = if late { agent.get("readyz").await } else { (0, String::new()) };
-        assert!(!late, "wanted {wanted:#?}, and there are {seen:#?}; {ready:?}");
+        if tokio::time::timeout(PATIENCE, agreed).await.is_err() {
+            let ready = agent.get("readyz").await;
+            let held = self.truce(&["held", "list"]).await;
+            let held = String::from_utf8_lossy(&held.stdout);
+            let log = agent.told.lock().unwrap();
+            panic!("wanted {wanted:#?}, and there are {seen:#?}; {ready:?}\nheld:\n{held}\n{log}");
+        }
     }
 }
 

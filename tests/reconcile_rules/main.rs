@@ -10,6 +10,7 @@ mod matching;
 mod order;
 mod pair;
 mod person;
+mod refusals;
 mod rulings;
 mod unhindered;
 mod unique;

@@ -149,7 +149,7 @@ impl Plan {
             }
         }
         (!fields.is_empty()).then(|| Refusal {
-            kind: RefusalKind::Record,
+            kind: RefusalKind::Mapping,
             code: "TRUCE_FIELD_PAUSED".into(),
             message: message.into(),
             fields,
