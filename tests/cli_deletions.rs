@@ -120,3 +120,25 @@ async fn a_contact_that_is_gone_for_good_is_held_once_the_contacts_are_counted()
     assert_eq!(world.recipients().await.len(), 4, "absence is not deletion");
     agent.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_brake_knows_how_many_records_there_are_from_the_start_on() {
+    let world = World::start().await;
+    world.configure(&world.config().replace("match_on", "delete = \"propagate\"\nmatch_on"));
+    let people: Vec<String> = (100..400).map(|n| format!("p{n}")).collect();
+    let records: Vec<Json> = people
+        .iter()
+        .map(|p| json!({"Email": format!("{p}@x.org"), "FirstName": "Pat", "LastName": "Roe"}))
+        .collect();
+    let ids = world.contacts_made(Json::Array(records)).await;
+    world.done(&["setup"]).await;
+    let agent = world.run().await;
+    let names: Vec<&str> = people.iter().map(String::as_str).collect();
+    world.agree_on(&agent, &rows(&names)).await;
+    assert_eq!(agent.end().await.0, Some(0));
+    // Fewer than the share of these, more than a share of nothing would let through.
+    world.order("delete", json!({"object": "Contact", "ids": ids[..14]})).await;
+    let agent = world.run().await;
+    world.agree_on(&agent, &rows(&names[14..])).await;
+    assert_eq!(agent.end().await.0, Some(0));
+}

@@ -23,7 +23,7 @@ fn truce(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn every_help_text_has_examples() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["demo"],
         &["run"],
@@ -32,6 +32,7 @@ fn every_help_text_has_examples() {
         &["setup"],
         &["status"],
         &["explain"],
+        &["sync"],
         &["held"],
         &["held", "list"],
         &["held", "show"],

@@ -8,7 +8,8 @@
 //!
 //! A comparison is the same scan once more. After it each record that a link names is read by its
 //! key, so that one which is no longer there is noticed; that is held, as absence is not deletion.
-//! Between comparisons, the CRM's records are counted now and then (`census`).
+//! Between comparisons, the CRM's records are counted now and then (`census`), and single records
+//! that a person asks for are compared (`repair`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use super::epochs::wanted_generation;
 use super::error::unless_conflict;
 use super::plan::{Plan, Plans};
 use super::prepare::alone;
+use super::repair;
 use super::run::{CAMPAIGN_FEED, Come, Doors, Pass, Reads, Shared, crm_feed, stumble};
 use super::time::{Clock as _, Ticks};
 use super::working::{Bench, later};
@@ -166,7 +168,21 @@ where
             self.wake(plan).await?;
             self.keep(plan, Compared { woken: true, ..done }).await?;
         }
+        self.repair(plan).await?;
         self.count(plan).await
+    }
+
+    /// Compares the records that a person asks for.
+    async fn repair(&self, plan: &Plan) -> Result<(), AgentError> {
+        while let Some(part) = repair::next(&*self.shared.ledger, plan).await? {
+            let (mut campaign, mut crm) = (self.campaign.scan(), self.crm.scan());
+            let sides = (&mut campaign, &mut crm);
+            let records = repair::repair(&self.desk(), plan, &part, sides).await?;
+            tracing::info!(mapping = %plan.name, records, "compared what was asked for");
+            self.shared.wakes[self.account].notify_one();
+            self.shared.health.beats(&self.name);
+        }
+        Ok(())
     }
 
     /// Goes on with a census that is due, for some pages.

@@ -16,6 +16,7 @@ pub mod http;
 pub mod kept;
 pub mod plan;
 pub mod rehearse;
+pub mod repair;
 pub mod run;
 pub mod settle;
 pub mod status;

@@ -220,7 +220,7 @@ pub fn instant(text: &str, column: &Column, zone: &TimeZone) -> Option<Timestamp
     text.parse().ok()
 }
 
-fn instant_text(at: Timestamp, column: &Column, zone: &TimeZone) -> String {
+pub(crate) fn instant_text(at: Timestamp, column: &Column, zone: &TimeZone) -> String {
     if is_local(column) {
         return zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string();
     }

@@ -29,6 +29,8 @@ mod setup;
 mod signals;
 mod simulate;
 mod status;
+mod survey;
+mod sync;
 mod visit;
 
 use std::io::Write as _;
@@ -107,6 +109,19 @@ Examples:
   truce plan --config truce.toml
   truce plan --config truce.toml --samples 20 --json")]
     Plan(plan::Options),
+    /// Compare records once, now, and have what differs decided: some, what changed lately, or all
+    #[command(after_help = "\
+Asks the agent that leads and waits for it; without one the next to lead carries it out. Records are
+read on both sides and decided as if they had just changed. What is held stays held: `truce held`.
+--since goes by tslastmodified in Campaign, which plain SQL does not move, and by SystemModstamp.
+
+Examples:
+  truce sync --config truce.toml contacts --keys 4711,0035g00000ABCDEAA4
+  truce sync --config truce.toml contacts --keys - < keys.txt
+  truce sync --config truce.toml contacts --since 2h
+  truce sync --config truce.toml contacts --since 2026-11-27T18:00Z --json
+  truce sync --config truce.toml contacts --all --no-wait")]
+    Sync(sync::Options),
     /// What waits for a person: list it, show it, resolve it, try it again, or let it go
     #[command(subcommand)]
     Held(held::Held),
@@ -165,6 +180,7 @@ async fn carry_out(command: Command) -> Result<()> {
         Command::Status(options) => Box::pin(status::status(options)).await,
         Command::Explain(options) => Box::pin(explain::explain(options)).await,
         Command::Plan(options) => Box::pin(plan::plan(options)).await,
+        Command::Sync(options) => Box::pin(sync::sync(options)).await,
         Command::Held(what) => Box::pin(held::held(what)).await,
         Command::Demo(options) => Box::pin(demo::demo(options)).await,
         Command::Simulate(what) => Box::pin(simulate::simulate(what)).await,

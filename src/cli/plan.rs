@@ -4,32 +4,20 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::agent::rehearse::{Intended, Rehearsal};
 use crate::agent::{Plan, Plans};
-use crate::campaign::scan::CampaignScan;
-use crate::campaign::settings;
-use crate::config::{self, Config, Label};
-use crate::crm::salesforce::{Account, Cost, RecordWriter, Salesforce};
-use crate::ledger::{Catalog, HeldFilter, HeldPage, Ledger as _, PostgresLedger};
-use crate::postgres::connect;
+use crate::crm::salesforce::{Cost, RecordWriter};
+use crate::ledger::{HeldFilter, HeldPage, Ledger as _, PostgresLedger};
 use crate::reconcile::decide::Gate;
 use crate::reconcile::{Link, Side, Sides, Write};
 
 use super::failure::Unusable;
-use super::finding::Findings;
-use super::lead::refuse;
-use super::mapped::{self, Mapped, map_all, provisional};
-use super::options;
-use super::peers::tables;
-use super::places::Places;
 use super::progress::Bars;
-use super::run::open_accounts;
-use super::schemas::{Schemas, describe};
-use super::visit::open_ledger;
+use super::survey::Survey;
 
 use report::Report;
 
@@ -56,32 +44,16 @@ const PAGE: usize = 2_000;
 const HELD_MAX: usize = 10_000_000;
 
 pub(super) async fn plan(options: Options) -> Result<()> {
-    let config = config::load(&options.config)?;
-    let places = Places::of(&config)?;
-    let accounts = open_accounts(&config)?;
-    let session = connect(&places.campaign, &settings(config.campaign.schema.as_str()))
-        .await
-        .context("campaign.url")?;
-    let schemas = Schemas::read(&config, &session, describe(&config, &accounts).await).await?;
-    let (catalog, ledger) = remembered(&config, &places).await?;
-    let mut findings = Findings::default();
-    let mapped = map_all(&config, &catalog, &schemas, &mut findings);
-    refuse(&findings)?;
-    let plans: Plans =
-        (mapped.iter()).map(|one| (one.plan.policy.entity, one.plan.clone())).collect();
-    let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
-    let schema: Arc<str> = config.campaign.schema.as_str().into();
+    let survey = Survey::open(&options.config).await?;
+    let (config, plans) = (&survey.config, &survey.plans);
     let mut report = Report::new(options.samples);
-    for (number, (name, account)) in accounts.iter().enumerate() {
-        let of_account = accounts_plans(&plans, number);
-        let salesforce = open(&config, name, account, (&mapped, &schemas)).await?;
-        let known = links(ledger.as_ref(), &of_account).await?;
+    for (number, (name, account)) in survey.accounts.iter().enumerate() {
+        let of_account = accounts_plans(plans, number);
+        let salesforce = survey.salesforce(name, account).await?;
+        let known = links(survey.ledger.as_ref(), &of_account).await?;
         let rehearsal = Rehearsal::new(&of_account, number, epochs(&known));
         rehearsal.know(known).await?;
-        let scan = options::scan(&config.campaign);
-        let mut campaign =
-            CampaignScan::new(places.campaign.clone(), &schema, tables.clone(), scan);
-        let mut crm = salesforce.scan();
+        let (mut campaign, mut crm) = (survey.campaign(), salesforce.scan());
         let bars = Bars::on_stderr();
         for (label, _) in config.in_order() {
             let plan = of_account.values().find(|plan| *plan.name == *label.as_str());
@@ -142,27 +114,6 @@ fn accounts_plans(plans: &Plans, account: usize) -> Plans {
     of_account
 }
 
-/// What a ledger remembers, where setup has made one; a first plan knows nothing of any pair.
-async fn remembered(config: &Config, places: &Places) -> Result<(Catalog, Option<PostgresLedger>)> {
-    match open_ledger(&places.ledger).await {
-        Ok(ledger) => {
-            let catalog = ledger.known(&mapped::names(config)).await?;
-            Ok((catalog, Some(ledger)))
-        }
-        Err(error) if is_missing(&error) => Ok((provisional(config), None)),
-        Err(error) => Err(error),
-    }
-}
-
-fn is_missing(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        matches!(
-            cause.downcast_ref::<crate::postgres::ConnectError>(),
-            Some(crate::postgres::ConnectError::NoDatabase { .. })
-        )
-    })
-}
-
 /// The links of an account's mappings that a ledger holds.
 async fn links(ledger: Option<&PostgresLedger>, plans: &Plans) -> Result<Vec<Link>> {
     let Some(ledger) = ledger else { return Ok(Vec::new()) };
@@ -182,23 +133,6 @@ async fn links(ledger: Option<&PostgresLedger>, plans: &Plans) -> Result<Vec<Lin
 /// The epochs in which these were seen; the first, where there are none.
 fn epochs(links: &[Link]) -> Sides<u32> {
     Sides::of(|side| links.iter().map(|link| link.seen[side].at.epoch).max().unwrap_or(0).max(1))
-}
-
-async fn open(
-    config: &Config,
-    name: &Label,
-    account: &Arc<Account>,
-    (mapped, schemas): (&[Mapped], &Schemas),
-) -> Result<Salesforce> {
-    let organisation = account.organisation().await.with_context(|| format!("crm.{name}"))?;
-    let of_account = mapped.iter().filter(|one| config.mappings[&one.name].crm == *name);
-    let described = of_account.filter_map(|one| {
-        let object = schemas.objects.get(&one.name)?.as_ref().ok()?;
-        Some((one.sides.crm.clone(), object))
-    });
-    let account = Arc::clone(account);
-    Salesforce::with(account, &organisation, described.collect())
-        .with_context(|| format!("crm.{name}"))
 }
 
 /// What the writes of a round to the CRM would cost.

@@ -332,7 +332,13 @@ impl Tables {
             self.wake(id, batch.now);
         }
         self.cursors.extend(batch.cursors);
-        self.facts.extend(batch.facts);
+        for (name, fact) in batch.facts {
+            if fact.is_null() {
+                self.facts.remove(&name);
+            } else {
+                self.facts.insert(name, fact);
+            }
+        }
         // As one statement does: what the batch itself brings is not looked back at.
         let news: Vec<Decision> =
             batch.decisions.into_iter().filter(|decision| !self.knows(decision)).collect();

@@ -103,7 +103,7 @@ pub struct Batch {
     pub decisions: Vec<Decision>,
     /// What was answered to writes.
     pub receipts: Vec<Receipt>,
-    /// Small things by name.
+    /// Small things by name; one that is null is forgotten.
     pub facts: BTreeMap<String, serde_json::Value>,
 }
 

@@ -335,9 +335,7 @@ impl Link {
         }
         match refusal.kind {
             RefusalKind::Unique(owner) => Some((named, owner)),
-            RefusalKind::Record
-            | RefusalKind::Mapping
-            | RefusalKind::Dependency => None,
+            RefusalKind::Record | RefusalKind::Mapping | RefusalKind::Dependency => None,
         }
     }
 

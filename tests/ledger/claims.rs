@@ -95,6 +95,14 @@ pub(crate) async fn a_batch_is_stored_whole_or_not_at_all(ledger: &impl Ledger) 
     let facts = vec![("whole.fact".to_owned(), json!("gone"))];
     assert_eq!(ledger.facts("whole.").await.unwrap(), facts);
     assert_eq!(ledger.fact("whole").await.unwrap(), None);
+    let forgotten = BTreeMap::from([
+        ("whole.fact".to_owned(), serde_json::Value::Null),
+        ("whole.never".to_owned(), serde_json::Value::Null),
+        ("whole.other".to_owned(), json!(["null"])),
+    ]);
+    ledger.store(Batch { facts: forgotten, ..Batch::new(at(0)) }).await.unwrap();
+    let facts = vec![("whole.other".to_owned(), json!(["null"]))];
+    assert_eq!(ledger.facts("whole.").await.unwrap(), facts, "one that is null is forgotten");
 }
 
 pub(crate) async fn a_record_has_one_live_link(ledger: &impl Ledger) {

@@ -18,7 +18,7 @@ mod shared;
 mod tend;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,6 +141,8 @@ where
             stop,
         });
         refresh(&shared).await?;
+        // A share of nothing is nothing: uncounted, a few deletions would put the brake on.
+        tend::count(&shared, &mut BTreeSet::new()).await?;
         shared.health.leads();
         let mut loops = JoinSet::new();
         let followed = Followed {

@@ -102,7 +102,8 @@ pub async fn refresh<L: Ledger>(shared: &Shared<L>) -> Result<(), AgentError> {
     Ok(())
 }
 
-async fn count<L: Ledger>(
+/// Counts what each mapping has.
+pub(super) async fn count<L: Ledger>(
     shared: &Shared<L>,
     told: &mut BTreeSet<(Entity, String)>,
 ) -> Result<(), AgentError> {

@@ -229,7 +229,7 @@ impl Plan {
         Presence::Here { row, raw, unfit }
     }
 
-    fn missing(&self, id: &RecordId, asked: Asked) -> Observation {
+    pub(super) fn missing(&self, id: &RecordId, asked: Asked) -> Observation {
         Observation {
             entity: self.mapping.entity,
             record: id.clone(),

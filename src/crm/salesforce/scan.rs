@@ -8,12 +8,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
 use crate::crm::salesforce::Plans;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
 use crate::crm::salesforce::bulk::Extract;
+use crate::crm::salesforce::ids::record_id;
 use crate::crm::salesforce::plan::{Plan, identity, second_of};
+use crate::crm::salesforce::soql;
 use crate::peer::{Ask, Listed, Outline, PeerError, Scan};
 use crate::reconcile::{Entity, Observation, RecordId};
 
@@ -111,9 +115,46 @@ impl Scan for ObjectScan {
         records: &[RecordId],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Observation>, PeerError> {
-        let records: Vec<&RecordId> = records.iter().collect();
-        let sightings = self.plans.of(entity)?.read(&self.account, &records, asked).await?;
-        Ok(sightings.into_iter().map(|sighting| sighting.observation).collect())
+        let plan = self.plans.of(entity)?;
+        // What is no id is surely not there, and would have the whole call refused.
+        let (ids, others): (Vec<&RecordId>, Vec<&RecordId>) =
+            records.iter().partition(|record| record_id(&record.0).as_ref() == Some(*record));
+        let tick = asked.tick();
+        let mut seen: Vec<Observation> =
+            others.into_iter().map(|record| plan.missing(record, tick)).collect();
+        if !ids.is_empty() {
+            let sightings = plan.read(&self.account, &ids, asked).await?;
+            seen.extend(sightings.into_iter().map(|sighting| sighting.observation));
+        }
+        Ok(seen)
+    }
+}
+
+impl ObjectScan {
+    /// Which records follow `after` in the order of their ids and changed since then by their own
+    /// stamp, deleted ones included; an empty list is the end.
+    pub async fn changed_since(
+        &self,
+        entity: Entity,
+        since: Timestamp,
+        after: Option<&RecordId>,
+    ) -> Result<Vec<RecordId>, PeerError> {
+        let plan: &Plan = self.plans.of(entity)?;
+        let object = &plan.mapping.table;
+        let since = soql::instant(since);
+        let behind = after.map(|id| format!(" AND Id > {}", soql::text(&id.0))).unwrap_or_default();
+        let statement = format!(
+            "SELECT Id, SystemModstamp FROM {object} WHERE SystemModstamp >= {since}{behind} \
+             ORDER BY Id LIMIT {READS_MAX}"
+        );
+        let query = Query {
+            rows: Rows::All,
+            statement: &statement,
+            call: Call::Scan,
+            urgency: Urgency::Ordinary,
+        };
+        let selected = self.account.api.query(query, &mut || ()).await?;
+        selected.records.iter().map(|record| Ok(identity(record)?.0)).collect()
     }
 }
 

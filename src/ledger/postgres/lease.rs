@@ -105,6 +105,13 @@ impl Leader {
         Err(LeaseError::Held { holder: row.get(1), term, remaining })
     }
 
+    /// Who leads; `None` where nobody does.
+    pub async fn holder(&mut self) -> Result<Option<String>, LedgerError> {
+        let rows = self.line.ask(DOING, LOOK, &[]).await?;
+        let leads = rows.first().filter(|row| 0.0 < row.get::<_, f64>(2));
+        Ok(leads.map(|row| row.get(1)))
+    }
+
     /// Renews the lease; to be called several times within it.
     ///
     /// A lease that ran out and that nobody took is ours still: the term says so.

@@ -158,8 +158,11 @@ const CURSORS: &str = "
        set cursor = excluded.cursor, stored_at = excluded.stored_at";
 
 const FACTS: &str = "
+      with n (name, value) as (select * from unnest($1::text[], $2::text[])),
+           forgotten as (delete from truce.fact as f using n
+                          where f.name = n.name and n.value = 'null')
     insert into truce.fact (name, value)
-    select n.name, n.value::json from unnest($1::text[], $2::text[]) as n (name, value)
+    select n.name, n.value::json from n where n.value <> 'null'
         on conflict (name) do update set value = excluded.value";
 
 /// Whether the records of the batch's links are let go before they are taken.
