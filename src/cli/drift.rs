@@ -14,7 +14,8 @@ use crate::agent::run::told;
 use crate::agent::status::paused_fact;
 use crate::agent::{Plan, Plans};
 use crate::config::Label;
-use crate::crm::salesforce::{Drift, DriftWatch};
+use crate::crm::Drift;
+use crate::crm::salesforce::DriftWatch;
 use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::telemetry::metrics;
 

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 use crate::config::{self, Config, Crm, Label, PostgresUrl, Proof, SecretSource};
 use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
-use crate::crm::salesforce::{Bulk, Credentials, Polling, Secret, Settings, Signer};
+use crate::crm::salesforce::{Bulk, Credentials, Polling, Settings};
+use crate::crm::{Secret, Signer};
 use crate::postgres::ServerUrl;
 
 use super::failure::Unusable;

@@ -10,7 +10,8 @@ use anyhow::Result;
 
 use crate::agent::rehearse::{Intended, Rehearsal};
 use crate::agent::{Plan, Plans};
-use crate::crm::salesforce::{Cost, RecordWriter};
+use crate::crm::Cost;
+use crate::crm::salesforce::RecordWriter;
 use crate::ledger::{HeldFilter, HeldPage, Ledger as _, PostgresLedger};
 use crate::reconcile::decide::Gate;
 use crate::reconcile::{Link, Side, Sides, Write};

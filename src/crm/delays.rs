@@ -1,4 +1,4 @@
-//! How long to wait before the next try: exponential, with jitter, bounded.
+//! How long to wait before the next try: exponential, with jitter, bounded; and before the next poll.
 //!
 //! The one place that knows the package `backoff`, which nobody maintains any more, so that it
 //! can be exchanged in an hour. Only delays are computed here; the caller sleeps.
@@ -56,6 +56,23 @@ impl Iterator for Delays {
         self.left = self.left.checked_sub(1)?;
         self.backoff.next_backoff()
     }
+}
+
+/// The time until the next poll: longer when nothing happens, and when calls run short.
+///
+/// A poll may take a tenth of the calls that are left, spread over the day that they must last.
+pub(super) fn poll_interval(
+    (shortest, longest): (Duration, Duration),
+    idle_polls: u32,
+    left: Option<u64>,
+) -> Duration {
+    const DAY: Duration = Duration::from_hours(24);
+    let idle = shortest.mul_f64(1.1_f64.powi(i32::try_from(idle_polls.min(60)).unwrap_or(60)));
+    let frugal = match left {
+        None => shortest,
+        Some(left) => DAY / u32::try_from((left / 10).max(1)).unwrap_or(u32::MAX),
+    };
+    idle.max(frugal).clamp(shortest, longest.max(shortest))
 }
 
 #[cfg(test)]

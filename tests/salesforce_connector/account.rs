@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use truce::crm::http::Call;
-use truce::crm::salesforce::{Account, Credentials, Rights, Secret, Settings, Signer, Wanted};
+use truce::crm::salesforce::{Account, Credentials, Settings};
+use truce::crm::{Rights, Secret, Signer, Wanted};
 use truce::peer::PeerError;
 use truce::simulator::salesforce::{Options, Running, start};
 

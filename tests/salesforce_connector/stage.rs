@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
+use truce::crm::Secret;
 use truce::crm::delays::Pace;
 use truce::crm::http::Limits;
 use truce::crm::salesforce::{
-    Account, Credentials, Object, ObjectFeed, Polling, RecordWriter, Salesforce, Secret, Settings,
+    Account, Credentials, Object, ObjectFeed, Polling, RecordWriter, Salesforce, Settings,
 };
 use truce::peer::{Ask, Cursor, Feed as _, Notes, Page, PeerError, Writer as _};
 use truce::reconcile::mapping::{Column, Kind, SideField, SideMapping};

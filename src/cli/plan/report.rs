@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::agent::Plans;
 use crate::agent::rehearse::Intended;
-use crate::crm::salesforce::Cost;
+use crate::crm::Cost;
 use crate::ledger::HeldLink;
 use crate::reconcile::{Change, Lane, Row, Side, Sides, Target, Value};
 

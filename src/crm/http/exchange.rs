@@ -9,11 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use tokio::time::Instant;
 
-use crate::crm::delays::Delays;
-use crate::crm::http::{
-    Answer, Call, Client, Request, Token, TokenRefusal, Verdict, only_https, tls,
-};
-use crate::peer::PeerError;
+use crate::crm::http::{Answer, Client, Request, Token, Verdict};
+use crate::reconcile::Skew;
 
 /// Why a request that was tried once has no whole answer.
 pub(super) enum Broken {
@@ -45,51 +42,7 @@ impl Client {
         self.answer(builder).await
     }
 
-    /// Asks for a token, again where that may help.
-    pub(super) async fn ask_for_token(&self) -> Result<Token, PeerError> {
-        let mut delays = Delays::new(self.connection.pace);
-        let mut ours = self.server_now().is_none();
-        loop {
-            let now = self.server_now().unwrap_or_else(our_clock);
-            let form = (self.token_request.form)(now)?;
-            self.calls.count(Call::Token);
-            let request = self.http.post(&self.token_request.url).form(&form);
-            let (source, denied): (Box<dyn Error + Send + Sync>, Option<PeerError>) =
-                match self.answer(request).await {
-                    Ok(answer) => match (self.dialect.token)(&answer) {
-                        Ok(token) => {
-                            only_https(&token.base)?;
-                            return Ok(token);
-                        }
-                        Err(TokenRefusal::Again(why)) => (why.into(), None),
-                        Err(TokenRefusal::Later(after, why)) => {
-                            ("too early".into(), Some(PeerError::Throttled { after, why }))
-                        }
-                        // What was signed by a clock that is wrong is signed once more by theirs.
-                        Err(TokenRefusal::Denied(_)) if ours && is_off(now, answer.date) => {
-                            ours = false;
-                            continue;
-                        }
-                        Err(TokenRefusal::Denied(why)) => {
-                            ("denied".into(), Some(PeerError::Denied { why }))
-                        }
-                    },
-                    Err(Broken::Unreached(error) | Broken::Lost(error)) => {
-                        let denied = tls::distrust(&*error).map(|why| self.distrusted(&why));
-                        (error, denied)
-                    }
-                };
-            if let Some(denied) = denied {
-                return Err(denied);
-            }
-            match delays.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(PeerError::Transient { doing: "asking for a token", source }),
-            }
-        }
-    }
-
-    async fn answer(&self, builder: reqwest::RequestBuilder) -> Result<Answer, Broken> {
+    pub(super) async fn answer(&self, builder: reqwest::RequestBuilder) -> Result<Answer, Broken> {
         let sent = Instant::now();
         let mut response = builder.send().await.map_err(|error| {
             // A connection that timed out while it was made carried nothing either.
@@ -118,19 +71,19 @@ impl Client {
     }
 }
 
-/// Our clock, for what is signed before the server has told its own.
-#[expect(clippy::disallowed_methods, reason = "the client reads a clock where it calls")]
-fn our_clock() -> Timestamp {
-    Timestamp::now()
+/// A text as it stands in a query string or a path.
+pub(in crate::crm) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() * 3 / 2);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let digit = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
+            encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    encoded
 }
-
-/// Whether a clock that was used is further from the server's than its whole seconds explain.
-fn is_off(used: Timestamp, server: Option<Timestamp>) -> bool {
-    server.is_some_and(|server| server.duration_since(used).abs() > CLOCK_OFF)
-}
-
-/// What is signed is good for minutes; a clock that is off by less was not the reason.
-const CLOCK_OFF: SignedDuration = SignedDuration::from_secs(30);
 
 /// The server's clock.
 fn server_date(headers: &HeaderMap) -> Option<Timestamp> {
@@ -140,7 +93,11 @@ fn server_date(headers: &HeaderMap) -> Option<Timestamp> {
 /// How long the server asks to be left alone: seconds, or a date by its own clock.
 pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
     let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = text.parse::<u64>().ok().or_else(|| {
+    // A proxy may say a part of a second; a whole one more is never too soon.
+    let whole = text.split_once('.').map(|(whole, _)| whole);
+    let plain = text.parse::<u64>().ok();
+    let rounded = || whole?.parse::<u64>().ok()?.checked_add(1);
+    let seconds = plain.or_else(rounded).or_else(|| {
         let until = DateTimeParser::new().parse_timestamp(text).ok()?;
         u64::try_from(until.as_second() - answer.date?.as_second()).ok()
     })?;
@@ -149,6 +106,18 @@ pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
 
 /// A server that asks for more than an hour is asked again after one.
 const LONGEST_ASKED: u64 = 3600;
+
+/// The server's clock against ours: its date has whole seconds, and was taken somewhere between
+/// the request and the answer.
+pub fn skew(date: Option<Timestamp>, took: Duration, sent: Timestamp) -> Option<Skew> {
+    let took = SignedDuration::try_from(took).ok()?;
+    let middle = sent.checked_add(took / 2).ok()?;
+    let half_a_second = SignedDuration::from_millis(500);
+    Some(Skew {
+        offset: date?.duration_since(middle) + half_a_second,
+        uncertainty: SignedDuration::from_secs(1) + took / 2,
+    })
+}
 
 impl Verdict {
     /// The verdict that the status alone gives, where no CRM's own code says more.
@@ -179,11 +148,17 @@ mod tests {
     fn retry_after_is_seconds_or_a_date_by_the_servers_clock() {
         assert_eq!(retry_after(&answer(&[])), None);
         assert_eq!(retry_after(&answer(&[("retry-after", "7")])), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(&answer(&[("retry-after", "7.2")])), Some(Duration::from_secs(8)));
         let dated = answer(&[
             ("date", "Sat, 31 Oct 2026 12:00:00 GMT"),
             ("retry-after", "Sat, 31 Oct 2026 12:00:30 GMT"),
         ]);
         assert_eq!(retry_after(&dated), Some(Duration::from_secs(30)));
         assert_eq!(retry_after(&answer(&[("retry-after", "soon")])), None);
+    }
+
+    #[test]
+    fn an_address_holds_nothing_that_means_something_else() {
+        assert_eq!(encode("a+b '€'"), "a%2Bb%20%27%E2%82%AC%27");
     }
 }

@@ -151,6 +151,11 @@ impl Gate {
         }
     }
 
+    /// The other side advises so many calls at once.
+    pub(super) fn advise(&self, most: u32) {
+        self.at_once.advise(most, Instant::now());
+    }
+
     /// Leaves the account alone until a probe learns that the day's calls are back.
     pub(super) fn exhausted(&self) -> PeerError {
         self.with(|state| state.budget.exhausted(Instant::now()));

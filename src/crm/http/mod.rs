@@ -10,6 +10,7 @@ mod budget;
 mod calls;
 mod exchange;
 mod limits;
+mod renewal;
 mod stop;
 mod tls;
 mod token;
@@ -32,8 +33,10 @@ use token::{Generation, Tokens};
 
 pub use budget::{Paused, Reported, Urgency, Usage};
 pub use calls::{Call, Calls};
+pub(in crate::crm) use exchange::encode;
+pub use exchange::skew;
 pub use limits::Limits;
-pub use token::Token;
+pub use token::{Granted, Identity, Token};
 
 /// How an account is reached.
 #[derive(Clone, Debug)]
@@ -60,13 +63,26 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug)]
 pub struct Dialect {
     /// Reads the answer to a request for a token.
-    pub token: fn(&Answer) -> Result<Token, TokenRefusal>,
+    pub token: fn(&Answer) -> Result<Granted, TokenRefusal>,
+    /// How to ask who answers, where the answer to a request for a token does not say.
+    pub introduction: Option<Introduction>,
     /// What an answer means for the request as a whole.
     pub verdict: fn(&Answer) -> Verdict,
     /// What an answer says of the day's calls.
     pub usage: fn(&HeaderMap) -> Option<Reported>,
     /// What the answer to a probe says of them.
     pub probed: fn(&Answer) -> Option<Reported>,
+    /// How many calls at once an answer advises, where it does.
+    pub advised: fn(&HeaderMap) -> Option<u32>,
+}
+
+/// A question that tells who answers, and as whom we act.
+#[derive(Clone, Copy, Debug)]
+pub struct Introduction {
+    /// Its path below the account's address.
+    pub path: &'static str,
+    /// Reads the answer; `None` where it does not say.
+    pub read: fn(&Answer) -> Option<Identity>,
 }
 
 /// Why there is no token.
@@ -293,10 +309,8 @@ impl Client {
             self.calls.count(request.call);
             let attempt = self.exchange(request, &token).await;
             drop(permit);
-            if let Ok(answer) = &attempt
-                && let Some(reported) = (self.dialect.usage)(&answer.headers)
-            {
-                self.gate.report(reported);
+            if let Ok(answer) = &attempt {
+                self.listen(answer);
             }
             match self.judge(attempt, request) {
                 Judged::Answered(answer) => {
@@ -312,6 +326,16 @@ impl Client {
                 }
             }
             self.calls.count_repeated();
+        }
+    }
+
+    /// Takes in what the headers of an answer say of our calls.
+    fn listen(&self, answer: &Answer) {
+        if let Some(reported) = (self.dialect.usage)(&answer.headers) {
+            self.gate.report(reported);
+        }
+        if let Some(most) = (self.dialect.advised)(&answer.headers) {
+            self.gate.advise(most);
         }
     }
 

@@ -25,12 +25,42 @@ pub struct Token {
     pub organisation: String,
     /// As whom the account acts there.
     pub user: String,
+    /// How long it lives, where that is said.
+    pub good_for: Option<Duration>,
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token").field("base", &self.base).finish_non_exhaustive()
     }
+}
+
+/// What the answer to a request for a token gives.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// What the authorization header bears.
+    pub bearer: String,
+    /// Where this account's requests go, where that is not its own address.
+    pub base: Option<String>,
+    /// Of whom it is, where that is said.
+    pub identity: Option<Identity>,
+    /// How long it lives, where that is said.
+    pub good_for: Option<Duration>,
+}
+
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Granted").field("good_for", &self.good_for).finish_non_exhaustive()
+    }
+}
+
+/// Who answers, and as whom we act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What identifies the organisation.
+    pub organisation: String,
+    /// As whom the account acts there.
+    pub user: String,
 }
 
 /// Which token of an account: counts renewals.
@@ -42,6 +72,9 @@ const RENEWALS_MAX: u32 = 20;
 
 /// And then one each time: 360 an hour, a tenth of what Salesforce allows a user.
 const RENEWAL_EVERY: Duration = Duration::from_secs(10);
+
+/// A token is renewed when this share of its life is over, before calls are refused.
+const RENEWED_AT: f64 = 0.8;
 
 /// How many renewals may be made now: a bucket that fills by one each [`RENEWAL_EVERY`].
 #[derive(Debug)]
@@ -83,6 +116,8 @@ pub(super) struct Tokens {
 #[derive(Debug, Default)]
 struct State {
     token: Option<Arc<Token>>,
+    /// When it is renewed before it dies.
+    renew_at: Option<Instant>,
     renewals: u64,
     bound: Renewals,
     /// The organisation that all tokens are of; another must not be written to unawares.
@@ -114,22 +149,33 @@ impl Tokens {
         let mut state = self.state.lock().await;
         if let Some(token) = &state.token
             && dead != Some(Generation(state.renewals))
+            && state.renew_at.is_none_or(|at| now < at)
         {
             return Ok((Arc::clone(token), Generation(state.renewals)));
         }
-        state.token = None;
+        let old = state.token.take().filter(|_| dead != Some(Generation(state.renewals)));
         state.bound.take(now).map_err(|after| PeerError::Throttled {
             after,
             why: "tokens die as soon as they are given; check the session timeout and policies of \
                   the app that client_id names"
                 .to_owned(),
         })?;
-        let token = ask().await?;
+        let token = match (ask().await, old) {
+            (Ok(token), _) => token,
+            // It lives on for a while, and is renewed once that may succeed.
+            (Err(PeerError::Transient { .. } | PeerError::Throttled { .. }), Some(old)) => {
+                state.renew_at = Some(now + RENEWAL_EVERY);
+                state.token = Some(Arc::clone(&old));
+                return Ok((old, Generation(state.renewals)));
+            }
+            (Err(error), _) => return Err(error),
+        };
         let known = state.organisation.get_or_insert_with(|| token.organisation.clone());
         if *known != token.organisation {
             let (what, was, is) = ("the organisation's id", known.clone(), token.organisation);
             return Err(PeerError::NewEpoch { what, was, is });
         }
+        state.renew_at = token.good_for.map(|good_for| now + good_for.mul_f64(RENEWED_AT));
         let token = Arc::new(token);
         state.renewals += 1;
         state.token = Some(Arc::clone(&token));
@@ -149,6 +195,7 @@ mod tests {
             base: "https://x".to_owned(),
             organisation: "o".to_owned(),
             user: "u".to_owned(),
+            good_for: None,
         }
     }
 
@@ -179,6 +226,25 @@ mod tests {
         assert!(tokens.current(None, now, ask).await.is_ok());
         tokens.expect(Some("another".to_owned())).await;
         assert!(tokens.current(None, now, ask).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_says_its_life_is_renewed_before_it_ends() {
+        let (tokens, asked) = (Tokens::default(), AtomicU32::new(0));
+        let ask = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Ok(Token { good_for: Some(Duration::from_secs(100)), ..token() })
+        };
+        let now = Instant::now();
+        tokens.current(None, now, ask).await.unwrap();
+        tokens.current(None, now + Duration::from_secs(79), ask).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        let later = now + Duration::from_secs(80);
+        let broken =
+            || async { Err(PeerError::Transient { doing: "asking", source: "gone".into() }) };
+        tokens.current(None, later, broken).await.unwrap();
+        tokens.current(None, later + RENEWAL_EVERY, ask).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "the old one bridged the gap");
     }
 
     #[test]

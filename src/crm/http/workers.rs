@@ -23,6 +23,8 @@ const MORE_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Workers {
     most: u32,
+    /// What the other side advises.
+    advised: u32,
     allowed: u32,
     busy: u32,
     /// When it last shrank.
@@ -34,7 +36,7 @@ struct Workers {
 impl Workers {
     fn new(most: u32, now: Instant) -> Self {
         assert!(0 < most, "an account without calls would wait forever");
-        Self { most, allowed: most, busy: 0, shrunk: None, steady: now }
+        Self { most, advised: u32::MAX, allowed: most, busy: 0, shrunk: None, steady: now }
     }
 
     /// A sign of crowding; says how many calls are allowed now, where that is fewer.
@@ -50,9 +52,18 @@ impl Workers {
     }
 
     fn grow(&mut self, now: Instant) {
-        while self.allowed < self.most && self.steady + MORE_AFTER <= now {
+        while self.allowed < self.most.min(self.advised) && self.steady + MORE_AFTER <= now {
             self.allowed += 1;
             self.steady += MORE_AFTER;
+        }
+    }
+
+    /// The other side advises so many; no more are allowed, however many are configured.
+    fn advise(&mut self, advised: u32, now: Instant) {
+        self.grow(now);
+        if advised.max(1) != self.advised {
+            (self.advised, self.steady) = (advised.max(1), now);
+            self.allowed = self.allowed.min(self.advised);
         }
     }
 
@@ -104,6 +115,11 @@ impl Permits {
         self.with(|workers| workers.shrink(now))
     }
 
+    /// The other side advises so many at once.
+    pub(super) fn advise(&self, advised: u32, now: Instant) {
+        self.with(|workers| workers.advise(advised, now));
+    }
+
     /// How many calls are allowed.
     pub(super) fn allowed(&self, now: Instant) -> u32 {
         self.with(|workers| {
@@ -145,6 +161,20 @@ mod tests {
         assert_eq!(workers.allowed, 2);
         workers.grow(at(48 + 10 * 30));
         assert_eq!(workers.allowed, 8, "and no more than there were");
+    }
+
+    #[test]
+    fn advice_is_a_cap_and_never_a_licence() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let mut workers = Workers::new(8, now);
+        workers.advise(4, now);
+        assert_eq!(workers.allowed, 4);
+        workers.grow(at(3000));
+        assert_eq!(workers.allowed, 4);
+        workers.advise(100, at(3000));
+        workers.grow(at(9000));
+        assert_eq!(workers.allowed, 8, "what is configured is the most");
     }
 
     #[test]

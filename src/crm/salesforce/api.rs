@@ -31,7 +31,14 @@ pub(super) const READS_MAX: usize = 2000;
 /// Nothing that is asked for comes near: 2,000 records of 30 kilobytes.
 const BODY_BYTES_MAX: usize = 64 << 20;
 
-const DIALECT: Dialect = Dialect { token: auth::token, verdict: errors::verdict, usage, probed };
+const DIALECT: Dialect = Dialect {
+    token: auth::token,
+    introduction: None,
+    verdict: errors::verdict,
+    usage,
+    probed,
+    advised: |_| None,
+};
 
 /// Whether deleted rows are asked for too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::crm::http::{Answer, Token, TokenForm, TokenRefusal, TokenRequest};
-use crate::crm::salesforce::assertion::Subject;
+use crate::crm::http::{Answer, Granted, Identity, TokenForm, TokenRefusal, TokenRequest};
+use crate::crm::salesforce::assertion::{Subject, assertion};
 use crate::crm::salesforce::{Credentials, Settings};
 use crate::peer::PeerError;
 
@@ -35,9 +35,9 @@ pub(super) fn token_request(settings: &Settings) -> TokenRequest {
             TokenRequest {
                 url,
                 form: Arc::new(move |now| -> TokenForm {
-                    let assertion = signer.assertion(&subject, now);
+                    let signed = assertion(&signer, &subject, now);
                     let assertion =
-                        assertion.map_err(|error| PeerError::Unfit { why: error.to_string() })?;
+                        signed.map_err(|error| PeerError::Unfit { why: error.to_string() })?;
                     Ok(vec![("grant_type", JWT_BEARER.to_owned()), ("assertion", assertion)])
                 }),
             }
@@ -48,7 +48,7 @@ pub(super) fn token_request(settings: &Settings) -> TokenRequest {
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 #[derive(Deserialize)]
-struct Granted {
+struct Given {
     access_token: String,
     instance_url: String,
     id: String,
@@ -62,22 +62,21 @@ struct Refused {
 }
 
 /// Reads the answer to a request for a token.
-pub(super) fn token(answer: &Answer) -> Result<Token, TokenRefusal> {
+pub(super) fn token(answer: &Answer) -> Result<Granted, TokenRefusal> {
     if answer.status == 200 {
-        let granted: Granted = serde_json::from_slice(&answer.body)
+        let given: Given = serde_json::from_slice(&answer.body)
             .map_err(|error| TokenRefusal::Again(format!("not a token: {error}")))?;
-        if granted.token_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        if given.token_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
             return Err(TokenRefusal::Denied(
                 "Salesforce gives tokens that are no bearer tokens; turn off DPoP in the app"
                     .to_owned(),
             ));
         }
-        let (organisation, user) = identity(&granted.id);
-        return Ok(Token {
-            bearer: granted.access_token,
-            base: granted.instance_url.trim_end_matches('/').to_owned(),
-            organisation,
-            user,
+        return Ok(Granted {
+            bearer: given.access_token,
+            base: Some(given.instance_url.trim_end_matches('/').to_owned()),
+            identity: Some(identity(&given.id)),
+            good_for: None,
         });
     }
     Err(match serde_json::from_slice::<Refused>(&answer.body) {
@@ -226,10 +225,10 @@ fn refusal(refused: &Refused) -> TokenRefusal {
 }
 
 /// The organisation and the user in an identity URL, `https://host/id/00D…/005…`.
-fn identity(url: &str) -> (String, String) {
+fn identity(url: &str) -> Identity {
     let mut parts = url.rsplit('/');
     let user = parts.next().unwrap_or_default().to_owned();
-    (parts.next().unwrap_or_default().to_owned(), user)
+    Identity { organisation: parts.next().unwrap_or_default().to_owned(), user }
 }
 
 #[cfg(test)]
@@ -254,9 +253,10 @@ mod tests {
             "id":"https://login.salesforce.com/id/00Dxx0000001gPLEAY/005xx000001SwiUAAS",
             "token_type":"Bearer","issued_at":"1795000000000"}"#;
         let token = token(&answer(200, body)).unwrap();
-        assert_eq!(token.organisation, "00Dxx0000001gPLEAY");
-        assert_eq!(token.user, "005xx000001SwiUAAS");
-        assert_eq!(token.base, "https://acme.my.salesforce.com");
+        let identity = token.identity.clone().unwrap();
+        assert_eq!(identity.organisation, "00Dxx0000001gPLEAY");
+        assert_eq!(identity.user, "005xx000001SwiUAAS");
+        assert_eq!(token.base.as_deref(), Some("https://acme.my.salesforce.com"));
         assert!(!format!("{token:?}").contains("AQ"), "a token is never printed");
     }
 

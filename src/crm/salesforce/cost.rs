@@ -3,19 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::crm::salesforce::api::READS_MAX;
 use crate::crm::salesforce::create::count_questions;
-use crate::crm::salesforce::writer::{Kind, RecordWriter};
+use crate::crm::salesforce::writer::RecordWriter;
+use crate::crm::writes::{Cost, Kind};
 use crate::peer::PeerError;
 use crate::reconcile::{Entity, Write};
-
-/// Calls to the CRM.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// That read what is about to be written, or ask whether it is there.
-    pub reads: u64,
-    /// That write.
-    pub writes: u64,
-}
 
 impl RecordWriter {
     /// What these writes would cost, were they written together and nothing in their way.
@@ -27,7 +20,7 @@ impl RecordWriter {
         let mut cost = Cost::default();
         for ((kind, entity), writes) in jobs {
             let plan = self.plans.of(entity)?;
-            for batch in writes.chunks(kind.batch(self.in_a_call())) {
+            for batch in writes.chunks(kind.batch(READS_MAX, self.in_a_call())) {
                 cost.writes += batch.len().div_ceil(self.in_a_call()) as u64;
                 cost.reads += match kind {
                     Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Delete => 1,

@@ -14,9 +14,10 @@ use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Rows};
 use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::plan::Plan;
-use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
+use crate::crm::salesforce::save::{self, Age, Answered, Batch};
 use crate::crm::salesforce::soql;
-use crate::crm::salesforce::writer::{Ready, RecordWriter, row};
+use crate::crm::salesforce::writer::{Ready, RecordWriter};
+use crate::crm::writes::{AGAIN, row, stands_for};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::{Observation, Outcome, Refusal, RefusalKind, Target, Write};
 
@@ -208,16 +209,6 @@ fn questions(
         }
     }
     questions
-}
-
-/// Whether a record stands for what a create would make: Salesforce compares without case, we
-/// compare what is canonical.
-fn stands_for(found: &Observation, write: &Write) -> bool {
-    let Target::New { across, unless, .. } = &write.target else { return false };
-    found.claims.as_ref() == Some(across)
-        || unless
-            .iter()
-            .any(|(field, value)| !value.is_null() && found.value(*field) == Some(value))
 }
 
 /// Why a record is not to be made; `None` where it is.

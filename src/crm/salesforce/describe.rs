@@ -11,12 +11,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::crm::standing::Looks;
+use crate::crm::wanted::{Rights, STAMP_LENGTH_MIN, Wanted};
 use crate::reconcile::mapping::{Column, Kind};
 use crate::reconcile::shape::Case;
-
-/// The longest stamp: `t`, an epoch of 10 digits, a link of 20, a sequence of 10, and points; and
-/// room to grow.
-const STAMP_LENGTH_MIN: usize = 60;
 
 /// Numbers are doubles over there, whatever precision is declared: digits beyond these do not come
 /// back as they were sent, and the field would go back and forth for ever.
@@ -55,31 +53,6 @@ pub struct RecordType {
     /// Whether the integration user may give it to a record.
     #[serde(default)]
     available: bool,
-}
-
-/// What may be done with an object's records.
-#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rights {
-    /// Read.
-    pub query: bool,
-    /// Made.
-    pub create: bool,
-    /// Changed.
-    pub update: bool,
-    /// Deleted.
-    pub delete: bool,
-}
-
-/// What a mapping wants of an object.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    /// The field that bears `instance:key`.
-    pub external_id: Option<&'a str>,
-    /// The field that bears our stamp.
-    pub stamp: Option<&'a str>,
-    /// What will be done.
-    pub rights: Rights,
 }
 
 /// What describes a field as a key.
@@ -188,6 +161,16 @@ impl Object {
              grant the field's permission in a permission set",
             self.name
         )
+    }
+}
+
+impl Looks for Object {
+    fn column(&self, name: &str) -> Option<&Column> {
+        self.column(name)
+    }
+
+    fn missing(&self, name: &str) -> String {
+        self.missing(name)
     }
 }
 

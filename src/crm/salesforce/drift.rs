@@ -11,12 +11,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::crm::drift::{Drift, turn};
 use crate::crm::salesforce::api::Looked;
 use crate::crm::salesforce::plan::Plan;
-use crate::crm::salesforce::standing::Standing;
-use crate::crm::salesforce::{Account, Plans};
+use crate::crm::salesforce::{Account, Plans, WORDS};
+use crate::crm::standing::{Looks, Standing};
 use crate::peer::PeerError;
-use crate::reconcile::Entity;
 
 /// Every so many looks a description is asked for whole.
 const WHOLE_EVERY: u32 = 6;
@@ -33,19 +33,6 @@ pub struct DriftWatch {
     described: BTreeMap<Arc<str>, Timestamp>,
     looks: u32,
     last: Option<Instant>,
-}
-
-/// What a look at the objects found of one mapping.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drift {
-    /// The mapping.
-    pub entity: Entity,
-    /// Its fields that are paused, by name, each with why.
-    pub paused: BTreeMap<Arc<str>, String>,
-    /// Why all of it is, where that is so.
-    pub blocked: Option<Arc<str>>,
-    /// Whether something came back: what was missed is to be compared, what was refused tried again.
-    pub back: bool,
 }
 
 impl DriftWatch {
@@ -91,42 +78,11 @@ impl DriftWatch {
                 }
             };
             for plan in plans.iter().filter(|plan| plan.mapping.table == object) {
-                drifts.push(turn(plan, Standing::of(&plan.mapping, described.as_ref())));
+                let object = described.as_ref().map(|object| object as &dyn Looks);
+                let standing = Standing::of(&plan.mapping, object, &WORDS);
+                drifts.push(turn(&plan.mapping, &plan.standing, standing));
             }
         }
         Ok(drifts)
     }
-}
-
-/// Puts a mapping's standing in its place, and says aloud what is paused by it and what is no longer.
-fn turn(plan: &Plan, next: Standing) -> Drift {
-    let before = plan.standing.turn(next);
-    let after = plan.standing.now();
-    let (mapping, object) = (&plan.mapping.name, &plan.mapping.table);
-    let mut paused = BTreeMap::new();
-    let mut back = before.blocked.is_some() && after.blocked.is_none();
-    if let Some(why) = after.blocked.as_ref().filter(|why| before.blocked.as_ref() != Some(*why)) {
-        tracing::error!(%mapping, %object, %why, "an object is not as it was: its mapping is paused");
-    }
-    for field in &plan.mapping.fields {
-        let name = &field.name;
-        match (before.pauses(field), after.pauses(field)) {
-            (was, Some((column, pause))) => {
-                let why = &pause.why;
-                if was != Some((column, pause)) {
-                    tracing::error!(
-                        %mapping, field = %name, %column, %why,
-                        "a mapped field is not as it was: it is paused, and no other"
-                    );
-                }
-                paused.insert(Arc::clone(name), format!("`{column}` {why}"));
-            }
-            (Some((column, _)), None) => {
-                tracing::warn!(%mapping, field = %name, %column, "a mapped field is back: it goes on");
-                back = true;
-            }
-            (None, None) => {}
-        }
-    }
-    Drift { entity: plan.mapping.entity, paused, blocked: after.blocked.clone(), back }
 }

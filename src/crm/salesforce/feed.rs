@@ -12,16 +12,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::crm::http::{Call, Urgency};
+use crate::crm::http::{Call, Urgency, skew};
 use crate::crm::salesforce::Account;
-use crate::crm::salesforce::api::{Query, READS_MAX, Rows, Selected};
+use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
 use crate::crm::salesforce::peek;
-use crate::crm::salesforce::plan::{Asked, Plan, Sighting};
+use crate::crm::salesforce::plan::{Plan, Sighting};
 use crate::crm::salesforce::progress::{self, Deep, Pass, Progress};
 use crate::crm::salesforce::review::{Logged, Review};
 use crate::crm::salesforce::seen::{Print, Seen};
+use crate::crm::sightings::Asked;
 use crate::peer::{Ask, Cursor, Feed, Page, PeerError};
-use crate::reconcile::{Entity, Observation, RecordId, Skew};
+use crate::reconcile::{Entity, Observation, RecordId};
 
 /// The change feed of one mapping's object.
 pub struct ObjectFeed {
@@ -183,7 +184,7 @@ impl ObjectFeed {
             observations,
             cursor: next.cursor(),
             more: next.under_way(),
-            skew: skew(&selected, tick.1),
+            skew: skew(selected.date, selected.took, tick.1),
             compare: Vec::new(),
         })
     }
@@ -305,16 +306,4 @@ impl Feed for ObjectFeed {
         self.seen.confirm(durable);
         Ok(())
     }
-}
-
-/// The server's clock against ours: its date has whole seconds, and was taken somewhere between
-/// the request and the answer.
-fn skew(selected: &Selected, sent: Timestamp) -> Option<Skew> {
-    let took = SignedDuration::try_from(selected.took).ok()?;
-    let middle = sent.checked_add(took / 2).ok()?;
-    let half_a_second = SignedDuration::from_millis(500);
-    Some(Skew {
-        offset: selected.date?.duration_since(middle) + half_a_second,
-        uncertainty: SignedDuration::from_secs(1) + took / 2,
-    })
 }

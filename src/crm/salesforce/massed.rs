@@ -13,7 +13,8 @@ use crate::crm::salesforce::api::READS_MAX;
 use crate::crm::salesforce::bulk::{JOB_WRITES_MAX, Rows};
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::Age;
-use crate::crm::salesforce::writer::{Kind, Ready, RecordWriter, row};
+use crate::crm::salesforce::writer::{Ready, RecordWriter};
+use crate::crm::writes::{Kind, row};
 use crate::peer::{Ask, Notes, PeerError};
 use crate::reconcile::{Outcome, Value, Write};
 

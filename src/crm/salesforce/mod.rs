@@ -34,29 +34,27 @@ mod scan;
 mod seen;
 mod settings;
 mod soql;
-mod standing;
 mod values;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::crm::standing::Words;
 use crate::peer::PeerError;
 use crate::reconcile::Entity;
 use crate::reconcile::mapping::SideMapping;
 use plan::Plan;
 
 pub use account::{Account, Org, Windows};
-pub use assertion::{KeyError, Signer};
 pub use bulk::Bulk;
-pub use cost::Cost;
-pub use describe::{Described, Object, Rights, Wanted};
-pub use drift::{Drift, DriftWatch};
+pub use describe::{Described, Object};
+pub use drift::DriftWatch;
 pub use feed::ObjectFeed;
 pub use ids::record_id;
 pub use plan::RECORD_TYPE;
 pub use scan::ObjectScan;
-pub use settings::{Credentials, Polling, Secret, Settings};
+pub use settings::{Credentials, Polling, Settings};
 pub use writer::RecordWriter;
 
 /// An account with its mappings.
@@ -115,6 +113,14 @@ impl Salesforce {
         ObjectScan::new(Arc::clone(&self.account), self.plans.clone())
     }
 }
+
+/// What is said of its objects that are not as they were.
+pub(in crate::crm) const WORDS: Words = Words {
+    always: "SystemModstamp",
+    object_back: "bring it back, or grant Read on it in a permission set",
+    column_back: "bring it back, grant it in a permission set",
+    writable: "grant Edit on the field in a permission set",
+};
 
 impl Plans {
     fn of(&self, entity: Entity) -> Result<&Arc<Plan>, PeerError> {

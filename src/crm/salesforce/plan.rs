@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::crm::http::{Answer, Call, Urgency};
@@ -12,18 +12,15 @@ use crate::crm::salesforce::bulk::Cells;
 use crate::crm::salesforce::describe::Object;
 use crate::crm::salesforce::progress::Deep;
 use crate::crm::salesforce::seen::Print;
-use crate::crm::salesforce::standing::{Extent, Shared};
 use crate::crm::salesforce::values::{self, Told, Unsaid};
 use crate::crm::salesforce::{Account, Settings, ids, soql};
+use crate::crm::sightings::{Asked, around_key, missing, second_of};
+use crate::crm::standing::Shared;
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::mapping::SideMapping;
 use crate::reconcile::{
-    Change, Field, Gone, Interval, Observation, Position, Presence, Read, RecordId, Refusal,
-    RefusalKind, Row, Target, Value, Write,
+    Field, Gone, Observation, Presence, Read, RecordId, Refusal, RefusalKind, Row, Value, Write,
 };
-
-/// When a read was asked for: the tick that orders it, and our clock.
-pub(super) type Asked = (Position, Timestamp);
 
 /// So many ids fit a query's address.
 const IDS_IN_QUERY: usize = 400;
@@ -98,7 +95,8 @@ impl Plan {
             };
             constants.insert(name.to_string(), constant);
         }
-        let around_key = around_key(settings, &mapping.name)?;
+        let around_key =
+            around_key(&settings.external_id_format, &settings.instance, &mapping.name)?;
         let deep = if object.replicateable { Deep::Log } else { Deep::Stamps };
         let (cells, standing) = (Cells::of(object), Shared::default());
         Ok(Self { mapping, columns, constants, standing, cells, converts, deep, around_key })
@@ -123,37 +121,9 @@ impl Plan {
         }
     }
 
-    /// Why a write cannot be made now, where fields that it is about are paused; named are these
-    /// alone, so that the others go on.
+    /// Why a write cannot be made now, where fields that it is about are paused.
     pub(super) fn refuses(&self, write: &Write) -> Option<Refusal> {
-        let standing = self.standing.now();
-        let sets = match &write.change {
-            Change::Set(row) => Some(row),
-            Change::Delete => None,
-        };
-        let unless = match &write.target {
-            Target::New { unless, .. } => unless.as_slice(),
-            Target::Record(_) => &[],
-        };
-        let (mut fields, mut message) = (Vec::new(), String::new());
-        for field in &self.mapping.fields {
-            let Some((column, pause)) = standing.pauses(field) else { continue };
-            let compared = write.expect.contains_key(&field.field)
-                || unless.iter().any(|(one, _)| *one == field.field);
-            let hit = sets.is_some_and(|row| row.contains_key(&field.field))
-                || (compared && pause.extent == Extent::Whole);
-            if hit {
-                let (name, why) = (&field.name, &pause.why);
-                message = format!("the field `{name}` is paused: `{column}` {why}");
-                fields.push(field.field);
-            }
-        }
-        (!fields.is_empty()).then(|| Refusal {
-            kind: RefusalKind::Mapping,
-            code: "TRUCE_FIELD_PAUSED".into(),
-            message: message.into(),
-            fields,
-        })
+        self.standing.now().refuses(&self.mapping, write)
     }
 
     /// The condition of those that can be written and follow a record in the order of ids; empty where
@@ -230,17 +200,7 @@ impl Plan {
     }
 
     pub(super) fn missing(&self, id: &RecordId, asked: Asked) -> Observation {
-        Observation {
-            entity: self.mapping.entity,
-            record: id.clone(),
-            was: None,
-            at: asked.0,
-            read: Read::Asked(asked.1),
-            presence: Presence::Gone(Gone::Missing),
-            modified: None,
-            stamp: None,
-            claims: None,
-        }
+        missing(self.mapping.entity, id, Gone::Missing, asked)
     }
 
     /// The fields of a change, and what goes with it; or why Salesforce would not take a value, which
@@ -396,21 +356,6 @@ pub(super) struct Sighting {
     pub(super) observation: Observation,
     pub(super) modified: Timestamp,
     pub(super) print: Print,
-}
-
-fn around_key(settings: &Settings, mapping: &str) -> Result<(String, String), PeerError> {
-    let format = settings.external_id_format.replace("{instance}", &settings.instance);
-    let format = format.replace("{mapping}", mapping);
-    let (before, behind) = format.split_once("{key}").ok_or_else(|| PeerError::Unfit {
-        why: "external_id_format has no {key}; write {instance}:{key}".to_owned(),
-    })?;
-    Ok((before.to_owned(), behind.to_owned()))
-}
-
-/// The second that a stamp stands for.
-pub(super) fn second_of(stamp: Timestamp) -> Interval {
-    let until = stamp.saturating_add(SignedDuration::from_secs(1)).unwrap_or(stamp);
-    Interval { after: stamp, until }
 }
 
 /// A record's id and stamp, which every answer must have.

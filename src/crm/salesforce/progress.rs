@@ -25,6 +25,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::crm::delays::poll_interval;
 use crate::crm::salesforce::review::{self, Review};
 use crate::crm::salesforce::{Polling, soql};
 use crate::peer::{Cursor, PeerError};
@@ -223,18 +224,9 @@ impl Pass {
     }
 }
 
-/// The time until the next poll: longer when nothing happens, and when calls run short.
-///
-/// A poll may take a tenth of the calls that are left, spread over the day that they must last.
+/// The time until the next poll.
 pub(super) fn interval(polling: &Polling, idle_polls: u32, left: Option<u64>) -> Duration {
-    const DAY: Duration = Duration::from_hours(24);
-    let idle =
-        polling.interval.mul_f64(1.1_f64.powi(i32::try_from(idle_polls.min(60)).unwrap_or(60)));
-    let frugal = match left {
-        None => polling.interval,
-        Some(left) => DAY / u32::try_from((left / 10).max(1)).unwrap_or(u32::MAX),
-    };
-    idle.max(frugal).clamp(polling.interval, polling.interval_max.max(polling.interval))
+    poll_interval((polling.interval, polling.interval_max), idle_polls, left)
 }
 
 /// Whether it is time again. Where the server's clock stepped back it is: what bears a stamp of the

@@ -11,6 +11,7 @@ use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::ids;
 use crate::crm::salesforce::plan::Plan;
+use crate::crm::writes::{after, lost};
 use crate::peer::PeerError;
 use crate::reconcile::{Outcome, RecordId, Refusal, RefusalKind};
 
@@ -83,9 +84,6 @@ pub(super) enum Age {
     New,
     Known,
 }
-
-/// What was under way at the same moment has ended after this long.
-pub(super) const AGAIN: Duration = Duration::from_secs(2);
 
 /// Sends what is to be saved in calls of at most so many, side by side: the account's own limits
 /// say how many go at once. One read comes before all of them, and their window ends with the last.
@@ -192,22 +190,6 @@ fn refused(errors: Vec<ApiError>, plan: &Plan, age: Age) -> Outcome {
 
 pub(super) fn unexplained() -> ApiError {
     ApiError::new("NO_ERROR_GIVEN", "refused without a word")
-}
-
-/// When what was not done may be tried again.
-pub(super) fn after(error: &PeerError) -> Duration {
-    match error {
-        PeerError::Throttled { after, .. } => *after,
-        PeerError::Transient { .. }
-        | PeerError::Denied { .. }
-        | PeerError::CursorLost { .. }
-        | PeerError::NewEpoch { .. }
-        | PeerError::Unfit { .. } => Duration::from_secs(5),
-    }
-}
-
-pub(super) fn lost(error: &(dyn std::error::Error + Send + Sync), writes: usize) {
-    tracing::warn!(error = %error, writes, "the answer to a write was lost, its records will be read");
 }
 
 pub(super) fn missing_parent() -> Refusal {

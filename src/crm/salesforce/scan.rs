@@ -16,8 +16,9 @@ use crate::crm::salesforce::Plans;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
 use crate::crm::salesforce::bulk::Extract;
 use crate::crm::salesforce::ids::record_id;
-use crate::crm::salesforce::plan::{Plan, identity, second_of};
+use crate::crm::salesforce::plan::{Plan, identity};
 use crate::crm::salesforce::soql;
+use crate::crm::sightings::second_of;
 use crate::peer::{Ask, Listed, Outline, PeerError, Scan};
 use crate::reconcile::{Entity, Observation, RecordId};
 

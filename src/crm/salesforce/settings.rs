@@ -1,14 +1,14 @@
 //! What an account of Salesforce is reached with: plain data, made from the config by `cli`.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
 use crate::crm::salesforce::api::WRITES_MAX;
-use crate::crm::salesforce::assertion::Signer;
 use crate::crm::salesforce::bulk::Bulk;
+use crate::crm::secret::Secret;
+use crate::crm::signer::Signer;
 
 /// An account, as the config describes it.
 #[derive(Clone, Debug)]
@@ -129,26 +129,5 @@ impl Default for Polling {
             // The most that Salesforce gives.
             page: 2000,
         }
-    }
-}
-
-/// A secret: never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
     }
 }

@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::time::Instant;
@@ -19,28 +18,16 @@ use crate::crm::http::{Failure, Urgency};
 use crate::crm::salesforce::api::{Patched, READS_MAX, Record, WRITES_MAX};
 use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::plan::{Plan, Sighting};
-use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
+use crate::crm::salesforce::save::{self, Age, Answered, Batch};
 use crate::crm::salesforce::{Account, Plans};
+use crate::crm::writes::{AGAIN, BLOCKED, Kind, after, as_expected, known_by, lost, row, target};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
-use crate::reconcile::{
-    Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal, Row,
-    Target, Write,
-};
+use crate::reconcile::{Entity, Outcome, Presence, RecordId, Refusal, Write};
 
 /// The writer of an account's records.
 pub struct RecordWriter {
     pub(super) account: Arc<Account>,
     pub(super) plans: Plans,
-}
-
-/// What is sent together, the most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    OptOut,
-    OptIn,
-    Update,
-    Create,
-    Delete,
 }
 
 /// Writes that are ready to be sent.
@@ -54,31 +41,6 @@ pub(super) struct Ready {
     /// When the records were read.
     pub(super) read_at: Instant,
 }
-
-impl Kind {
-    pub(super) fn of(write: &Write) -> Self {
-        match (&write.change, &write.target, write.lane) {
-            (Change::Delete, _, _) => Self::Delete,
-            (Change::Set(_), Target::New { .. }, _) => Self::Create,
-            (Change::Set(_), Target::Record(_), _) if write.opt_in => Self::OptIn,
-            (Change::Set(_), Target::Record(_), Lane::Consent) => Self::OptOut,
-            (Change::Set(_), Target::Record(_), Lane::Ordinary) => Self::Update,
-        }
-    }
-
-    /// How many go together: what is there is read by as many as one call reads, and saved right
-    /// after in calls side by side; an opt-in has a precondition of its own.
-    pub(super) fn batch(self, most: usize) -> usize {
-        match self {
-            Self::OptIn => 1,
-            Self::OptOut | Self::Update | Self::Delete => READS_MAX,
-            Self::Create => most.clamp(1, WRITES_MAX),
-        }
-    }
-}
-
-/// How soon writes to an object that cannot be read are tried again.
-const BLOCKED: Duration = Duration::from_mins(1);
 
 /// A record that was read just before its write.
 struct Fresh {
@@ -255,7 +217,7 @@ impl RecordWriter {
             }
             Err(Failure::Undone(error)) => return Err(error),
             Err(Failure::Lost(error)) => {
-                save::lost(&*error, 1);
+                lost(&*error, 1);
                 Outcome::Lost
             }
         };
@@ -374,7 +336,7 @@ impl Writer for RecordWriter {
                 let done = match self.as_job(plan, (kind, &batch), notes, asked).await {
                     Ok(done) => done,
                     Err(error) if !begun => return Err(error),
-                    Err(error) => vec![Some(Outcome::Later(save::after(&error))); batch.len()],
+                    Err(error) => vec![Some(Outcome::Later(after(&error))); batch.len()],
                 };
                 begun = true;
                 let mut rest = Vec::new();
@@ -388,7 +350,7 @@ impl Writer for RecordWriter {
             }
             let records: Vec<_> =
                 places.iter().map(|place| (*place, known_by(&writes[*place]))).collect();
-            let most = kind.batch(self.account.settings.batch);
+            let most = kind.batch(READS_MAX, self.in_a_call());
             let batches =
                 self.account.contention(|known| known.batches(&records, most, self.in_a_call()));
             for places in batches {
@@ -396,7 +358,7 @@ impl Writer for RecordWriter {
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
                     Ok(done) => done,
                     Err(error) if !begun => return Err(error),
-                    Err(error) => vec![Outcome::Later(save::after(&error)); batch.len()],
+                    Err(error) => vec![Outcome::Later(after(&error)); batch.len()],
                 };
                 begun = true;
                 for (place, outcome) in places.iter().zip(done) {
@@ -427,43 +389,10 @@ impl Writer for RecordWriter {
     }
 }
 
-/// The record, or of a new one that across.
-fn known_by(write: &Write) -> &RecordId {
-    match &write.target {
-        Target::Record(id) => id,
-        Target::New { across, .. } => across,
-    }
-}
-
-fn target(write: &Write) -> Option<&RecordId> {
-    match &write.target {
-        Target::Record(id) => Some(id),
-        Target::New { .. } => None,
-    }
-}
-
-pub(super) fn row(write: &Write) -> &Row {
-    const NOTHING: &Row = &Row::new();
-    match &write.change {
-        Change::Set(row) => row,
-        Change::Delete => NOTHING,
-    }
-}
-
 fn update_body(plan: &Plan, write: &Write) -> Result<Record, Refusal> {
     let mut record = Record::new();
     record.insert("attributes".to_owned(), serde_json::json!({ "type": &*plan.mapping.table }));
     record.insert("id".to_owned(), serde_json::json!(target(write).map(|id| &*id.0)));
     record.extend(plan.fields(row(write), false, &write.stamp.to_string())?);
     Ok(record)
-}
-
-/// Whether the fields that the decision used hold what it saw: their canonical values, or the
-/// side's own text where there is no canonical one.
-fn as_expected(expect: &BTreeMap<Field, Expected>, observation: &Observation) -> bool {
-    let Presence::Here { row, raw, .. } = &observation.presence else { return false };
-    expect.iter().all(|(field, expected)| match row.get(field) {
-        Some(value) => *value == expected.value,
-        None => expected.raw.is_some() && raw.get(field) == expected.raw.as_ref(),
-    })
 }

@@ -11,7 +11,8 @@ use crate::crm::http::Call;
 use crate::crm::salesforce::Account;
 use crate::crm::salesforce::bulk::PAGE;
 use crate::crm::salesforce::bulk::job::{Jobs, State, rows};
-use crate::crm::salesforce::plan::{Asked, Plan};
+use crate::crm::salesforce::plan::Plan;
+use crate::crm::sightings::Asked;
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::{Entity, Observation, RecordId};
 

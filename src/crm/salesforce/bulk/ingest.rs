@@ -11,7 +11,8 @@ use crate::crm::salesforce::api::{Record, SaveResult};
 use crate::crm::salesforce::bulk::cells;
 use crate::crm::salesforce::bulk::job::{Jobs, State, rows};
 use crate::crm::salesforce::errors::ApiError;
-use crate::crm::salesforce::save::{AGAIN, Answered, lost};
+use crate::crm::salesforce::save::Answered;
+use crate::crm::writes::{AGAIN, lost};
 use crate::peer::{Notes, PeerError};
 
 /// Nothing larger is uploaded: Salesforce takes 100 megabytes.

@@ -8,8 +8,30 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::crm::salesforce::describe::Object;
 use crate::reconcile::mapping::{Column, Kind, SideField, SideMapping};
+use crate::reconcile::{Change, Refusal, RefusalKind, Target, Write};
+
+/// An object as it is described now.
+pub(super) trait Looks {
+    /// The column of this name.
+    fn column(&self, name: &str) -> Option<&Column>;
+
+    /// Why there is none, with what would mend it.
+    fn missing(&self, name: &str) -> String;
+}
+
+/// What is said of one CRM's objects.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// The column without which nothing can be followed.
+    pub(super) always: &'static str,
+    /// What brings an object back.
+    pub(super) object_back: &'static str,
+    /// What brings a column back.
+    pub(super) column_back: &'static str,
+    /// What lets a column be written.
+    pub(super) writable: &'static str,
+}
 
 /// How the fields of an object stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,21 +76,21 @@ impl Shared {
 impl Standing {
     /// How the fields of a mapping stand in an object as it is described now; `None` where there is
     /// none.
-    pub(super) fn of(mapping: &SideMapping, object: Option<&Object>) -> Self {
+    pub(super) fn of(mapping: &SideMapping, object: Option<&dyn Looks>, words: &Words) -> Self {
         let Some(object) = object else {
             let why = format!(
-                "there is no object `{}` any more that the integration user can see; bring it back, \
-                 or grant Read on it in a permission set",
-                mapping.table
+                "there is no object `{}` any more that the integration user can see; {}",
+                mapping.table, words.object_back
             );
             return Self { blocked: Some(why.into()), paused: BTreeMap::new() };
         };
         let needed = mapping.external_id.iter().chain(&mapping.stamp).map(|name| &**name);
-        let lost = needed.chain(["SystemModstamp"]).find(|name| object.column(name).is_none());
+        let lost = needed.chain([words.always]).find(|name| object.column(name).is_none());
         let mut paused = BTreeMap::new();
         for field in &mapping.fields {
             for column in &field.columns {
-                if let Some(pause) = compare(field, column, object.column(&column.name)) {
+                let now = object.column(&column.name);
+                if let Some(pause) = compare(field, column, now, words) {
                     paused.insert(Arc::clone(&column.name), pause);
                 }
             }
@@ -86,16 +108,47 @@ impl Standing {
         let column = |column: &'a Column| Some((&*column.name, self.paused.get(&column.name)?));
         field.columns.iter().find_map(column)
     }
+
+    /// Why a write cannot be made now, where fields that it is about are paused; named are these
+    /// alone, so that the others go on.
+    pub(super) fn refuses(&self, mapping: &SideMapping, write: &Write) -> Option<Refusal> {
+        let sets = match &write.change {
+            Change::Set(row) => Some(row),
+            Change::Delete => None,
+        };
+        let unless = match &write.target {
+            Target::New { unless, .. } => unless.as_slice(),
+            Target::Record(_) => &[],
+        };
+        let (mut fields, mut message) = (Vec::new(), String::new());
+        for field in &mapping.fields {
+            let Some((column, pause)) = self.pauses(field) else { continue };
+            let compared = write.expect.contains_key(&field.field)
+                || unless.iter().any(|(one, _)| *one == field.field);
+            let hit = sets.is_some_and(|row| row.contains_key(&field.field))
+                || (compared && pause.extent == Extent::Whole);
+            if hit {
+                let (name, why) = (&field.name, &pause.why);
+                message = format!("the field `{name}` is paused: `{column}` {why}");
+                fields.push(field.field);
+            }
+        }
+        (!fields.is_empty()).then(|| Refusal {
+            kind: RefusalKind::Mapping,
+            code: "TRUCE_FIELD_PAUSED".into(),
+            message: message.into(),
+            fields,
+        })
+    }
 }
 
 /// Why a column is not what it was mapped as, where that matters.
-fn compare(field: &SideField, was: &Column, now: Option<&Column>) -> Option<Pause> {
+fn compare(field: &SideField, was: &Column, now: Option<&Column>, words: &Words) -> Option<Pause> {
     let whole = |why: String| Some(Pause { extent: Extent::Whole, why: why.into() });
     let Some(now) = now else {
         return whole(format!(
-            "({}) is gone, or hidden from the integration user; bring it back, grant it in a \
-             permission set, or change the mapping",
-            was.type_name
+            "({}) is gone, or hidden from the integration user; {}, or change the mapping",
+            was.type_name, words.column_back
         ));
     };
     if std::mem::discriminant(&was.kind) != std::mem::discriminant(&now.kind) {
@@ -111,7 +164,7 @@ fn compare(field: &SideField, was: &Column, now: Option<&Column>) -> Option<Paus
         return None;
     }
     let why = if was.updatable && !now.updatable {
-        Some("cannot be written any more; grant Edit on the field in a permission set".to_owned())
+        Some(format!("cannot be written any more; {}", words.writable))
     } else {
         narrowed(&was.kind, &now.kind)
     };
@@ -170,7 +223,7 @@ const VALUES_SHOWN: usize = 5;
 mod tests {
     use super::*;
 
-    use crate::crm::salesforce::describe::Described;
+    use crate::crm::salesforce::{Described, Object, WORDS};
     use crate::reconcile::{Entity, Field, Shape};
 
     const BASE: &str = r#"{"name":"Contact","queryable":true,"fields":[
@@ -213,7 +266,7 @@ mod tests {
 
     /// What a change of the object pauses: the columns, how far, and a word of why.
     fn check(change: impl FnOnce(&mut Vec<serde_json::Value>), expected: &[(&str, Extent, &str)]) {
-        let standing = Standing::of(&mapping(), Some(&object(change)));
+        let standing = Standing::of(&mapping(), Some(&object(change)), &WORDS);
         assert_eq!(standing.blocked, None);
         let paused: Vec<_> =
             standing.paused.iter().map(|(name, pause)| (&**name, pause.extent)).collect();
@@ -248,10 +301,10 @@ mod tests {
 
     #[test]
     fn an_object_without_what_every_read_needs_is_blocked() {
-        let standing = Standing::of(&mapping(), None);
+        let standing = Standing::of(&mapping(), None, &WORDS);
         assert!(standing.blocked.unwrap().contains("no object `Contact`"));
         let object = object(|fields| drop(fields.remove(0)));
-        let standing = Standing::of(&mapping(), Some(&object));
+        let standing = Standing::of(&mapping(), Some(&object), &WORDS);
         assert!(standing.blocked.unwrap().contains("no field `SystemModstamp`"));
     }
 
@@ -262,7 +315,7 @@ mod tests {
             fields[4]["updateable"] = false.into();
             fields.remove(1);
         };
-        let standing = Standing::of(&mapping, Some(&object(change)));
+        let standing = Standing::of(&mapping, Some(&object(change)), &WORDS);
         assert!(!standing.reads("Title") && standing.reads("Out"));
         let paused: Vec<_> =
             mapping.fields.iter().filter_map(|field| standing.pauses(field)).collect();

@@ -1,0 +1,313 @@
+//! Writing: each row is read, compared, and written under the version that was read.
+//!
+//! `If-Match` with that version is a compare-and-set: what somebody writes in between makes the write
+//! fail, and the row is read again. Only an opt-out goes under `If-Match: *`: nothing that came in
+//! between may hold it up, and like every update it never makes a row that is gone. Opt-ins go
+//! singly. What is made is made by `create`; what is too much for batches goes by one action for many
+//! rows (`many`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use reqwest::Method;
+use reqwest::header::{HeaderName, IF_MATCH};
+use serde_json::Value as Json;
+
+use crate::crm::dynamics::api::{Done, Record};
+use crate::crm::dynamics::batch::Operation;
+use crate::crm::dynamics::errors::ApiError;
+use crate::crm::dynamics::plan::{Plan, Sighting};
+use crate::crm::dynamics::reads::READS_MAX;
+use crate::crm::dynamics::save::{Answered, missing_parent, save_all};
+use crate::crm::dynamics::settings::BATCH_MAX;
+use crate::crm::dynamics::{Account, Plans, odata};
+use crate::crm::http::{Failure, Urgency};
+use crate::crm::writes::{AGAIN, BLOCKED, Cost, Kind, after, as_expected, lost, row, target};
+use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
+use crate::reconcile::{Entity, Outcome, Presence, RecordId, Refusal, Write};
+
+/// The writer of an account's rows.
+pub struct RowWriter {
+    pub(super) account: Arc<Account>,
+    plans: Plans,
+}
+
+/// A row that was read just before its write.
+pub(super) enum Fresh {
+    /// It is not to be written after all.
+    Settled(Outcome),
+    /// It is as expected.
+    Ready(Box<Sighting>),
+}
+
+impl RowWriter {
+    pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
+        Self { account, plans }
+    }
+
+    /// Carries out what can be: a paused field stops its own writes, without a call.
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        (kind, massed): (Kind, bool),
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        if plan.stands().is_err() {
+            return Ok(vec![Outcome::Later(BLOCKED); writes.len()]);
+        }
+        let mut outcomes: Vec<Option<Outcome>> =
+            writes.iter().map(|write| plan.refuses(write).map(Outcome::Refused)).collect();
+        let places: Vec<usize> = (0..writes.len()).filter(|n| outcomes[*n].is_none()).collect();
+        if !places.is_empty() {
+            let fit: Vec<&Write> = places.iter().map(|place| writes[*place]).collect();
+            let done = match kind {
+                Kind::Create => self.create(plan, &fit, massed, asked).await?,
+                Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Delete => {
+                    self.change(plan, (kind, massed), &fit, asked).await?
+                }
+            };
+            for (place, outcome) in places.into_iter().zip(done) {
+                outcomes[place] = Some(outcome);
+            }
+        }
+        Ok(whole(outcomes))
+    }
+
+    /// Changes or deletes rows that are there.
+    async fn change(
+        &self,
+        plan: &Plan,
+        (kind, massed): (Kind, bool),
+        writes: &[&Write],
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let urgency = urgency(kind);
+        let read_at = tokio::time::Instant::now();
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; writes.len()];
+        let mut ready = Vec::new();
+        for (place, fresh) in
+            self.check(plan, writes, urgency, asked).await?.into_iter().enumerate()
+        {
+            match fresh {
+                Fresh::Settled(outcome) => outcomes[place] = Some(outcome),
+                Fresh::Ready(sighting) => match body(plan, writes[place]) {
+                    Ok(body) => ready.push((place, sighting, body)),
+                    Err(refusal) => outcomes[place] = Some(Outcome::Refused(refusal)),
+                },
+            }
+        }
+        let answered = if massed && kind == Kind::Update {
+            self.update_massed(plan, &ready, read_at).await?
+        } else {
+            let operations: Vec<Operation> = ready
+                .iter()
+                .map(|(_, sighting, body)| self.operation(plan, kind, sighting, body))
+                .collect();
+            self.send(kind, &operations, urgency).await?
+        };
+        for ((place, _, _), answered) in ready.iter().zip(answered) {
+            outcomes[*place] = Some(answered.outcome(plan, None));
+        }
+        self.explain(plan, writes, outcomes, asked).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        kind: Kind,
+        operations: &[Operation],
+        urgency: Urgency,
+    ) -> Result<Vec<Answered>, PeerError> {
+        if kind != Kind::OptIn {
+            return save_all(&self.account, operations, self.in_a_call(), urgency).await;
+        }
+        let mut answered = Vec::with_capacity(operations.len());
+        for operation in operations {
+            answered.push(match self.account.api.single(operation, urgency).await {
+                Ok(Done::Yes) => Answered::Done,
+                Ok(Done::Refused(error)) => Answered::Refused(error),
+                Err(Failure::Undone(error)) => return Err(error),
+                Err(Failure::Lost(error)) => {
+                    lost(&*error, 1);
+                    Answered::Lost
+                }
+            });
+        }
+        Ok(answered)
+    }
+
+    /// What changes or deletes a row as it was read.
+    fn operation(&self, plan: &Plan, kind: Kind, sighting: &Sighting, body: &Record) -> Operation {
+        let anything = || "*".to_owned();
+        let version = match kind {
+            Kind::OptOut => anything(),
+            Kind::OptIn | Kind::Update | Kind::Create | Kind::Delete => {
+                sighting.etag.clone().unwrap_or_else(anything)
+            }
+        };
+        let (method, body) = match kind {
+            Kind::Delete => (Method::DELETE, None),
+            Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Create => {
+                (Method::PATCH, Some(Json::Object(body.clone())))
+            }
+        };
+        let headers: Vec<(HeaderName, String)> =
+            [vec![(IF_MATCH, version)], self.account.api.write_headers()].concat();
+        let path = odata::row(&plan.set, &sighting.observation.record);
+        Operation { method, path, headers, body }
+    }
+
+    /// How many operations one batch holds.
+    pub(super) fn in_a_call(&self) -> usize {
+        self.account.settings.batch.clamp(1, BATCH_MAX)
+    }
+
+    /// Reads the rows and compares; what is not as expected is settled.
+    async fn check(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        urgency: Urgency,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Fresh>, PeerError> {
+        let records: Vec<&RecordId> = writes.iter().filter_map(|write| target(write)).collect();
+        assert_eq!(records.len(), writes.len(), "only writes to records are checked");
+        let (live, _) = plan.read_live(&self.account, urgency, &records, asked).await?;
+        Ok(writes.iter().zip(live).map(|(write, live)| compare(write, live)).collect())
+    }
+
+    /// Reads what is gone or moved once more, to tell how. A row that is there, although the write was
+    /// told that something is gone, refers to something that is.
+    async fn explain(
+        &self,
+        plan: &Plan,
+        writes: &[&Write],
+        outcomes: Vec<Option<Outcome>>,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let mut outcomes = whole(outcomes);
+        let unexplained =
+            |n: &usize| matches!(outcomes[*n], Outcome::Gone(None) | Outcome::Stale(None));
+        let places: Vec<usize> = (0..writes.len()).filter(unexplained).collect();
+        let records: Vec<&RecordId> = places.iter().filter_map(|n| target(writes[*n])).collect();
+        if records.is_empty() {
+            return Ok(outcomes);
+        }
+        // The writes are done: an error of this read must not say that they were not.
+        let Ok(read) = plan.read(&self.account, &records, asked).await else {
+            // Nobody knows what is gone, the row or its parent.
+            for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
+                *outcome = Outcome::Later(AGAIN);
+            }
+            return Ok(outcomes);
+        };
+        for (place, sighting) in places.into_iter().zip(read) {
+            let seen = Box::new(sighting.observation);
+            outcomes[place] = match (&seen.presence, &outcomes[place]) {
+                (Presence::Gone(_), _) => Outcome::Gone(Some(seen)),
+                (Presence::Here { .. }, Outcome::Gone(_)) => {
+                    Outcome::Refused(missing_parent(&ApiError::of(404, b"")))
+                }
+                (Presence::Here { .. }, _) => Outcome::Stale(Some(seen)),
+            };
+        }
+        Ok(outcomes)
+    }
+
+    /// What these writes would cost, were they written together and nothing in their way.
+    pub fn cost(&self, writes: &[Write]) -> Result<Cost, PeerError> {
+        let mut jobs: BTreeMap<(Kind, Entity), u64> = BTreeMap::new();
+        for write in writes {
+            self.plans.of(write.entity)?;
+            *jobs.entry((Kind::of(write), write.entity)).or_default() += 1;
+        }
+        let in_a_call = self.in_a_call() as u64;
+        let mut cost = Cost::default();
+        for ((kind, _), writes) in jobs {
+            cost.reads += writes.div_ceil(super::create::ASKED_TOGETHER as u64);
+            cost.writes += match kind {
+                Kind::OptIn => writes,
+                Kind::OptOut | Kind::Update | Kind::Create | Kind::Delete => {
+                    writes.div_ceil(in_a_call)
+                }
+            };
+        }
+        Ok(cost)
+    }
+}
+
+impl Writer for RowWriter {
+    async fn write(
+        &self,
+        writes: Vec<Write>,
+        _notes: &(impl Notes + Sync),
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Vec<Outcome>, PeerError> {
+        let mut jobs: BTreeMap<(Kind, Entity), Vec<usize>> = BTreeMap::new();
+        for (place, write) in writes.iter().enumerate() {
+            jobs.entry((Kind::of(write), write.entity)).or_default().push(place);
+        }
+        let plans = jobs.keys().map(|(_, entity)| self.plans.of(*entity));
+        let plans = plans.collect::<Result<Vec<_>, _>>()?;
+        let mut outcomes = vec![Outcome::Lost; writes.len()];
+        let mut begun = false;
+        for (((kind, _), places), plan) in jobs.into_iter().zip(plans) {
+            let massed = self.goes_massed(kind, places.len());
+            for places in places.chunks(kind.batch(READS_MAX, READS_MAX)) {
+                let batch: Vec<&Write> = places.iter().map(|place| &writes[*place]).collect();
+                let done = match self.carry_out(plan, (kind, massed), &batch, asked).await {
+                    Ok(done) => done,
+                    Err(error) if !begun => return Err(error),
+                    Err(error) => vec![Outcome::Later(after(&error)); batch.len()],
+                };
+                begun = true;
+                for (place, outcome) in places.iter().zip(done) {
+                    outcomes[*place] = outcome;
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Ids of new rows are chosen by what they are of, and not drawn.
+    async fn draw_keys(&self, _: Entity, _: usize) -> Result<Vec<RecordId>, PeerError> {
+        Ok(Vec::new())
+    }
+
+    fn appetite(&self, waiting: u64) -> usize {
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        self.massed_size(waiting)
+    }
+
+    /// There are no transactions to ask after: the row is read.
+    async fn transaction(&self, _: u64) -> Result<Option<Ended>, PeerError> {
+        Ok(Some(Ended::Aborted))
+    }
+}
+
+fn urgency(kind: Kind) -> Urgency {
+    match kind {
+        Kind::OptOut | Kind::OptIn => Urgency::Urgent,
+        Kind::Update | Kind::Create | Kind::Delete => Urgency::Ordinary,
+    }
+}
+
+/// Whether a row is as the decision saw it.
+fn compare(write: &Write, live: Option<Sighting>) -> Fresh {
+    let Some(sighting) = live else { return Fresh::Settled(Outcome::Stale(None)) };
+    // Somebody changed the row, if not these fields, since an opt-in was decided.
+    let since = write.unmodified_since.filter(|_| write.opt_in);
+    let moved = since.zip(sighting.modified).is_some_and(|(since, modified)| since < modified);
+    if moved || !as_expected(&write.expect, &sighting.observation) {
+        return Fresh::Settled(Outcome::Stale(Some(Box::new(sighting.observation))));
+    }
+    Fresh::Ready(Box::new(sighting))
+}
+
+fn body(plan: &Plan, write: &Write) -> Result<Record, Refusal> {
+    plan.columns(row(write), false, &write.stamp.to_string())
+}
+
+pub(super) fn whole(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect()
+}

@@ -1,0 +1,118 @@
+//! How writes are sorted and guarded, whichever CRM they go to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::peer::PeerError;
+use crate::reconcile::{
+    Change, Expected, Field, Lane, Observation, Presence, RecordId, Row, Target, Write,
+};
+
+/// What is sent together, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    OptOut,
+    OptIn,
+    Update,
+    Create,
+    Delete,
+}
+
+impl Kind {
+    pub(super) fn of(write: &Write) -> Self {
+        match (&write.change, &write.target, write.lane) {
+            (Change::Delete, _, _) => Self::Delete,
+            (Change::Set(_), Target::New { .. }, _) => Self::Create,
+            (Change::Set(_), Target::Record(_), _) if write.opt_in => Self::OptIn,
+            (Change::Set(_), Target::Record(_), Lane::Consent) => Self::OptOut,
+            (Change::Set(_), Target::Record(_), Lane::Ordinary) => Self::Update,
+        }
+    }
+
+    /// How many go together: what is there is read by as many as one read takes, and saved right
+    /// after in calls side by side; an opt-in has a precondition of its own.
+    pub(super) fn batch(self, reads: usize, creates: usize) -> usize {
+        match self {
+            Self::OptIn => 1,
+            Self::OptOut | Self::Update | Self::Delete => reads,
+            Self::Create => creates,
+        }
+    }
+}
+
+/// What was under way at the same moment has ended after this long.
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
+
+/// How soon writes to an object that cannot be read are tried again.
+pub(super) const BLOCKED: Duration = Duration::from_mins(1);
+
+/// The record, or of a new one that across.
+pub(super) fn known_by(write: &Write) -> &RecordId {
+    match &write.target {
+        Target::Record(id) => id,
+        Target::New { across, .. } => across,
+    }
+}
+
+/// The record that is written, where it is there already.
+pub(super) fn target(write: &Write) -> Option<&RecordId> {
+    match &write.target {
+        Target::Record(id) => Some(id),
+        Target::New { .. } => None,
+    }
+}
+
+/// What is set.
+pub(super) fn row(write: &Write) -> &Row {
+    const NOTHING: &Row = &Row::new();
+    match &write.change {
+        Change::Set(row) => row,
+        Change::Delete => NOTHING,
+    }
+}
+
+/// Whether the fields that the decision used hold what it saw: their canonical values, or the
+/// side's own text where there is no canonical one.
+pub(super) fn as_expected(expect: &BTreeMap<Field, Expected>, observation: &Observation) -> bool {
+    let Presence::Here { row, raw, .. } = &observation.presence else { return false };
+    expect.iter().all(|(field, expected)| match row.get(field) {
+        Some(value) => *value == expected.value,
+        None => expected.raw.is_some() && raw.get(field) == expected.raw.as_ref(),
+    })
+}
+
+/// Whether a record stands for what a create would make: a CRM compares without case, we compare
+/// what is canonical.
+pub(super) fn stands_for(found: &Observation, write: &Write) -> bool {
+    let Target::New { across, unless, .. } = &write.target else { return false };
+    found.claims.as_ref() == Some(across)
+        || unless
+            .iter()
+            .any(|(field, value)| !value.is_null() && found.value(*field) == Some(value))
+}
+
+/// When what was not done may be tried again.
+pub(super) fn after(error: &PeerError) -> Duration {
+    match error {
+        PeerError::Throttled { after, .. } => *after,
+        PeerError::Transient { .. }
+        | PeerError::Denied { .. }
+        | PeerError::CursorLost { .. }
+        | PeerError::NewEpoch { .. }
+        | PeerError::Unfit { .. } => Duration::from_secs(5),
+    }
+}
+
+/// Says that the answer to writes was lost.
+pub(super) fn lost(error: &(dyn std::error::Error + Send + Sync), writes: usize) {
+    tracing::warn!(error = %error, writes, "the answer to a write was lost, its records will be read");
+}
+
+/// Calls to the CRM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// That read what is about to be written, or ask whether it is there.
+    pub reads: u64,
+    /// That write.
+    pub writes: u64,
+}
