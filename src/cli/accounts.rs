@@ -16,7 +16,7 @@ use crate::agent::AgentError;
 use crate::agent::held::store_fact;
 use crate::agent::run::{CAMPAIGN_FEED, told};
 use crate::config::{Config, Label};
-use crate::crm::salesforce::{Account, Described};
+use crate::crm::any::{Account, Described};
 use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::peer::PeerError;
 

@@ -19,7 +19,7 @@ use crate::campaign::inspect::{
 };
 use crate::campaign::{settings, skew};
 use crate::config::{self, Config, Label};
-use crate::crm::salesforce::Account;
+use crate::crm::any::Account;
 use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::peer::PeerError;
 use crate::postgres::{Session, connect};
@@ -88,15 +88,12 @@ async fn crms(
         match account.inspect().await {
             Ok(org) => {
                 let place = format!("crm.{name}");
-                let is = Known { id: &org.id, sandbox: Some(org.sandbox) };
+                let is = Known { id: &org.id, sandbox: org.sandbox };
                 if let Some(why) = misfit(name, &config.crms[name], None, is) {
                     findings.problem(Finding::at(place, why));
                     continue;
                 }
-                let kind = if org.sandbox { "sandbox" } else { "production" };
-                let (id, edition, api) = (&org.id, &org.edition, &org.api_version);
-                let what = format!("{} ({edition}, {kind}, {id}), API {api}", org.name);
-                findings.good(Finding::at(place, what));
+                findings.good(Finding::at(place, org.words));
                 costs::look(config, name, org.usage, findings);
                 if let Some(there) = account.server_clock() {
                     clocks::crm(name, there, now(), findings);

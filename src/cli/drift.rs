@@ -15,7 +15,7 @@ use crate::agent::status::paused_fact;
 use crate::agent::{Plan, Plans};
 use crate::config::Label;
 use crate::crm::Drift;
-use crate::crm::salesforce::DriftWatch;
+use crate::crm::any::DriftWatch;
 use crate::ledger::{Ledger as _, PostgresLedger};
 use crate::telemetry::metrics;
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::agent::story::{Event, SideStory, Story, find, tell};
-use crate::crm::salesforce::record_id;
+use crate::crm::any::record_id;
 use crate::reconcile::RecordId;
 
 use super::visit::Visit;

@@ -23,7 +23,7 @@ use crate::campaign::lead::Leader as Lock;
 use crate::campaign::settings;
 use crate::campaign::table::Tables;
 use crate::config::{Config, Label};
-use crate::crm::salesforce::{Account as Organisation, DriftWatch, ObjectFeed, Salesforce};
+use crate::crm::any::{Account as Organisation, DriftWatch, Feed, Peer};
 use crate::ledger::{Catalog, Leader, LeaseError, Ledger as _, Life, PostgresLedger};
 use crate::peer::PeerError;
 use crate::postgres::{ServerUrl, Session, connect};
@@ -40,7 +40,7 @@ use super::fitted;
 use super::lease::{check, renew};
 use super::mapped::{self, Mapped, map_all};
 use super::options;
-use super::peers::{CampaignDoors, SalesforceDoors, tables};
+use super::peers::{CampaignDoors, CrmDoors, tables};
 use super::places::{Places, holder};
 use super::reload::{self, Order, order};
 use super::run::{Come, is_away, open_accounts};
@@ -49,7 +49,7 @@ use super::setup::wanted;
 use super::signals::Signals;
 use super::visit::open_ledger;
 
-type Agents = Agent<PostgresLedger, CampaignDoors, CampaignFeed, SalesforceDoors, ObjectFeed>;
+type Agents = Agent<PostgresLedger, CampaignDoors, CampaignFeed, CrmDoors, Feed>;
 
 /// What leads.
 struct Ready {
@@ -59,7 +59,7 @@ struct Ready {
 }
 
 /// The accounts, with their doors open.
-type Opened = Vec<Account<SalesforceDoors, ObjectFeed>>;
+type Opened = Vec<Account<CrmDoors, Feed>>;
 
 /// How often a standby asks again, at the most.
 const ASK_EVERY: Duration = Duration::from_secs(2);
@@ -413,16 +413,16 @@ impl Candidate {
                 let object = schemas.objects.get(&one.name)?.as_ref().ok()?;
                 Some((one.sides.crm.clone(), object))
             });
-            let account = Arc::clone(&self.accounts[name]);
-            let salesforce = Salesforce::with(account, &answers.organisation, described.collect())
+            let account = &self.accounts[name];
+            let peer = Peer::with(account, &answers.organisation, described.collect())
                 .with_context(|| format!("crm.{name}"))?;
-            let feeds: Vec<(Entity, ObjectFeed)> =
-                salesforce.feeds().into_iter().map(|feed| (feed.entity(), feed)).collect();
-            watches.push((name.clone(), salesforce.drift()));
+            let feeds: Vec<(Entity, Feed)> =
+                peer.feeds().into_iter().map(|feed| (feed.entity(), feed)).collect();
+            watches.push((name.clone(), peer.drift()));
             let crm = &self.config.crms[name];
             accounts.push(Account {
                 name: name.as_str().into(),
-                doors: Arc::new(SalesforceDoors::new(salesforce)),
+                doors: Arc::new(CrmDoors::new(peer)),
                 feeds,
                 fresh_within: 3 * crm.poll_idle_seconds.get() + crm.timeout_seconds.get(),
             });

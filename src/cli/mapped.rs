@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::agent::{Linger, Plan};
 use crate::campaign::catalog::Table;
 use crate::config::{self, Config, Crm, Label, Mapping};
-use crate::crm::salesforce::{Object, RECORD_TYPE};
+use crate::crm::any::Object;
 use crate::crm::{Rights, Wanted};
 use crate::ledger::{Catalog, CatalogMapping};
 use crate::reconcile::decide::Gate;
@@ -135,7 +135,8 @@ impl Maker<'_> {
 
     fn field(&self, name: &Label, field: &config::Field, findings: &mut Findings) -> Option<Made> {
         let campaign = self.campaign_columns(name, field, findings);
-        let crm = self.crm_columns(name, field, findings);
+        let beside = campaign.as_ref().and_then(|columns| columns.first());
+        let crm = self.crm_columns(name, field, beside, findings);
         let (campaign, crm) = (campaign?, crm?);
         let number = self.numbers.field(name.as_str())?;
         let options = self.options(field);
@@ -252,12 +253,17 @@ impl Maker<'_> {
         &self,
         name: &Label,
         field: &config::Field,
+        beside: Option<&Column>,
         findings: &mut Findings,
     ) -> Option<Vec<Column>> {
         let mut columns = Vec::new();
         for column in &field.crm {
-            if let Some(known) = self.object.column(column.as_str()) {
-                columns.push(known.clone());
+            if let Some(why) = self.object.unreadable(column.as_str()) {
+                findings.problem(Finding::of(self.name, why).field(name));
+            } else if let Some(known) =
+                self.object.column_beside(column.as_str(), beside.map(|column| &column.kind))
+            {
+                columns.push(known);
             } else {
                 let mut why = self.object.missing(column.as_str());
                 if field.is_consent() {
@@ -281,11 +287,11 @@ impl Maker<'_> {
                 || external_id.as_ref().is_some_and(|id| id.as_str().eq_ignore_ascii_case(name))
         };
         if create.contains(&config::Side::Crm) {
-            for column in self.object.columns.values().filter(|c| c.required && c.creatable) {
+            for column in self.object.columns().into_iter().filter(|c| c.required && c.creatable) {
                 if !mapped_crm(&column.name) {
                     findings.problem(Finding::of(self.name, format!(
                         "a new `{}` needs `{}` ({}); map it, or give it a value in create_with.crm",
-                        self.object.name, column.name, column.type_name
+                        self.object.name(), column.name, column.type_name
                     )));
                 }
             }
@@ -295,9 +301,8 @@ impl Maker<'_> {
             findings.problem(Finding::of(self.name, self.object.missing(name.as_str())));
         }
         for (name, value) in &create_with.crm {
-            if name.as_str().eq_ignore_ascii_case(RECORD_TYPE)
-                && let Err(why) = self.object.record_type(&value.text(config::Side::Crm))
-            {
+            let value = value.text(config::Side::Crm);
+            if let Some(why) = self.object.unfit_constant(name.as_str(), &value) {
                 findings.problem(Finding::of(self.name, format!("create_with.crm: {why}")));
             }
         }
@@ -395,7 +400,7 @@ impl Maker<'_> {
             |name: &Option<config::ApiName>| name.as_ref().filter(|_| side == Side::Crm).map(own);
         let (table, key): (Arc<str>, Arc<str>) = match side {
             Side::Campaign => (mapping.table.as_str().into(), mapping.key.as_str().into()),
-            Side::Crm => (Arc::clone(&self.object.name), "Id".into()),
+            Side::Crm => (Arc::clone(self.object.name()), self.object.key()),
         };
         let with = &mapping.create_with;
         let defaults: BTreeMap<Arc<str>, String> = match side {

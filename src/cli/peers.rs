@@ -8,7 +8,7 @@ use crate::campaign::apply::CampaignWriter;
 use crate::campaign::capture::CampaignFeed;
 use crate::campaign::scan::{CampaignScan, ScanOptions};
 use crate::campaign::table::{Mapped as MappedTable, Tables};
-use crate::crm::salesforce::{ObjectFeed, ObjectScan, RecordWriter, Salesforce};
+use crate::crm::any::{Feed, Peer, Scan, Writer};
 use crate::postgres::ServerUrl;
 use crate::reconcile::RecordId;
 
@@ -37,28 +37,28 @@ impl Doors for CampaignDoors {
     }
 }
 
-/// The doors of an account of Salesforce.
-pub(super) struct SalesforceDoors {
-    account: Salesforce,
-    writer: RecordWriter,
+/// The doors of an account of a CRM.
+pub(super) struct CrmDoors {
+    peer: Peer,
+    writer: Writer,
 }
 
-impl SalesforceDoors {
-    pub(super) fn new(account: Salesforce) -> Self {
-        let writer = account.writer();
-        Self { account, writer }
+impl CrmDoors {
+    pub(super) fn new(peer: Peer) -> Self {
+        let writer = peer.writer();
+        Self { peer, writer }
     }
 }
 
-impl Doors for SalesforceDoors {
-    type Scan = ObjectScan;
-    type Writer = RecordWriter;
+impl Doors for CrmDoors {
+    type Scan = Scan;
+    type Writer = Writer;
 
-    fn scan(&self) -> ObjectScan {
-        self.account.scan()
+    fn scan(&self) -> Scan {
+        self.peer.scan()
     }
 
-    fn writer(&self) -> &RecordWriter {
+    fn writer(&self) -> &Writer {
         &self.writer
     }
 }
@@ -74,7 +74,7 @@ impl Watch for CampaignFeed {
     }
 }
 
-impl Watch for ObjectFeed {
+impl Watch for Feed {
     fn forget(&mut self, records: &[RecordId]) {
         Self::forget(self, records);
     }

@@ -1,15 +1,16 @@
 //! Where things are, from the config: addresses with their passwords, accounts with their secrets.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::config::{self, Config, Crm, Label, PostgresUrl, Proof, SecretSource};
+use crate::config::{self, Config, Crm, Label, PostgresUrl, Proof, SecretSource, Signing};
 use crate::crm::delays::Pace;
 use crate::crm::http::Limits;
 use crate::crm::salesforce::{Bulk, Credentials, Polling, Settings};
-use crate::crm::{Secret, Signer};
+use crate::crm::{Algorithm, Secret, Signer, dynamics};
 use crate::postgres::ServerUrl;
 
 use super::failure::Unusable;
@@ -69,32 +70,16 @@ fn read(source: &SecretSource, key: &str) -> Result<config::Secret, Unusable> {
 
 /// How an account of Salesforce is reached.
 pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Settings> {
-    let ca_pem = match &crm.ca_file {
-        None => None,
-        Some(file) => Some(std::fs::read(file).map_err(|error| {
-            Unusable::caused(
-                format!("crm.{name}.ca_file = \"{}\" cannot be read", file.display()),
-                error,
-            )
-        })?),
-    };
+    let ca_pem = ca_pem(name, crm)?;
     let credentials = credentials(name, crm)?;
-    let number = |value: u32| NonZeroU32::new(value).context("a limit of zero is refused");
     let mut settings = Settings::new(name.as_str(), crm.url.as_str(), &crm.client_id, credentials);
     settings.token_url = crm.token_url.as_ref().map(ToString::to_string);
     settings.api_version.clone_from(&crm.api_version);
     settings.ca_pem = ca_pem;
     settings.instance = config.campaign.instance.to_string();
     settings.external_id_format.clone_from(&config.campaign.external_id_format);
-    settings.limits = Limits {
-        per_second: number(crm.requests_per_second.get())?,
-        in_flight: number(crm.in_flight.get())?,
-        per_day: Some(u64::from(crm.calls_per_day.get())),
-        reserve_percent: percent(crm.reserve.get()),
-        ..Limits::default()
-    };
-    settings.pace =
-        Pace { longest: crm.retry_seconds_max.get(), again: crm.retries.get(), ..Pace::default() };
+    settings.limits = limits(crm)?;
+    settings.pace = pace(crm);
     settings.batch = crm.batch.size();
     settings.describe_every = crm.describe_seconds.get();
     settings.connect_timeout = crm.connect_timeout_seconds.get();
@@ -114,6 +99,92 @@ pub(super) fn salesforce(config: &Config, name: &Label, crm: &Crm) -> Result<Set
     Ok(settings)
 }
 
+/// How an account of Dynamics is reached.
+pub(super) fn dynamics(config: &Config, name: &Label, crm: &Crm) -> Result<dynamics::Settings> {
+    let credentials = match crm.proof() {
+        Proof::Secret(source) => {
+            let secret = read(&source, &format!("crm.{name}.client_secret"))?;
+            dynamics::Credentials::Secret(Secret::new(secret.expose()))
+        }
+        Proof::PrivateKey { file, .. } => {
+            let certificate = crm.certificate_file.as_deref();
+            let algorithm = match crm.signing {
+                Signing::Rs256 => Algorithm::Rs256,
+                Signing::Ps256 => Algorithm::Ps256,
+            };
+            let signer = Arc::new(signer(name, file, certificate)?);
+            dynamics::Credentials::Certificate { signer, algorithm }
+        }
+    };
+    let tenant = crm.tenant.as_deref().unwrap_or_default();
+    let credentials = (crm.client_id.clone(), credentials);
+    let mut settings =
+        dynamics::Settings::new(name.as_str(), crm.url.as_str(), tenant, credentials);
+    settings.token_url = crm.token_url();
+    settings.ca_pem = ca_pem(name, crm)?;
+    settings.instance = config.campaign.instance.to_string();
+    settings.external_id_format.clone_from(&config.campaign.external_id_format);
+    settings.limits = limits(crm)?;
+    settings.pace = pace(crm);
+    settings.batch = crm.batch.size();
+    settings.describe_every = crm.describe_seconds.get();
+    settings.connect_timeout = crm.connect_timeout_seconds.get();
+    settings.answer_timeout = crm.timeout_seconds.get();
+    settings.multiple_from = Some(crm.bulk_records.size()).filter(|from| *from > 0);
+    settings.duplicate_detection = crm.duplicate_detection;
+    let names = |names: &[config::ApiName]| {
+        names.iter().map(|name| name.as_str().to_ascii_lowercase().into()).collect()
+    };
+    settings.allows = names(&crm.allowing_columns);
+    settings.secured = names(&crm.secured_columns);
+    settings.polling = dynamics::Polling {
+        interval: crm.poll_seconds.get(),
+        interval_max: crm.poll_idle_seconds.get().max(crm.poll_seconds.get()),
+        page: crm.page.size(),
+        ..dynamics::Polling::default()
+    };
+    Ok(settings)
+}
+
+fn ca_pem(name: &Label, crm: &Crm) -> Result<Option<Vec<u8>>, Unusable> {
+    let Some(file) = &crm.ca_file else { return Ok(None) };
+    let key = format!("crm.{name}.ca_file = \"{}\" cannot be read", file.display());
+    std::fs::read(file).map(Some).map_err(|error| Unusable::caused(key, error))
+}
+
+fn limits(crm: &Crm) -> Result<Limits> {
+    let number = |value: u32| NonZeroU32::new(value).context("a limit of zero is refused");
+    Ok(Limits {
+        per_second: number(crm.requests_per_second.get())?,
+        in_flight: number(crm.in_flight.get())?,
+        per_day: Some(u64::from(crm.calls_per_day.get())),
+        reserve_percent: percent(crm.reserve.get()),
+        ..Limits::default()
+    })
+}
+
+fn pace(crm: &Crm) -> Pace {
+    Pace { longest: crm.retry_seconds_max.get(), again: crm.retries.get(), ..Pace::default() }
+}
+
+/// Reads a key, with a certificate that stands in another file.
+fn signer(name: &Label, file: &Path, certificate: Option<&Path>) -> Result<Signer, Unusable> {
+    let read = |key: &str, file: &Path| {
+        let key = format!("crm.{name}.{key} = \"{}\"", file.display());
+        let text = std::fs::read(file)
+            .map_err(|error| Unusable::caused(format!("{key} cannot be read"), error))?;
+        Ok::<_, Unusable>((key, text))
+    };
+    let (mut key, mut text) = read("private_key_file", file)?;
+    if let Some(certificate) = certificate {
+        let (named, more) = read("certificate_file", certificate)?;
+        key = named;
+        text.push(b'\n');
+        text.extend(more);
+    }
+    Signer::from_pem(&text, now()).map_err(|error| Unusable::new(format!("{key} {error}")))
+}
+
 /// How the app proves that it is who it says; reads the secret or the key.
 fn credentials(name: &Label, crm: &Crm) -> Result<Credentials> {
     match crm.proof() {
@@ -122,11 +193,7 @@ fn credentials(name: &Label, crm: &Crm) -> Result<Credentials> {
             Ok(Credentials::Secret(Secret::new(secret.expose())))
         }
         Proof::PrivateKey { file, username, audience } => {
-            let key = format!("crm.{name}.private_key_file = \"{}\"", file.display());
-            let text = std::fs::read(file)
-                .map_err(|error| Unusable::caused(format!("{key} cannot be read"), error))?;
-            let signer = Signer::from_pem(&text, now())
-                .map_err(|error| Unusable::new(format!("{key} {error}")))?;
+            let signer = signer(name, file, None)?;
             Ok(Credentials::Assertion {
                 signer: Arc::new(signer),
                 username: username.to_owned(),

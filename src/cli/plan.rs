@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::agent::rehearse::{Intended, Rehearsal};
 use crate::agent::{Plan, Plans};
 use crate::crm::Cost;
-use crate::crm::salesforce::RecordWriter;
+use crate::crm::any::Writer;
 use crate::ledger::{HeldFilter, HeldPage, Ledger as _, PostgresLedger};
 use crate::reconcile::decide::Gate;
 use crate::reconcile::{Link, Side, Sides, Write};
@@ -50,11 +50,11 @@ pub(super) async fn plan(options: Options) -> Result<()> {
     let mut report = Report::new(options.samples);
     for (number, (name, account)) in survey.accounts.iter().enumerate() {
         let of_account = accounts_plans(plans, number);
-        let salesforce = survey.salesforce(name, account).await?;
+        let peer = survey.peer(name, account).await?;
         let known = links(survey.ledger.as_ref(), &of_account).await?;
         let rehearsal = Rehearsal::new(&of_account, number, epochs(&known));
         rehearsal.know(known).await?;
-        let (mut campaign, mut crm) = (survey.campaign(), salesforce.scan());
+        let (mut campaign, mut crm) = (survey.campaign(), peer.scan());
         let bars = Bars::on_stderr();
         for (label, _) in config.in_order() {
             let plan = of_account.values().find(|plan| *plan.name == *label.as_str());
@@ -71,7 +71,7 @@ pub(super) async fn plan(options: Options) -> Result<()> {
         }
         let before = account.calls();
         report.calls(name.as_str(), before.made(crate::crm::http::Call::Scan));
-        let writer = salesforce.writer();
+        let writer = peer.writer();
         let told = Mutex::new(Vec::new());
         let deciding = rehearsal.decide(|round| {
             told.lock().unwrap_or_else(PoisonError::into_inner).push(round);
@@ -137,7 +137,7 @@ fn epochs(links: &[Link]) -> Sides<u32> {
 }
 
 /// What the writes of a round to the CRM would cost.
-fn cost(writer: &RecordWriter, round: &[Intended]) -> Result<Cost> {
+fn cost(writer: &Writer, round: &[Intended]) -> Result<Cost> {
     let all = round.iter().map(|one| &one.write);
     let to_crm: Vec<Write> = all.filter(|write| write.side == Side::Crm).cloned().collect();
     Ok(writer.cost(&to_crm)?)

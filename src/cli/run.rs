@@ -6,20 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tokio::time::Instant;
 
 use crate::agent::run::Health;
 use crate::agent::{AgentError, http};
 use crate::config::{self, Config, CrmKind, Label};
-use crate::crm::salesforce::Account;
+use crate::crm::any::Account;
+use crate::crm::{dynamics, salesforce};
 use crate::ledger::LedgerError;
 use crate::peer::PeerError;
 use crate::telemetry::{Page, logs, metrics};
 
 use super::failure::Unusable;
 use super::lead::Candidate;
-use super::places::salesforce;
+use super::places;
 use super::progress::Bars;
 use super::readings::{self, Estimates};
 use super::reload::{self, Order, order};
@@ -159,21 +160,21 @@ async fn fold(page: Page) {
 pub(super) fn open_accounts(config: &Config) -> Result<BTreeMap<Label, Arc<Account>>> {
     let mut accounts = BTreeMap::new();
     for (name, crm) in &config.crms {
-        match crm.kind {
+        let opened = match crm.kind {
             CrmKind::Salesforce => {
-                let account = Account::open(salesforce(config, name, crm)?).map_err(|error| {
-                    // An address that is not https was refused before: what is left is the file.
-                    let file = crm.ca_file.as_ref().map(|file| file.display().to_string());
-                    let file = file.unwrap_or_default();
-                    Unusable::caused(format!("crm.{name}.ca_file = \"{file}\""), error)
-                })?;
-                accounts.insert(name.clone(), Arc::new(account));
+                salesforce::Account::open(places::salesforce(config, name, crm)?)
+                    .map(|account| Account::Salesforce(Arc::new(account)))
             }
-            CrmKind::Dynamics => {
-                let why = format!("crm.{name}.kind: this version speaks to salesforce only");
-                bail!(Unusable::new(why));
-            }
-        }
+            CrmKind::Dynamics => dynamics::Account::open(places::dynamics(config, name, crm)?)
+                .map(|account| Account::Dynamics(Arc::new(account))),
+        };
+        let account = opened.map_err(|error| {
+            // An address that is not https was refused before: what is left is the file.
+            let file = crm.ca_file.as_ref().map(|file| file.display().to_string());
+            let file = file.unwrap_or_default();
+            Unusable::caused(format!("crm.{name}.ca_file = \"{file}\""), error)
+        })?;
+        accounts.insert(name.clone(), Arc::new(account));
     }
     Ok(accounts)
 }

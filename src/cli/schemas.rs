@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use crate::campaign::catalog::Table;
 use crate::campaign::table::time_zone;
 use crate::config::{Config, Label};
-use crate::crm::salesforce::{Account, Object};
+use crate::crm::any::{Account, Object};
 use crate::peer::PeerError;
 use crate::postgres::Session;
 

@@ -11,7 +11,7 @@ use crate::campaign::scan::CampaignScan;
 use crate::campaign::settings;
 use crate::campaign::table::Tables;
 use crate::config::{self, Config, Label};
-use crate::crm::salesforce::{Account, Salesforce};
+use crate::crm::any::{Account, Peer};
 use crate::ledger::{Catalog, PostgresLedger};
 use crate::postgres::{ConnectError, connect};
 
@@ -66,18 +66,14 @@ impl Survey {
     }
 
     /// An account with its mappings.
-    pub(super) async fn salesforce(
-        &self,
-        name: &Label,
-        account: &Arc<Account>,
-    ) -> Result<Salesforce> {
+    pub(super) async fn peer(&self, name: &Label, account: &Arc<Account>) -> Result<Peer> {
         let organisation = account.organisation().await.with_context(|| format!("crm.{name}"))?;
         let of_account = |one: &&Mapped| self.config.mappings[&one.name].crm == *name;
         let described = self.mapped.iter().filter(of_account).filter_map(|one| {
             let object = self.schemas.objects.get(&one.name)?.as_ref().ok()?;
             Some((one.sides.crm.clone(), object))
         });
-        Salesforce::with(Arc::clone(account), &organisation, described.collect())
+        Peer::with(account, &organisation, described.collect())
             .with_context(|| format!("crm.{name}"))
     }
 }

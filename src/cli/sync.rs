@@ -16,7 +16,7 @@ use jiff::{SpanRelativeTo, Timestamp};
 use crate::agent::Plan;
 use crate::agent::epochs::demand_compare;
 use crate::agent::repair;
-use crate::crm::salesforce::record_id;
+use crate::crm::any::record_id;
 use crate::peer::PeerError;
 use crate::reconcile::{Entity, RecordId};
 
@@ -144,8 +144,8 @@ async fn changed_since(
     let survey = Survey::open(&options.config).await?;
     let mapping = survey.config.mappings.iter().find(|(name, _)| name.as_str() == options.mapping);
     let Some((_, mapping)) = mapping else { return Ok(BTreeSet::new()) };
-    let salesforce = survey.salesforce(&mapping.crm, &survey.accounts[&mapping.crm]).await?;
-    let (mut campaign, crm) = (survey.campaign(), salesforce.scan());
+    let crm = survey.peer(&mapping.crm, &survey.accounts[&mapping.crm]).await?;
+    let (mut campaign, crm) = (survey.campaign(), crm.scan());
     let listing = async {
         let mut keys = BTreeSet::new();
         let mut after = None;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::names::ApiName;
 use super::secret::SecretSource;
 use super::urls::HttpsUrl;
 use super::values::{Seconds, Share, Whole};
@@ -14,23 +15,28 @@ use super::values::{Seconds, Share, Whole};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Crm {
-    /// Which CRM it is. This version speaks to `salesforce`.
+    /// Which CRM it is.
     #[schemars(example = &"salesforce")]
     pub kind: CrmKind,
-    /// The address of the organisation: its own domain, not that of the login page. https only.
+    /// The address of the organisation: its own domain, not that of the login page; of Dynamics the
+    /// environment's, such as `https://example.crm4.dynamics.com`. https only.
     #[schemars(example = &"https://example.my.salesforce.com")]
     pub url: HttpsUrl,
     /// Whether the organisation is a sandbox. By default what the form of `url` says, where it says
     /// so, and then what it was before. An organisation that is otherwise is not written to.
     #[schemars(example = &false)]
     pub sandbox: Option<bool>,
-    /// Where tokens come from, where that is not `{url}/services/oauth2/token`.
+    /// Dynamics: the tenant of Entra ID that the app is registered in, by its id or a domain of it.
+    #[schemars(example = &"example.onmicrosoft.com")]
+    pub tenant: Option<String>,
+    /// Where tokens come from, where that is not `{url}/services/oauth2/token`; for Dynamics, where it
+    /// is not `https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token`.
     #[schemars(example = &"https://example.my.salesforce.com/services/oauth2/token")]
     pub token_url: Option<HttpsUrl>,
     /// A PEM file of further certificate authorities to trust. Relative to this file.
     #[schemars(example = &"ca.pem")]
     pub ca_file: Option<PathBuf>,
-    /// The consumer key of the app.
+    /// The consumer key of the app; for Dynamics its application (client) id.
     #[schemars(example = &"truce")]
     pub client_id: String,
     /// The file that holds the consumer secret, for the client credentials flow. Relative to this
@@ -45,14 +51,22 @@ pub struct Crm {
     /// is in it too, its end is looked at.
     #[schemars(example = &"/run/secrets/salesforce.key")]
     pub private_key_file: Option<PathBuf>,
-    /// With `private_key_file`: the user that the app acts as, approved for it beforehand.
+    /// Dynamics, with `private_key_file`: the PEM file of the app's certificate, where it is not in the
+    /// file of the key. Its digest tells Entra ID which key it is. Relative to this file.
+    #[schemars(example = &"/run/secrets/dynamics.crt")]
+    pub certificate_file: Option<PathBuf>,
+    /// Dynamics, with `private_key_file`: how it is signed. `rs256` names the certificate by SHA-1, as
+    /// most programs do, `ps256` by SHA-256.
+    #[serde(default)]
+    pub signing: Signing,
+    /// Salesforce, with `private_key_file`: the user that the app acts as, approved for it beforehand.
     #[schemars(example = &"truce@example.com")]
     pub username: Option<String>,
-    /// With `private_key_file`: the login server that checks what is signed. By default that of
+    /// Salesforce, with `private_key_file`: the login server that checks what is signed. By default that of
     /// sandboxes where `url` is a sandbox's, else that of production.
     #[schemars(example = &"https://test.salesforce.com")]
     pub audience: Option<HttpsUrl>,
-    /// The version of the API.
+    /// Salesforce: the version of the API.
     #[serde(default = "api_version")]
     pub api_version: String,
     /// How often changes are asked for. A call each time: 10 seconds are 8,640 calls a day and
@@ -62,18 +76,18 @@ pub struct Crm {
     /// How rarely changes are asked for at the least, when nothing happens or the budget is short.
     #[serde(default)]
     pub poll_idle_seconds: Seconds<50, 60_000, 3_600_000>,
-    /// How far such a pass looks back behind the last change seen.
+    /// Salesforce: how far such a pass looks back behind the last change seen.
     #[serde(default)]
     pub overlap_seconds: Seconds<0, 30_000, 86_400_000>,
-    /// How often a wide pass looks back further, for changes that were committed late: by
+    /// Salesforce: how often a wide pass looks back further, for changes that were committed late: by
     /// `late_commit_seconds` from where the last wide pass began.
     #[serde(default)]
     pub wide_seconds: Seconds<50, 300_000, 86_400_000>,
-    /// How often the CRM's own log of what changed is read, for what it commits hours late. Where an
+    /// Salesforce: how often its own log of what changed is read, for what it commits hours late. Where an
     /// object has no log, a deep pass looks back by `deep_overlap_seconds` instead.
     #[serde(default)]
     pub deep_seconds: Seconds<50, 3_600_000, 604_800_000>,
-    /// How far a deep pass looks back, for objects without a log.
+    /// Salesforce: how far a deep pass looks back, for objects without a log.
     #[serde(default)]
     pub deep_overlap_seconds: Seconds<0, 7_200_000, 604_800_000>,
     /// How often all records of an object are counted by their ids, and compared with the ledger: for
@@ -104,14 +118,15 @@ pub struct Crm {
     /// organisation.
     #[serde(default)]
     pub in_flight: Whole<1, 8, 100>,
-    /// How many records go into one write. Salesforce takes at most 200.
+    /// How many records go into one write. Salesforce takes at most 200; for Dynamics it is the size of
+    /// a batch.
     #[serde(default)]
     pub batch: Whole<1, 200, 200>,
-    /// How many records a page of a read holds. Salesforce gives at most 2,000.
+    /// How many records a page of a read holds. Salesforce gives at most 2,000, Dynamics 5,000.
     #[serde(default)]
     pub page: Whole<200, 2000, 2_000>,
     /// From how many records on a first load or a backlog goes as a bulk job, where that costs fewer
-    /// calls. 0 is never. Such writes stand longer between being read and being written; consent is
+    /// calls; to Dynamics, by one action for many rows. 0 is never. Such writes stand longer between being read and being written; consent is
     /// never in a job.
     #[serde(default)]
     pub bulk_records: Whole<0, 20_000, 100_000_000>,
@@ -129,6 +144,17 @@ pub struct Crm {
     /// How long a call may take.
     #[serde(default)]
     pub timeout_seconds: Seconds<100, 120_000, 900_000>,
+    /// Dynamics: whether its duplicate detection rules count for what is written. What they find is
+    /// held.
+    #[serde(default)]
+    pub duplicate_detection: bool,
+    /// Dynamics: columns of consent whose `true` allows contact. That of all others forbids it.
+    #[serde(default = "allowing_columns")]
+    pub allowing_columns: Vec<ApiName>,
+    /// Dynamics: columns with column security that the application user's profile lets it read. Any
+    /// other is refused, as it would be read as empty.
+    #[serde(default)]
+    pub secured_columns: Vec<ApiName>,
     /// How often a call that is safe to repeat is repeated.
     #[serde(default)]
     pub retries: Whole<0, 5, 20>,
@@ -143,8 +169,19 @@ pub struct Crm {
 pub enum CrmKind {
     /// Salesforce.
     Salesforce,
-    /// Microsoft Dynamics 365; not in this version.
+    /// Microsoft Dynamics 365, or another environment of Dataverse.
     Dynamics,
+}
+
+/// How what proves an app is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Signing {
+    /// RS256.
+    #[default]
+    Rs256,
+    /// PS256.
+    Ps256,
 }
 
 /// How an app proves that it is who it says.
@@ -167,6 +204,11 @@ pub enum Proof<'a> {
 const LOGIN_AUDIENCE: &str = "https://login.salesforce.com";
 const TEST_AUDIENCE: &str = "https://test.salesforce.com";
 
+/// Its name says that it asks to be sent something.
+fn allowing_columns() -> Vec<ApiName> {
+    "followemail".to_owned().try_into().into_iter().collect()
+}
+
 fn api_version() -> String {
     "66.0".to_owned()
 }
@@ -175,7 +217,8 @@ impl Crm {
     /// How the app proves that it is who it says.
     pub fn proof(&self) -> Proof<'_> {
         if let Some(file) = &self.private_key_file {
-            let username = self.username.as_deref().expect("a key without a user is refused");
+            // Salesforce is refused without one, and Dynamics takes none.
+            let username = self.username.as_deref().unwrap_or_default();
             let default =
                 if self.is_sandbox() == Some(true) { TEST_AUDIENCE } else { LOGIN_AUDIENCE };
             let audience = self.audience.as_ref().map_or(default, HttpsUrl::as_str);
@@ -193,9 +236,14 @@ impl Crm {
 
     /// Where tokens come from.
     pub fn token_url(&self) -> String {
-        self.token_url
-            .as_ref()
-            .map_or_else(|| format!("{}/services/oauth2/token", self.url), HttpsUrl::to_string)
+        let own = || match self.kind {
+            CrmKind::Salesforce => format!("{}/services/oauth2/token", self.url),
+            CrmKind::Dynamics => format!(
+                "https://login.microsoftonline.com/{}/oauth2/v2.0/token",
+                self.tenant.as_deref().unwrap_or_default()
+            ),
+        };
+        self.token_url.as_ref().map_or_else(own, HttpsUrl::to_string)
     }
 
     /// How often all records of an object are counted, if ever.

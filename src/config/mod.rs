@@ -31,7 +31,7 @@ use serde::Deserialize;
 
 pub use agent::{Agent, LogFormat};
 pub use campaign::Campaign;
-pub use crm::{Crm, CrmKind, Proof};
+pub use crm::{Crm, CrmKind, Proof, Signing};
 pub use error::{ConfigError, Fault, Faults};
 pub use ledger::Ledger;
 pub use mapping::{
@@ -124,7 +124,12 @@ impl File {
     fn rebase(&mut self, folder: &Path) {
         let crms = self.crm.values_mut();
         let in_crms = crms.flat_map(|crm| {
-            [&mut crm.client_secret_file, &mut crm.private_key_file, &mut crm.ca_file]
+            [
+                &mut crm.client_secret_file,
+                &mut crm.private_key_file,
+                &mut crm.certificate_file,
+                &mut crm.ca_file,
+            ]
         });
         let in_databases = [&mut self.campaign.password_file, &mut self.ledger.password_file];
         for file in in_crms.chain(in_databases).flatten() {

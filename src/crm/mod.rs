@@ -3,8 +3,9 @@
 //! A CRM is two doors to the agent, like Campaign: a feed of observations and a writer. What is
 //! not one CRM's own lives above `salesforce` and `dynamics`: delays between tries, the client that
 //! keeps tokens, limits and repeats, keys to sign with, how writes are sorted and guarded, how
-//! fields stand that drift.
+//! fields stand that drift. [`any`] is the one place that names them all.
 
+pub mod any;
 mod class;
 pub mod delays;
 mod drift;

@@ -65,19 +65,86 @@ fn at_most_one_password(
 pub(super) fn crm(name: &Label, crm: &Crm, findings: &mut Findings) {
     let key = |key: &str| format!("crm.{name}.{key}");
     match crm.kind {
-        CrmKind::Salesforce => {}
-        CrmKind::Dynamics => findings
-            .add(key("kind"), "dynamics is not supported by this version; \"salesforce\" is"),
+        CrmKind::Salesforce => {
+            address(name, crm, findings);
+            acting_user(name, crm, findings);
+            if !is_version(&crm.api_version) {
+                findings.add(key("api_version"), "is not a version such as \"66.0\"");
+            }
+        }
+        CrmKind::Dynamics => environment(name, crm, findings),
     }
-    address(name, crm, findings);
+    foreign_keys(name, crm, findings);
     proof(name, crm, findings);
     if crm.client_id.trim().is_empty() {
-        findings.add(key("client_id"), "is empty; write the consumer key of the connected app");
-    }
-    if !is_version(&crm.api_version) {
-        findings.add(key("api_version"), "is not a version such as \"66.0\"");
+        findings.add(
+            key("client_id"),
+            match crm.kind {
+                CrmKind::Salesforce => "is empty; write the consumer key of the connected app",
+                CrmKind::Dynamics => "is empty; write the application (client) id of the app",
+            },
+        );
     }
     limits(name, crm, findings);
+}
+
+/// What has a meaning for one CRM only.
+fn foreign_keys(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let keys = [
+        ("tenant", CrmKind::Dynamics, crm.tenant.is_some()),
+        ("certificate_file", CrmKind::Dynamics, crm.certificate_file.is_some()),
+        ("duplicate_detection", CrmKind::Dynamics, crm.duplicate_detection),
+        ("secured_columns", CrmKind::Dynamics, !crm.secured_columns.is_empty()),
+        ("username", CrmKind::Salesforce, crm.username.is_some()),
+        ("audience", CrmKind::Salesforce, crm.audience.is_some()),
+        ("sandbox", CrmKind::Salesforce, crm.sandbox.is_some()),
+    ];
+    for (key, of, given) in keys {
+        if given && of != crm.kind {
+            let of = match of {
+                CrmKind::Salesforce => "salesforce",
+                CrmKind::Dynamics => "dynamics",
+            };
+            findings.add(
+                format!("crm.{name}.{key}"),
+                format!("has a meaning for kind = \"{of}\" only; remove it"),
+            );
+        }
+    }
+}
+
+/// Addresses that look like an environment's and are not.
+const STRANGE_ENVIRONMENTS: [(&str, &str); 4] = [
+    ("login.microsoftonline.com", "is where tokens come from"),
+    ("make.powerapps.com", "is where makers work"),
+    ("admin.powerplatform.microsoft.com", "is where administrators work"),
+    ("graph.microsoft.com", "is another service"),
+];
+
+fn environment(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let (key, host) = (|key: &str| format!("crm.{name}.{key}"), crm.url.host());
+    let wanted = "write the environment's address, such as https://example.crm4.dynamics.com";
+    if let Some((_, why)) = STRANGE_ENVIRONMENTS.iter().find(|(strange, _)| host == *strange) {
+        findings.add(key("url"), format!("{why}; {wanted}"));
+    } else if crm.url.as_str().trim_start_matches("https://").contains('/') {
+        findings.add(key("url"), format!("has a path; {wanted}, without anything behind it"));
+    }
+    let tenant = crm.tenant.as_deref().unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if tenant.is_empty() && crm.token_url.is_none() {
+        findings.add(
+            key("tenant"),
+            "is missing; write the id of the tenant that the app is registered in, or a domain of it",
+        );
+    } else if !tenant.chars().all(plain) {
+        findings.add(key("tenant"), "is no id and no domain of a tenant; write one of both");
+    }
+    if crm.certificate_file.is_some() && crm.private_key_file.is_none() {
+        findings.add(
+            key("certificate_file"),
+            "stands without private_key_file, which signs; name the file of its key",
+        );
+    }
 }
 
 /// Addresses that look like an organisation's and are not.
@@ -134,6 +201,12 @@ fn proof(name: &Label, crm: &Crm, findings: &mut Findings) {
         ),
         (Some(_), None) | (None, Some(_) | None) => {}
     }
+}
+
+/// The user that an app acts as, and who checks that.
+fn acting_user(name: &Label, crm: &Crm, findings: &mut Findings) {
+    let key = |key: &str| format!("crm.{name}.{key}");
+    let signs = crm.private_key_file.is_some();
     let named = crm.username.as_deref().is_some_and(|username| !username.trim().is_empty());
     if signs && !named {
         findings.add(
