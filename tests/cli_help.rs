@@ -23,7 +23,7 @@ fn truce(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn every_help_text_has_examples() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["demo"],
         &["run"],
@@ -41,6 +41,7 @@ fn every_help_text_has_examples() {
         &["held", "release"],
         &["simulate"],
         &["simulate", "salesforce"],
+        &["simulate", "dynamics"],
         &["config", "schema"],
     ];
     let mut all = String::new();
@@ -72,19 +73,22 @@ fn the_schema_of_the_config_is_json() {
 
 #[test]
 fn a_simulator_announces_itself_and_ends_by_sigterm() {
-    let folder = tempfile::tempdir().unwrap();
-    let ca_file = folder.path().join("ca.pem");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_truce"))
-        .args(["simulate", "salesforce", "--seed", "7", "--ca-file"])
-        .arg(&ca_file)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let told: Json = serde_json::from_str(&line).unwrap();
-    assert!(told["base_url"].as_str().unwrap().starts_with("https://localhost:"), "{told}");
-    assert!(std::fs::read_to_string(&ca_file).unwrap().contains("BEGIN CERTIFICATE"));
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    for crm in ["salesforce", "dynamics"] {
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_truce"))
+            .args(["simulate", crm, "--seed", "7", "--ca-file"])
+            .arg(&ca_file)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told: Json = serde_json::from_str(&line).unwrap();
+        assert_eq!(told["kind"], crm);
+        assert!(told["base_url"].as_str().unwrap().starts_with("https://localhost:"), "{told}");
+        assert!(std::fs::read_to_string(&ca_file).unwrap().contains("BEGIN CERTIFICATE"));
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
 }

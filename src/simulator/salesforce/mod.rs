@@ -21,11 +21,9 @@ mod convert;
 mod convert_lead;
 mod data;
 mod describe;
-mod draw;
 mod fault;
 mod history;
 mod id;
-mod line;
 mod model;
 mod org;
 mod parse;
@@ -34,27 +32,21 @@ mod server;
 mod soql;
 mod sosl;
 mod table;
-mod tls;
 mod tokens;
 mod trigger;
 mod value;
 mod wish;
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use axum_server::Handle;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use serde_json::json;
-use tokio::task::JoinHandle;
 
+use super::https::{Doors, Served};
+pub use super::https::{SimulatorError, Validity};
+use super::{draw, line};
 use org::{Names, Org};
 use server::Shared;
-
-/// How long open requests have when the simulator stops.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a simulator is started.
 #[derive(Clone, Debug)]
@@ -73,16 +65,6 @@ pub struct Options {
     pub jwt_certificate: Option<PathBuf>,
 }
 
-/// Whether a certificate is valid today.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Validity {
-    /// It is.
-    #[default]
-    Current,
-    /// It expired at the end of 2024: for those who test what a client says of it.
-    Over,
-}
-
 impl Default for Options {
     fn default() -> Options {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -95,52 +77,6 @@ impl Default for Options {
             jwt_certificate: None,
         }
     }
-}
-
-/// Why a simulator does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum SimulatorError {
-    /// The address is not this machine's own.
-    #[error("{0} is not a loopback address; the simulator serves this machine only")]
-    NotLoopback(SocketAddr),
-    /// The address cannot be bound.
-    #[error("could not listen on {address}; choose another address or port 0")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The certificate file cannot be written.
-    #[error("could not write the certificate to {}; choose a file in a writable folder", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The app's certificate cannot be read.
-    #[error("could not read the app's certificate {}; name a PEM file", path.display())]
-    JwtCertificateFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The app's certificate is of no use.
-    #[error("{} {wrong}", path.display())]
-    JwtCertificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        wrong: &'static str,
-    },
-    /// A certificate could not be made.
-    #[error("could not make a certificate")]
-    Certificate(#[from] rcgen::Error),
-    /// The certificate is not accepted by the TLS library.
-    #[error("could not use the certificate just made")]
-    Tls(#[from] rustls::Error),
 }
 
 /// A simulator that serves.
@@ -168,53 +104,33 @@ pub struct Running {
     pub refresh_token: String,
     /// The organisation's id, 18 characters.
     pub org_id: String,
-    handles: [Handle<SocketAddr>; 2],
-    tasks: [JoinHandle<io::Result<()>>; 2],
+    served: Served,
 }
 
 /// Starts a simulator; it serves when this returns.
 pub async fn start(options: Options) -> Result<Running, SimulatorError> {
-    let identity = tls::identity(options.certificate)?;
+    let (doors, ports) = Doors::open((options.listen, options.control), options.certificate)?;
     if let Some(path) = &options.ca_file {
-        tokio::fs::write(path, &identity.ca_pem)
-            .await
-            .map_err(|source| SimulatorError::CaFile { path: path.clone(), source })?;
+        doors.write_ca(path).await?;
     }
-    let (listener, address) = bind(options.listen)?;
-    let (control, control_address) = bind(options.control)?;
-    let base_url = format!("https://localhost:{}", address.port());
-    let mut org = Org::new(options.seed, &base_url);
+    let mut org = Org::new(options.seed, &ports.base_url);
     if let Some(path) = options.jwt_certificate {
         org.app.key = Some(app_key(path).await?);
     }
     let names = org.names.clone();
     let shared = Shared::new(org);
-
-    let config = RustlsConfig::from_config(identity.config);
-    let acceptor = RustlsAcceptor::new(config).acceptor(shared.lines.clone());
-    let handles = [Handle::new(), Handle::new()];
-    let service = server::router(shared.clone());
-    let served = axum_server::from_tcp(listener)
-        .map_err(|source| SimulatorError::Listen { address, source })?
-        .handle(handles[0].clone())
-        .acceptor(acceptor)
-        .serve(service.into_make_service_with_connect_info::<SocketAddr>());
-    let controlled = axum_server::from_tcp(control)
-        .map_err(|source| SimulatorError::Listen { address: control_address, source })?
-        .handle(handles[1].clone())
-        .serve(control::router(shared).into_make_service());
-    let tasks = [tokio::spawn(served), tokio::spawn(controlled)];
-    Ok(Running::new(&names, control_address, identity.ca_pem, (handles, tasks)))
+    let lines = shared.lines.clone();
+    let ca_pem = doors.ca_pem.clone();
+    let served = doors.serve(lines, (server::router(shared.clone()), control::router(shared)))?;
+    Ok(Running::new(&names, ports.control_url, ca_pem, served))
 }
 
-type Served = ([Handle<SocketAddr>; 2], [JoinHandle<io::Result<()>>; 2]);
-
 impl Running {
-    fn new(names: &Names, control: SocketAddr, ca_pem: String, served: Served) -> Running {
+    fn new(names: &Names, control_url: String, ca_pem: String, served: Served) -> Running {
         Running {
             base_url: names.base_url.clone(),
             token_url: format!("{}/services/oauth2/token", names.base_url),
-            control_url: format!("http://{control}"),
+            control_url,
             ca_pem,
             client_id: names.client_id.clone(),
             client_secret: names.client_secret.clone(),
@@ -223,8 +139,7 @@ impl Running {
             security_token: names.security_token.clone(),
             refresh_token: names.refresh_token.clone(),
             org_id: names.org.to_string(),
-            handles: served.0,
-            tasks: served.1,
+            served,
         }
     }
 
@@ -247,14 +162,7 @@ impl Running {
 
     /// Stops serving; open requests have two seconds.
     pub async fn stop(self) {
-        for handle in &self.handles {
-            handle.graceful_shutdown(Some(STOP_WITHIN));
-        }
-        for task in self.tasks {
-            if let Ok(Err(error)) = task.await {
-                tracing::warn!(%error, "a simulated server ended badly");
-            }
-        }
+        self.served.stop().await;
     }
 }
 
@@ -265,14 +173,4 @@ async fn app_key(path: PathBuf) -> Result<Vec<u8>, SimulatorError> {
         }
         Err(source) => Err(SimulatorError::JwtCertificateFile { path, source }),
     }
-}
-
-fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimulatorError> {
-    if !address.ip().is_loopback() {
-        return Err(SimulatorError::NotLoopback(address));
-    }
-    let listen = |source| SimulatorError::Listen { address, source };
-    let listener = TcpListener::bind(address).map_err(listen)?;
-    let bound = listener.local_addr().map_err(listen)?;
-    Ok((listener, bound))
 }

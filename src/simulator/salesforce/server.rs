@@ -1,6 +1,5 @@
 //! The https side: bytes to requests, the trouble that was ordered, answers to bytes.
 
-use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,14 +8,12 @@ use axum::Router;
 use axum::body::{Body as Bytes, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{Request as HttpRequest, Response, header};
-use flate2::Compression;
-use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
 use serde_json::json;
 
+use super::super::wire::{GZIP_FROM, accepts_gzip, pack, unpack};
 use super::api::{self, Answer, Body, Request};
 use super::clock::Millis;
-use super::fault::{Effect, Failing, Fault};
+use super::fault::{Effect, Failing, Fault, refusal_of};
 use super::line::Lines;
 use super::org::{Logged, Org};
 use super::refusal::{Refusal, UNREADABLE};
@@ -25,8 +22,6 @@ use super::refusal::{Refusal, UNREADABLE};
 const BODY_MAX: usize = 50 * 1024 * 1024;
 /// Largest upload of a job (Salesforce: "Bulk API 2.0 Limits and Allocations").
 const UPLOAD_MAX: usize = 100 * 1024 * 1024;
-/// Smaller answers are not worth packing.
-const GZIP_FROM: usize = 512;
 
 /// What both servers share.
 #[derive(Clone, Debug)]
@@ -129,7 +124,7 @@ impl Drop for UnderWay<'_> {
 
 /// The answer of a request that was ordered to fail.
 fn spoilt(fault: &Fault, is_token: bool) -> Answer {
-    let (status, refusal) = fault.refusal();
+    let (status, refusal) = refusal_of(fault);
     if fault.kind == Failing::Html {
         return Answer::html(status, &refusal.message);
     }
@@ -186,27 +181,6 @@ fn client_name(request: &Request) -> Option<String> {
     parts.find_map(|part| part.strip_prefix("client=")).map(str::to_owned)
 }
 
-fn accepts_gzip(headers: &axum::http::HeaderMap) -> bool {
-    headers
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains("gzip"))
-}
-
-fn unpack(headers: &axum::http::HeaderMap, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, String> {
-    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    if encoding != Some("gzip") {
-        return Ok(body);
-    }
-    let mut plain = Vec::new();
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    MultiGzDecoder::new(body.as_slice())
-        .take(limit)
-        .read_to_end(&mut plain)
-        .map_err(|error| format!("the gzip body cannot be read: {error}"))?;
-    Ok(plain)
-}
-
 fn respond(answer: Answer, packed: bool, pretty: bool) -> Response<Bytes> {
     let (kind, body) = match answer.body {
         Body::Empty => (None, Vec::new()),
@@ -232,10 +206,4 @@ fn respond(answer: Answer, packed: bool, pretty: bool) -> Response<Bytes> {
         Some(Err(_)) | None => body,
     };
     response.body(Bytes::from(body)).unwrap_or_default()
-}
-
-fn pack(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(body)?;
-    encoder.finish()
 }

@@ -27,6 +27,8 @@ pub(super) use ingest::BATCHES_A_DAY;
 pub(super) use jwt::key_of;
 pub(super) use query::Cursors;
 
+use super::super::wire::decode_path;
+pub(super) use super::super::wire::pairs;
 use super::clock::{Millis, http_date, second};
 use super::org::Org;
 use super::refusal::{Refusal, UNREADABLE};
@@ -305,31 +307,4 @@ fn invalid_locator() -> Failure {
 /// The object of a path.
 fn object_of(org: &Org, name: &str) -> Result<usize, Failure> {
     org.data.model.find(name).ok_or_else(not_found)
-}
-
-/// Decodes `%` escapes; `+` means itself in a path.
-fn decode_path(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = tail
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Decodes a query or a form, where `+` is a space.
-pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode_path(&name.replace('+', " ")), decode_path(&value.replace('+', " ")))
-        })
-        .collect()
 }

@@ -10,7 +10,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::{SimulatorError, Validity};
+use super::https::{SimulatorError, Validity};
 
 /// What a server needs, and what its clients must trust.
 pub(super) struct Identity {
@@ -23,7 +23,7 @@ pub(super) fn identity(validity: Validity) -> Result<Identity, SimulatorError> {
     let mut authority = CertificateParams::new(Vec::<String>::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    authority.distinguished_name.push(DnType::CommonName, "Simulated Salesforce authority");
+    authority.distinguished_name.push(DnType::CommonName, "Simulated authority");
     let key = KeyPair::generate()?;
     let ca_pem = authority.self_signed(&key)?.pem();
     let issuer = Issuer::new(authority, key);

@@ -1,0 +1,7 @@
+//! The query language: filters, orders and what of a record is asked for.
+
+pub(super) mod aggregate;
+pub(super) mod bind;
+pub(super) mod filter;
+pub(super) mod lex;
+pub(super) mod run;
