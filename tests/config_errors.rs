@@ -73,9 +73,10 @@ const VALUES: [Mistake; 11] = [
     ("a variable that is not closed", "\"truce\"", "\"${TRUCE_CLIENT\""),
 ];
 
-const ACCOUNTS: [Mistake; 19] = [
+const ACCOUNTS: [Mistake; 20] = [
     ("a reserve of everything", "client_id", "reserve = 1.0\nclient_id"),
-    ("a CRM of a later version", "\"salesforce\"\nurl", "\"dynamics\"\nurl"),
+    ("a Dynamics without a tenant", "\"salesforce\"\nurl", "\"dynamics\"\nurl"),
+    ("a tenant of a Salesforce", "client_id", "tenant = \"example.com\"\nclient_id"),
     ("two passwords", "password_env", "password_file = \"p\"\npassword_env"),
     ("no secret", "client_secret_file = \"/run/secrets/salesforce\"\n", ""),
     ("two secrets", "client_secret_file", "client_secret_env = \"S\"\nclient_secret_file"),
@@ -189,10 +190,10 @@ fn each_mistake_is_named_with_its_remedy() {
 
 #[test]
 fn all_mistakes_are_named_at_once_in_the_order_of_the_lines() {
-    let bad = GOOD.replace("\"salesforce\"", "\"dynamics\"").replace("[\"email\"]", "[\"mail\"]");
+    let bad = GOOD.replace("\"truce\"", "\"\"").replace("[\"email\"]", "[\"mail\"]");
     let message = refused(&bad, "two mistakes");
     let lines: Vec<_> = message.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
-    assert_eq!(lines, ["6", "26"], "{message}");
+    assert_eq!(lines, ["8", "26"], "{message}");
 }
 
 #[test]

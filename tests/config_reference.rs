@@ -44,10 +44,12 @@ fn the_reference_has_every_key_at_its_default() {
 }
 
 #[test]
-fn the_first_example_is_a_config() {
-    let example = load("config/truce.toml");
-    let order: Vec<_> = example.in_order().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(order, ["accounts", "contacts"]);
+fn each_example_is_a_config() {
+    for file in ["config/truce.toml", "config/dynamics.toml"] {
+        let example = load(file);
+        let order: Vec<_> = example.in_order().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(order, ["accounts", "contacts"], "{file}");
+    }
 }
 
 fn load(file: &str) -> Config {

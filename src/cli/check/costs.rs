@@ -5,12 +5,15 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, Crm, Label};
+use crate::config::{Config, Crm, CrmKind, Label};
 use crate::crm::http::Usage;
 
 use super::super::finding::{Finding, Findings};
 
 const DAY: Duration = Duration::from_hours(24);
+
+/// A table of Dynamics is described by so many calls, about one for each type of column.
+const DEFINITIONS: u64 = 17;
 
 /// The share of the day's calls that polls may take before it is worth a warning: a half.
 const SENSIBLE: u64 = 2;
@@ -35,7 +38,11 @@ pub(super) fn look(config: &Config, name: &Label, usage: Usage, findings: &mut F
 
 fn polls(crm: &Crm, name: &Label, (mappings, day): (u64, u64), findings: &mut Findings) {
     let calls = |every: Duration| mappings.saturating_mul(times(every));
-    let beside = calls(crm.deep_seconds.get()).saturating_add(calls(crm.describe_seconds.get()));
+    let described = calls(crm.describe_seconds.get());
+    let beside = match crm.kind {
+        CrmKind::Salesforce => calls(crm.deep_seconds.get()).saturating_add(described),
+        CrmKind::Dynamics => described.saturating_mul(DEFINITIONS),
+    };
     let busy = calls(crm.poll_seconds.get()).saturating_add(beside);
     let idle = crm.poll_idle_seconds.get().max(crm.poll_seconds.get());
     let idle = calls(idle).saturating_add(beside);

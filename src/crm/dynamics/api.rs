@@ -137,7 +137,9 @@ impl Api {
     ) -> Result<Rows, PeerError> {
         let doing = "reading rows";
         let mut request = get(asked.path.to_owned(), asked.call, asked.urgency);
-        request.headers.push((PREFER, asked.prefer.to_owned()));
+        if !asked.prefer.is_empty() {
+            request.headers.push((PREFER, asked.prefer.to_owned()));
+        }
         let answer = self.client.send(&request, about).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         if answer.status != 200 {

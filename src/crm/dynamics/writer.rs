@@ -295,6 +295,10 @@ fn urgency(kind: Kind) -> Urgency {
 /// Whether a row is as the decision saw it.
 fn compare(write: &Write, live: Option<Sighting>) -> Fresh {
     let Some(sighting) = live else { return Fresh::Settled(Outcome::Stale(None)) };
+    // The loser of a merge is still there, and nobody's any more.
+    if matches!(sighting.observation.presence, Presence::Gone(_)) {
+        return Fresh::Settled(Outcome::Gone(Some(Box::new(sighting.observation))));
+    }
     // Somebody changed the row, if not these fields, since an opt-in was decided.
     let since = write.unmodified_since.filter(|_| write.opt_in);
     let moved = since.zip(sighting.modified).is_some_and(|(since, modified)| since < modified);

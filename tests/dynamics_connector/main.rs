@@ -1,0 +1,11 @@
+//! Proves that the connector keeps its promises against the simulated Dynamics, over https.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod account;
+mod creates;
+mod drift;
+mod feed;
+mod limits;
+mod scan;
+mod stage;
+mod writes;

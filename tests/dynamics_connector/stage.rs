@@ -1,0 +1,304 @@
+//! A simulated environment, the connector to it, and a person at the screen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+use truce::crm::Secret;
+use truce::crm::delays::Pace;
+use truce::crm::dynamics::{
+    Account, Credentials, Dynamics, Polling, RowWriter, Settings, Table, TableFeed,
+};
+use truce::crm::http::Limits;
+use truce::peer::{Ask, Cursor, Feed as _, Notes, Page, PeerError, Writer as _};
+use truce::reconcile::mapping::{Column, Kind, SideField, SideMapping};
+use truce::reconcile::shape::{Text, TooLong};
+use truce::reconcile::{
+    Change, Entity, Expected, Field, Lane, LinkId, Observation, Outcome, Position, RecordId, Row,
+    Shape, Side, Stamp, Target, Value, Write,
+};
+use truce::simulator::dynamics::{Options, Running, start};
+
+pub(crate) const CONTACTS: Entity = Entity(1);
+pub(crate) const ACCOUNTS: Entity = Entity(2);
+
+pub(crate) const LAST_NAME: Field = Field(1);
+pub(crate) const EMAIL: Field = Field(2);
+pub(crate) const CONSENT: Field = Field(3);
+pub(crate) const PARENT: Field = Field(4);
+pub(crate) const INTERESTS: Field = Field(5);
+pub(crate) const BIRTHDATE: Field = Field(6);
+pub(crate) const LIMIT: Field = Field(7);
+pub(crate) const METHOD: Field = Field(8);
+pub(crate) const STATUS: Field = Field(9);
+pub(crate) const TITLE: Field = Field(10);
+pub(crate) const NAME: Field = Field(1);
+
+const CONTACT_FIELDS: [(Field, &[&str]); 10] = [
+    (LAST_NAME, &["lastname"]),
+    (EMAIL, &["emailaddress1"]),
+    (CONSENT, &["donotbulkemail", "donotemail", "followemail"]),
+    (PARENT, &["parentcustomerid"]),
+    (INTERESTS, &["new_interests"]),
+    (BIRTHDATE, &["birthdate"]),
+    (LIMIT, &["creditlimit"]),
+    (METHOD, &["preferredcontactmethodcode"]),
+    (STATUS, &["statuscode"]),
+    (TITLE, &["jobtitle"]),
+];
+
+/// Ticks one by one; our clock is a test's own.
+pub(crate) struct Ticks {
+    pub(crate) next: u64,
+}
+
+impl Ask for Ticks {
+    fn tick(&mut self) -> (Position, Timestamp) {
+        self.next += 1;
+        let clock = "2026-10-31T12:00:00Z".parse().unwrap();
+        (Position { epoch: 1, major: self.next, minor: 0 }, clock)
+    }
+}
+
+/// A CRM's writer notes nothing.
+pub(crate) struct NoNotes;
+
+impl Notes for NoNotes {
+    async fn note(&self, _: Vec<LinkId>, _: u64) -> Result<(), PeerError> {
+        panic!("a CRM has no transactions to note");
+    }
+}
+
+/// An environment with the connector's doors to it.
+pub(crate) struct Stage {
+    pub(crate) running: Running,
+    control: reqwest::Client,
+    pub(crate) crm: Dynamics,
+    pub(crate) writer: RowWriter,
+    pub(crate) ticks: Ticks,
+    sequence: u32,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    pub(crate) async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        let running = start(Options::default()).await.unwrap();
+        let mut settings = settings(&running);
+        adjust(&mut settings);
+        let account = Arc::new(Account::open(settings).unwrap());
+        let contact = account.describe("contact").await.unwrap().table();
+        let firm = account.describe("account").await.unwrap().table();
+        let mappings = vec![
+            (mapping(CONTACTS, &contact, &CONTACT_FIELDS), &contact),
+            (mapping(ACCOUNTS, &firm, &[(NAME, &["name"])]), &firm),
+        ];
+        let org = account.organisation().await.unwrap();
+        let crm = Dynamics::with(account, &org, mappings).unwrap();
+        let writer = crm.writer();
+        Self { running, control: control(), crm, writer, ticks: Ticks { next: 0 }, sequence: 0 }
+    }
+
+    pub(crate) fn feed(&self) -> TableFeed {
+        self.crm.feeds().into_iter().find(|feed| feed.entity() == CONTACTS).unwrap()
+    }
+
+    /// Gives an order to the simulator.
+    pub(crate) async fn order(&self, route: &str, order: Json) -> Json {
+        post(&self.control, &self.running, route, &order).await
+    }
+
+    /// Looks at something.
+    pub(crate) async fn look(&self, route: &str) -> Json {
+        let url = format!("{}/{route}", self.running.control_url);
+        let text = self.control.get(url).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Records that have been there for long.
+    pub(crate) async fn seeded(&self, table: &str, mut records: Vec<Json>) -> Vec<RecordId> {
+        for record in &mut records {
+            record["modifiedon"] = json!("2026-01-01T00:00:00Z");
+        }
+        let made = self.order("seed", json!({ "table": table, "records": records })).await;
+        let ids = made["ids"].as_array().unwrap();
+        ids.iter().map(|id| RecordId::from(id.as_str().unwrap())).collect()
+    }
+
+    /// A contact that has been there for long.
+    pub(crate) async fn contact(&self, mut fields: Json) -> RecordId {
+        fields.as_object_mut().unwrap().entry("lastname").or_insert(json!("Roe"));
+        self.seeded("contact", vec![fields]).await.remove(0)
+    }
+
+    /// Edits a contact as a person.
+    pub(crate) async fn edit(&self, id: &RecordId, fields: Json) {
+        let order = json!({ "table": "contact", "id": &*id.0, "fields": fields });
+        self.order("edit", order).await;
+    }
+
+    /// Deletes a contact as a person.
+    pub(crate) async fn delete(&self, id: &RecordId) {
+        self.order("delete", json!({ "table": "contact", "ids": [&*id.0] })).await;
+    }
+
+    /// All contacts as the environment holds them.
+    pub(crate) async fn contacts(&self) -> Vec<Json> {
+        self.look("records/contact").await["records"].as_array().unwrap().clone()
+    }
+
+    /// The contact as the environment holds it.
+    pub(crate) async fn held(&self, id: &RecordId) -> Json {
+        let all = self.contacts().await;
+        all.into_iter().find(|record| record["contactid"] == *id.0).unwrap()
+    }
+
+    pub(crate) async fn write(&mut self, writes: Vec<Write>) -> Result<Vec<Outcome>, PeerError> {
+        self.writer.write(writes, &NoNotes, &mut self.ticks).await
+    }
+
+    pub(crate) async fn write_one(&mut self, write: Write) -> Outcome {
+        self.write(vec![write]).await.unwrap().remove(0)
+    }
+
+    /// The next page, which must be there at once.
+    pub(crate) async fn page(&mut self, feed: &mut TableFeed, after: &Cursor) -> Page {
+        feed.page(after, Duration::ZERO, &mut self.ticks).await.unwrap()
+    }
+
+    /// Reads and confirms until nothing more waits; tells what was seen.
+    pub(crate) async fn pass(
+        &mut self,
+        feed: &mut TableFeed,
+        cursor: &mut Cursor,
+    ) -> Vec<Observation> {
+        let mut seen = Vec::new();
+        loop {
+            let page = self.page(feed, cursor).await;
+            seen.extend(page.observations);
+            *cursor = page.cursor;
+            feed.confirm(cursor).await.unwrap();
+            if !page.more {
+                return seen;
+            }
+        }
+    }
+
+    pub(crate) fn set(&mut self, id: &RecordId, row: &[(Field, Value)]) -> Write {
+        self.sequence += 1;
+        Write {
+            link: LinkId(u64::from(self.sequence)),
+            entity: CONTACTS,
+            side: Side::Crm,
+            lane: Lane::Ordinary,
+            target: Target::Record(id.clone()),
+            change: Change::Set(row.iter().cloned().collect::<Row>()),
+            expect: BTreeMap::new(),
+            stamp: Stamp { epoch: 1, link: LinkId(7), sequence: self.sequence },
+            unmodified_since: None,
+            opt_in: false,
+        }
+    }
+
+    pub(crate) fn create(&mut self, across: &str, row: &[(Field, Value)]) -> Write {
+        let target = Target::New { key: None, across: across.into(), unless: Vec::new() };
+        Write { target, ..self.set(&RecordId::from("none"), row) }
+    }
+}
+
+/// What the decision saw in a field.
+pub(crate) fn expecting(mut write: Write, field: Field, value: Value) -> Write {
+    write.expect.insert(field, Expected { value, raw: None });
+    write
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    Value::text(text)
+}
+
+pub(crate) const DONE: Outcome = Outcome::Done { created: None, xid: None };
+
+/// Settings under which nothing waits.
+pub(crate) fn settings(running: &Running) -> Settings {
+    let secret = Credentials::Secret(Secret::new(running.client_secret.clone()));
+    let credentials = (running.client_id.clone(), secret);
+    let mut settings = Settings::new("crm", &running.base_url, &running.tenant_id, credentials);
+    settings.token_url.clone_from(&running.token_url);
+    settings.ca_pem = Some(running.ca_pem.clone().into_bytes());
+    settings.pace =
+        Pace { first: Duration::from_millis(1), longest: Duration::from_millis(4), again: 3 };
+    settings.limits = Limits { per_second: std::num::NonZeroU32::MAX, ..Limits::default() };
+    settings.polling =
+        Polling { interval: Duration::ZERO, interval_max: Duration::ZERO, ..Polling::default() };
+    settings
+}
+
+fn mapping(entity: Entity, table: &Table, fields: &[(Field, &[&str])]) -> SideMapping {
+    let column = |name: &&str| table.column(name).unwrap().clone();
+    let field = |(field, columns): &(Field, &[&str])| {
+        let columns: Vec<Column> = columns.iter().map(column).collect();
+        let shape = shape(&columns);
+        let name = Arc::clone(&columns[0].name);
+        SideField { field: *field, name, columns, shape, zero_is_null: false, writable: true }
+    };
+    SideMapping {
+        entity,
+        name: Arc::clone(&table.name),
+        table: Arc::clone(&table.name),
+        key: Arc::clone(&table.id),
+        external_id: Some("new_truceid".into()),
+        stamp: Some("new_trucestamp".into()),
+        fields: fields.iter().map(field).collect(),
+        match_on: Vec::new(),
+        converts: None,
+        defaults: BTreeMap::new(),
+    }
+}
+
+/// The canonical form that the CRM's side alone would have.
+fn shape(columns: &[Column]) -> Shape {
+    if columns.len() > 1 {
+        return Shape::Consent;
+    }
+    match &columns[0].kind {
+        Kind::Bool => Shape::Bool,
+        Kind::Int { min, max } => Shape::Int { min: *min, max: *max },
+        Kind::Decimal { whole, scale } => Shape::Decimal { whole: *whole, scale: *scale },
+        Kind::Text { max, case, .. } => Shape::Text(Text {
+            max: max.unwrap_or(255),
+            case: *case,
+            too_long: TooLong::Reject,
+            only: None,
+        }),
+        Kind::Date => Shape::Date,
+        Kind::Time => Shape::Time,
+        Kind::Instant => Shape::Instant,
+        Kind::Uuid => Shape::Uuid,
+        Kind::Set { max, .. } => Shape::Set { max: max.unwrap_or(255) },
+        Kind::Reference(_) => Shape::Reference(ACCOUNTS),
+        Kind::Other => panic!("`{}` cannot be mapped", columns[0].name),
+    }
+}
+
+/// Gives an order to a simulator that has no stage yet.
+pub(crate) async fn order(running: &Running, route: &str, order: &Json) {
+    post(&control(), running, route, order).await;
+}
+
+fn control() -> reqwest::Client {
+    // Only the first test of the process installs it.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::new()
+}
+
+async fn post(client: &reqwest::Client, running: &Running, route: &str, order: &Json) -> Json {
+    let url = format!("{}/{route}", running.control_url);
+    let answer = client.post(url).json(order).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{route} {order}: {text}");
+    serde_json::from_str(&text).unwrap()
+}

@@ -1,0 +1,203 @@
+//! A write replaces what it saw and nothing else; one bad row never stops its neighbours.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::json;
+use truce::peer::{Cursor, PeerError};
+use truce::reconcile::{
+    Change, Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Value,
+};
+
+use crate::stage::{
+    BIRTHDATE, CONSENT, DONE, EMAIL, INTERESTS, LAST_NAME, LIMIT, METHOD, PARENT, STATUS, Stage,
+    TITLE, expecting, text,
+};
+
+#[tokio::test]
+async fn every_kind_of_value_is_written_and_comes_back_as_it_was() {
+    let mut stage = Stage::new().await;
+    let firm = stage.seeded("account", vec![json!({ "name": "Acme" })]).await.remove(0);
+    let id = stage.contact(json!({})).await;
+    let names: BTreeSet<Arc<str>> = ["1".into(), "3".into()].into();
+    let row = [
+        (LAST_NAME, text("O'Neil & Zoë")),
+        (EMAIL, text("ann@x.org")),
+        (PARENT, Value::Record(firm.clone())),
+        (INTERESTS, Value::Set(names)),
+        (BIRTHDATE, Value::Date("1984-02-29".parse().unwrap())),
+        (LIMIT, Value::Decimal("1250.5".parse().unwrap())),
+        (METHOD, Value::Int(2)),
+    ];
+    let write = stage.set(&id, &row);
+    assert_eq!(stage.write_one(write).await, DONE);
+    let seen = stage.pass(&mut stage.feed(), &mut Cursor::start()).await;
+    let one = seen.iter().rfind(|one| one.record == id).unwrap();
+    for (field, value) in &row {
+        assert_eq!(one.value(*field), Some(value));
+    }
+    assert!(one.stamp.is_some(), "it bears the write's stamp");
+
+    let row = [PARENT, INTERESTS, BIRTHDATE, LIMIT, METHOD].map(|field| (field, Value::Null));
+    let write = stage.set(&id, &row);
+    assert_eq!(stage.write_one(write).await, DONE);
+    let held = stage.held(&id).await;
+    for column in ["_parentcustomerid_value", "new_interests", "birthdate", "creditlimit"] {
+        assert!(held[column].is_null(), "{column}: {held}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_as_it_was_seen_is_stale_and_told_as_it_is() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({ "jobtitle": "Dr" })).await;
+    let other = stage.contact(json!({ "jobtitle": "Dr" })).await;
+    stage.edit(&id, json!({ "jobtitle": "Prof" })).await;
+    let stale = stage.set(&id, &[(TITLE, text("Mr"))]);
+    let stale = expecting(stale, TITLE, text("Dr"));
+    let fine = stage.set(&other, &[(TITLE, text("Mr"))]);
+    let fine = expecting(fine, TITLE, text("Dr"));
+    let outcomes = stage.write(vec![stale, fine]).await.unwrap();
+    let Outcome::Stale(Some(seen)) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert_eq!(seen.value(TITLE), Some(&text("Prof")));
+    assert_eq!(outcomes[1], DONE);
+    assert_eq!(stage.held(&id).await["jobtitle"], "Prof");
+}
+
+#[tokio::test]
+async fn what_comes_between_the_read_and_the_write_is_not_overwritten() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({ "jobtitle": "Dr" })).await;
+    // The write is slow, and somebody is faster.
+    stage.order("delay", json!({ "ms": 400, "count": 1, "path_contains": "$batch" })).await;
+    let write = stage.set(&id, &[(TITLE, text("Mr"))]);
+    let write = expecting(write, TITLE, text("Dr"));
+    let control = format!("{}/edit", stage.running.control_url);
+    let order = json!({ "table": "contact", "id": &*id.0, "fields": { "jobtitle": "Prof" } });
+    let counters = format!("{}/requests", stage.running.control_url);
+    let client = reqwest::Client::new();
+    let edit = async {
+        // The read has been answered once the batch is on its way.
+        loop {
+            let told = client.get(&counters).send().await.unwrap().text().await.unwrap();
+            if told.contains("$filter") || told.contains("%24filter") {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        client.post(&control).json(&order).send().await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(stage.write_one(write), edit);
+    let Outcome::Stale(Some(seen)) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(seen.value(TITLE), Some(&text("Prof")));
+    assert_eq!(stage.held(&id).await["jobtitle"], "Prof");
+}
+
+#[tokio::test]
+async fn an_update_never_makes_what_was_deleted() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    stage.delete(&id).await;
+    for lane in Lane::ALL {
+        let mut write = stage.set(&id, &[(TITLE, text("Dr"))]);
+        write.lane = lane;
+        let outcome = stage.write_one(write).await;
+        let Outcome::Gone(Some(seen)) = &outcome else { panic!("{outcome:?}") };
+        assert_eq!(seen.presence, Presence::Gone(Gone::Deleted));
+    }
+    assert!(stage.contacts().await.iter().all(|record| record["contactid"] != *id.0));
+}
+
+#[tokio::test]
+async fn an_opt_out_is_written_in_the_first_column_and_an_opt_in_only_where_nobody_was_there() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    let out = Value::Consent(Consent::Out);
+    let mut write = stage.set(&id, &[(CONSENT, out.clone())]);
+    write.lane = Lane::Consent;
+    assert_eq!(stage.write_one(write).await, DONE);
+    let held = stage.held(&id).await;
+    assert_eq!((&held["donotbulkemail"], &held["followemail"]), (&json!(true), &json!(true)));
+
+    let opt_in = |stage: &mut Stage, since: &str| {
+        let mut write = stage.set(&id, &[(CONSENT, Value::Consent(Consent::In))]);
+        (write.lane, write.opt_in) = (Lane::Consent, true);
+        write.unmodified_since = Some(since.parse().unwrap());
+        expecting(write, CONSENT, out.clone())
+    };
+    let early = opt_in(&mut stage, "2026-01-01T00:00:00Z");
+    let outcome = stage.write_one(early).await;
+    assert!(matches!(outcome, Outcome::Stale(Some(_))), "{outcome:?}");
+    let now = opt_in(&mut stage, "2100-01-01T00:00:00Z");
+    assert_eq!(stage.write_one(now).await, DONE);
+    assert_eq!(stage.held(&id).await["donotbulkemail"], false);
+}
+
+#[tokio::test]
+async fn a_bad_row_is_refused_alone_with_its_field() {
+    let mut stage = Stage::new().await;
+    let (bad, good) = (stage.contact(json!({})).await, stage.contact(json!({})).await);
+    let long = stage.set(&bad, &[(LAST_NAME, text(&"x".repeat(51)))]);
+    let fine = stage.set(&good, &[(LAST_NAME, text("Poe"))]);
+    let outcomes = stage.write(vec![long, fine]).await.unwrap();
+    let Outcome::Refused(refusal) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert_eq!((&refusal.kind, &*refusal.code), (&RefusalKind::Record, "0x80044331"));
+    assert_eq!(refusal.fields, [LAST_NAME]);
+    assert_eq!(outcomes[1], DONE);
+
+    let unknown = stage.set(&good, &[(METHOD, Value::Int(99))]);
+    let Outcome::Refused(refusal) = stage.write_one(unknown).await else { panic!("it is taken") };
+    assert_eq!((&*refusal.code, refusal.fields.as_slice()), ("0x8004431A", [METHOD].as_slice()));
+}
+
+#[tokio::test]
+async fn a_parent_that_is_missing_is_a_dependency_and_no_end() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    let nobody = RecordId::from("00000000-0000-4000-8000-000000000001");
+    let write = stage.set(&id, &[(PARENT, Value::Record(nobody.clone()))]);
+    let outcome = stage.write_one(write).await;
+    let Outcome::Refused(refusal) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(refusal.kind, RefusalKind::Dependency);
+    let new = stage.create("1", &[(LAST_NAME, text("Poe")), (PARENT, Value::Record(nobody))]);
+    let outcome = stage.write_one(new).await;
+    let Outcome::Refused(refusal) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(refusal.kind, RefusalKind::Dependency);
+}
+
+#[tokio::test]
+async fn a_status_takes_its_state_with_it() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    let write = stage.set(&id, &[(STATUS, Value::Int(2))]);
+    assert_eq!(stage.write_one(write).await, DONE);
+    let held = stage.held(&id).await;
+    assert_eq!((&held["statecode"], &held["statuscode"]), (&json!(1), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_delete_goes_where_nobody_was_faster() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({ "jobtitle": "Dr" })).await;
+    let mut write = stage.set(&id, &[]);
+    write.change = Change::Delete;
+    let stale = expecting(write.clone(), TITLE, text("Mr"));
+    assert!(matches!(stage.write_one(stale).await, Outcome::Stale(Some(_))));
+    assert_eq!(stage.write_one(expecting(write, TITLE, text("Dr"))).await, DONE);
+    assert!(stage.contacts().await.iter().all(|record| record["contactid"] != *id.0));
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_lost_and_an_unreached_server_is_not() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    let fail = json!({ "count": 1, "kind": "reset", "effect": "after", "path_contains": "$batch" });
+    stage.order("fail", fail).await;
+    let write = stage.set(&id, &[(TITLE, text("Dr"))]);
+    assert_eq!(stage.write_one(write).await, Outcome::Lost);
+    assert_eq!(stage.held(&id).await["jobtitle"], "Dr");
+    stage.order("connections", json!({ "accept": false })).await;
+    let write = stage.set(&id, &[(TITLE, text("Mr"))]);
+    let error = stage.write(vec![write]).await.unwrap_err();
+    assert!(matches!(error, PeerError::Transient { .. }), "{error:?}");
+}
