@@ -1,0 +1,217 @@
+//! An account of Dynamics beside one of Salesforce in one agent; and what `truce check` says of one that
+//! would not work.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod cli_world;
+
+use cli_world::{Agent, PATIENCE, World};
+use serde_json::{Value as Json, json};
+use truce::simulator::dynamics::{self, Options, Running};
+
+/// An environment of Dynamics that shares the recipients.
+struct Environment {
+    running: Running,
+    control: reqwest::Client,
+}
+
+impl Environment {
+    async fn start(world: &World) -> Self {
+        let ca_file = Some(world.file("dynamics.pem"));
+        let running = dynamics::start(Options { ca_file, ..Options::default() }).await.unwrap();
+        std::fs::write(world.file("dynamics_secret"), &running.client_secret).unwrap();
+        Self { running, control: reqwest::Client::new() }
+    }
+
+    fn config(&self) -> String {
+        let Running { base_url, token_url, client_id, tenant_id, .. } = &self.running;
+        format!(
+            r#"
+[crm.dataverse]
+kind = "dynamics"
+url = "{base_url}"
+token_url = "{token_url}"
+tenant = "{tenant_id}"
+ca_file = "dynamics.pem"
+client_id = "{client_id}"
+client_secret_file = "dynamics_secret"
+poll_seconds = 0.1
+poll_idle_seconds = 0.2
+timeout_seconds = 5
+retry_seconds_max = 1
+
+[mapping.people]
+crm = "dataverse"
+table = "nmsrecipient"
+key = "irecipientid"
+object = "contact"
+external_id = "new_truceid"
+stamp = "new_trucestamp"
+match_on = ["email"]
+conflict = "crm"
+pairing = "crm"
+create = ["campaign", "crm"]
+
+[mapping.people.create_with]
+campaign = {{ ifolderid = 1182 }}
+
+[mapping.people.fields]
+email = {{ campaign = "semail", crm = "emailaddress1" }}
+first_name = {{ campaign = "sfirstname", crm = "firstname" }}
+last_name = {{ campaign = "slastname", crm = "lastname" }}
+opted_out = {{ campaign = ["iblacklistemail", "iblacklist"], crm = ["donotbulkemail", "donotemail", "followemail"], conflict = "most_restrictive" }}
+"#
+        )
+    }
+
+    async fn order(&self, route: &str, order: Json) -> Json {
+        let url = format!("{}/{route}", self.running.control_url);
+        let answer = self.control.post(url).json(&order).send().await.unwrap();
+        assert!(answer.status().is_success(), "{route} {order}");
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    async fn contacts(&self) -> Vec<Json> {
+        let url = format!("{}/records/contact", self.running.control_url);
+        let text = self.control.get(url).send().await.unwrap().text().await.unwrap();
+        let told: Json = serde_json::from_str(&text).unwrap();
+        told["records"].as_array().unwrap().clone()
+    }
+
+    async fn people(&self) -> Vec<String> {
+        let text = |record: &Json, name: &str| record[name].as_str().unwrap_or("").to_owned();
+        let line = |record: &Json| {
+            let names = ["emailaddress1", "firstname", "lastname"];
+            let values: Vec<String> = names.iter().map(|name| text(record, name)).collect();
+            format!("{}|{}", values.join("|"), u8::from(record["donotbulkemail"] == true))
+        };
+        let mut lines: Vec<String> = self.contacts().await.iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    async fn edit(&self, mail: &str, fields: Json) {
+        let all = self.contacts().await;
+        let one = all.iter().find(|record| record["emailaddress1"] == mail).unwrap();
+        let order = json!({ "table": "contact", "id": one["contactid"], "fields": fields });
+        self.order("edit", order).await;
+    }
+
+    /// Looks until it sees this.
+    async fn agrees_on(&self, agent: &Agent, wanted: &[&str]) {
+        let mut seen = Vec::new();
+        let looking = async {
+            while seen != wanted {
+                seen = self.people().await;
+            }
+        };
+        let late = tokio::time::timeout(PATIENCE, looking).await.is_err();
+        let ready = if late { agent.get("readyz").await } else { (0, String::new()) };
+        assert!(!late, "wanted {wanted:#?}, and there are {seen:#?}; {ready:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_sides_agree_through_edits_an_opt_out_an_expired_token_and_a_kill() {
+    let world = World::start().await;
+    let environment = Environment::start(&world).await;
+    world.configure(&(world.config() + &environment.config()));
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
+             values (1, 'ann@x.org', 'Ann', 'Roe')",
+        )
+        .await;
+    let eve = json!({ "emailaddress1": "eve@x.org", "firstname": "Eve", "lastname": "Poe" });
+    environment.order("create", json!({ "table": "contact", "records": [eve] })).await;
+    world.done(&["setup"]).await;
+    let told = world.done(&["check"]).await;
+    assert!(told.contains("crm.dataverse") && told.contains("application user"), "{told}");
+    let agent = world.run().await;
+    let both = ["ann@x.org|Ann|Roe|0", "eve@x.org|Eve|Poe|0"];
+    environment.agrees_on(&agent, &both).await;
+    world.agree_on(&agent, &both).await;
+
+    // From Dynamics by way of Campaign to Salesforce, and an opt-out with it.
+    environment.edit("eve@x.org", json!({ "firstname": "Eva", "donotbulkemail": true })).await;
+    world.agree_on(&agent, &["ann@x.org|Ann|Roe|0", "eve@x.org|Eva|Poe|1"]).await;
+    world.sql("update nmsrecipient set sfirstname = 'Anna' where irecipientid = 1").await;
+    environment.agrees_on(&agent, &["ann@x.org|Anna|Roe|0", "eve@x.org|Eva|Poe|1"]).await;
+
+    // The change token expires, and nobody has to do anything.
+    environment.order("tracking", json!({ "expire": true })).await;
+    environment.edit("eve@x.org", json!({ "firstname": "Evi" })).await;
+    world.agree_on(&agent, &["ann@x.org|Anna|Roe|0", "eve@x.org|Evi|Poe|1"]).await;
+
+    // A killed agent goes on, and doubles nothing.
+    agent.kill().await;
+    environment.edit("ann@x.org", json!({ "lastname": "Row" })).await;
+    let agent = world.run().await;
+    let last = ["ann@x.org|Anna|Row|0", "eve@x.org|Evi|Poe|1"];
+    world.agree_on(&agent, &last).await;
+    environment.agrees_on(&agent, &last).await;
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+}
+
+/// That a check refuses to run, and says so.
+async fn refuses(world: &World, words: &[&str]) {
+    let told = world.ends(&["check"], 1).await;
+    for word in words {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_not_work_has_its_own_line_with_what_to_do() {
+    let world = World::start().await;
+    let environment = Environment::start(&world).await;
+    let good = world.config() + &environment.config();
+    world.configure(&good);
+    world.done(&["setup"]).await;
+
+    environment.order("tables", json!({ "name": "contact", "tracking": false })).await;
+    let key = |status: &str| {
+        json!({ "table": "contact", "name": "new_ContactTruceKey", "columns": ["new_truceid"],
+            "status": status })
+    };
+    environment.order("keys", key("Pending")).await;
+    refuses(&world, &["switches on \"Track changes\"", "is Pending, and only an active one"]).await;
+    environment.order("tables", json!({ "name": "contact", "tracking": true })).await;
+    environment.order("keys", key("Active")).await;
+
+    let secret = "note = { campaign = \"smiddlename\", crm = \"new_healthnote\" }\nopted_out";
+    let at = good.rfind("opted_out").unwrap();
+    world.configure(&format!("{}{secret}{}", &good[..at], &good[at + "opted_out".len()..]));
+    refuses(&world, &["`new_healthnote` of `contact` has column security"]).await;
+    world.configure(&good);
+
+    environment.order("permissions", json!({ "table": "contact", "read": false })).await;
+    refuses(&world, &["give the application user a security role with Read"]).await;
+    environment.order("permissions", json!({ "table": "contact", "read": true })).await;
+    environment.order("app", json!({ "standing": "no_role" })).await;
+    refuses(&world, &["crm.dataverse", "give the application user a security role"]).await;
+    environment.order("app", json!({ "standing": "good" })).await;
+
+    let http = environment.running.base_url.replace("https://", "http://");
+    world.configure(&good.replace(&environment.running.base_url, &http));
+    let told = world.ends(&["check"], 2).await;
+    assert!(told.contains("crm.dataverse.url") && told.contains("write https://"), "{told}");
+    let key = "private_key_file = \"app.key\"";
+    let pem = include_bytes!("keys/app.key");
+    let over = rcgen_expired();
+    std::fs::write(world.file("app.key"), [pem.as_slice(), over.as_bytes()].concat()).unwrap();
+    world.configure(&good.replace("client_secret_file = \"dynamics_secret\"", key));
+    let told = world.ends(&["check"], 2).await;
+    assert!(told.contains("holds a certificate that expired at"), "{told}");
+    assert!(told.contains("make a new one"), "{told}");
+}
+
+/// A certificate of the app's key that is over.
+fn rcgen_expired() -> String {
+    let key = rcgen::KeyPair::from_pem(include_str!("keys/app.key")).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["truce".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    params.self_signed(&key).unwrap().pem()
+}
