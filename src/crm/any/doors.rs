@@ -213,8 +213,8 @@ impl Writer {
     /// What these writes would cost, were they written together and nothing in their way.
     pub fn cost(&self, writes: &[Write]) -> Result<Cost, PeerError> {
         match self {
-            Self::Salesforce(writer) => writer.cost(writes),
-            Self::Dynamics(writer) => writer.cost(writes),
+            Self::Salesforce(door) => door.cost(writes),
+            Self::Dynamics(door) => door.cost(writes),
         }
     }
 }
@@ -227,36 +227,36 @@ impl peer::Writer for Writer {
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
         match self {
-            Self::Salesforce(writer) => writer.write(writes, notes, asked).await,
-            Self::Dynamics(writer) => writer.write(writes, notes, asked).await,
+            Self::Salesforce(door) => door.write(writes, notes, asked).await,
+            Self::Dynamics(door) => door.write(writes, notes, asked).await,
         }
     }
 
     async fn draw_keys(&self, entity: Entity, count: usize) -> Result<Vec<RecordId>, PeerError> {
         match self {
-            Self::Salesforce(writer) => writer.draw_keys(entity, count).await,
-            Self::Dynamics(writer) => writer.draw_keys(entity, count).await,
+            Self::Salesforce(door) => door.draw_keys(entity, count).await,
+            Self::Dynamics(door) => door.draw_keys(entity, count).await,
         }
     }
 
     fn appetite(&self, waiting: u64) -> usize {
         match self {
-            Self::Salesforce(writer) => writer.appetite(waiting),
-            Self::Dynamics(writer) => writer.appetite(waiting),
+            Self::Salesforce(door) => door.appetite(waiting),
+            Self::Dynamics(door) => door.appetite(waiting),
         }
     }
 
     async fn end_job(&self, job: &str) -> Result<(), PeerError> {
         match self {
-            Self::Salesforce(writer) => writer.end_job(job).await,
-            Self::Dynamics(writer) => writer.end_job(job).await,
+            Self::Salesforce(door) => door.end_job(job).await,
+            Self::Dynamics(door) => door.end_job(job).await,
         }
     }
 
     async fn transaction(&self, xid: u64) -> Result<Option<Ended>, PeerError> {
         match self {
-            Self::Salesforce(writer) => writer.transaction(xid).await,
-            Self::Dynamics(writer) => writer.transaction(xid).await,
+            Self::Salesforce(door) => door.transaction(xid).await,
+            Self::Dynamics(door) => door.transaction(xid).await,
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct Account {
     pub(super) settings: Settings,
     /// The rows of tables that are being counted, in the order of their ids.
     pub(super) listings: Mutex<BTreeMap<Entity, Arc<Listing>>>,
-    /// Whether UpdateMultiple and CreateMultiple were refused here.
+    /// Whether one action for many rows was refused here.
     pub(super) no_multiples: AtomicBool,
 }
 

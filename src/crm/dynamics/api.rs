@@ -211,6 +211,10 @@ impl Api {
         let answer = self.client.send(&request, about).await?;
         if answer.status != 200 {
             let error = ApiError::of(answer.status, &answer.body);
+            if writes && 500 <= answer.status {
+                // Some of them may have been carried out before it broke.
+                return Err(Failure::Lost(error.code_word().into()));
+            }
             return Ok(operations.iter().map(|_| Part::refused(&error)).collect());
         }
         let kind = answer.headers.get(reqwest::header::CONTENT_TYPE);

@@ -166,13 +166,13 @@ pub(super) const TABLE: &[Row] = &[
     row(0x8004_0265, Action::HoldRecord, "a plug-in refuses it"),
     row(0x8004_5304, Action::HoldRecord, "the rows cannot be merged"),
     row(0x8004_5305, Action::HoldRecord, "the rows cannot be merged"),
-    row(
-        0x8004_8D19,
-        Action::HoldRecord,
-        "the body names what is not there, or gives it in a wrong type",
-    ),
     row(0x8004_418A, Action::SplitBody, "the request is too large"),
     // The mapping.
+    row(
+        0x8004_8D19,
+        Action::DescribeAnew,
+        "the body names what is not there, or gives it in a wrong type",
+    ),
     row(0x8006_0890, Action::DescribeAnew, "there is no such alternate key"),
     row(0x8006_0888, Action::DescribeAnew, "the address names a column that is not there"),
     row(0x8006_088A, Action::DescribeAnew, "there is no such table, or it cannot be asked so"),

@@ -54,7 +54,7 @@ impl RowWriter {
             if outcomes[place].is_some() {
                 continue;
             }
-            match self.new_row(plan, write) {
+            match new_row(plan, write) {
                 Ok(body) => ready.push((place, body)),
                 Err(refusal) => outcomes[place] = Some(Outcome::Refused(refusal)),
             }
@@ -77,7 +77,7 @@ impl RowWriter {
             }
             outcomes[*place] = Some(answered.outcome(plan, Some(&chosen[*place])));
         }
-        self.who_took(plan, (writes, &chosen), &taken, &mut outcomes, asked).await;
+        self.who_took(plan, (writes, &chosen), (&taken, &mut outcomes), asked).await;
         Ok(whole(outcomes))
     }
 
@@ -87,8 +87,7 @@ impl RowWriter {
         &self,
         plan: &Plan,
         creates: (&[&Write], &[RecordId]),
-        taken: &[usize],
-        outcomes: &mut [Option<Outcome>],
+        (taken, outcomes): (&[usize], &mut [Option<Outcome>]),
         asked: &mut (dyn Ask + Send),
     ) {
         if taken.is_empty() {
@@ -112,15 +111,6 @@ impl RowWriter {
                 .concat(),
             body: Some(Json::Object(body.clone())),
         }
-    }
-
-    fn new_row(&self, plan: &Plan, write: &Write) -> Result<Record, Refusal> {
-        let mut record = plan.columns(row(write), true, &write.stamp.to_string())?;
-        if let (Target::New { across, .. }, Some(name)) = (&write.target, &plan.mapping.external_id)
-        {
-            record.insert(name.to_string(), json!(plan.external_id(across)));
-        }
-        Ok(record)
     }
 
     /// The id of the row that a write is to make: the same each time that it is tried.
@@ -172,6 +162,14 @@ impl RowWriter {
         }
         Ok(known)
     }
+}
+
+fn new_row(plan: &Plan, write: &Write) -> Result<Record, Refusal> {
+    let mut record = plan.columns(row(write), true, &write.stamp.to_string())?;
+    if let (Target::New { across, .. }, Some(name)) = (&write.target, &plan.mapping.external_id) {
+        record.insert(name.to_string(), json!(plan.external_id(across)));
+    }
+    Ok(record)
 }
 
 /// A row that stands for what a create would make: by its id, which only that create chooses, or as it

@@ -105,9 +105,9 @@ impl TableFeed {
                 let options = [("$select", select.as_str()), ("$filter", &filter)];
                 (odata::query(&self.plan.set, &options), sized)
             }
-            Place::Overlap { link: Some(link), .. } => (followed(link)?, sized),
-            // Some versions count a page of changes by the header of the load alone.
-            Place::Changes { link, .. } => (followed(link)?, sized),
+            Place::Overlap { link: Some(link), .. } | Place::Changes { link, .. } => {
+                (followed(link)?, sized)
+            }
         })
     }
 

@@ -58,13 +58,12 @@ pub(super) async fn outline(
 ) -> Result<Vec<Listed>, PeerError> {
     let entity = plan.mapping.entity;
     let known = after.and_then(|_| account.listings(|all| all.get(&entity).map(Arc::clone)));
-    let listing = match known {
-        Some(listing) => listing,
-        None => {
-            let listing = Arc::new(list(account, plan).await?);
-            account.listings(|all| all.insert(entity, Arc::clone(&listing)));
-            listing
-        }
+    let listing = if let Some(listing) = known {
+        listing
+    } else {
+        let listing = Arc::new(list(account, plan).await?);
+        account.listings(|all| all.insert(entity, Arc::clone(&listing)));
+        listing
     };
     let page = listing.after(after, limit);
     if page.is_empty() {

@@ -295,11 +295,11 @@ impl Plan {
     pub(super) fn condition(&self, field: Field, value: &Value) -> Option<(Arc<str>, String)> {
         let column = self.mapping.field(field)?.columns.first()?;
         let source = self.source(&column.name);
-        let literal = match value {
-            Value::Text(text) if source.wire == Wire::Choice => {
-                text.parse::<i64>().ok()?.to_string()
-            }
-            _ => odata::literal(value)?,
+        let literal = odata::literal(value)?;
+        // A choice is asked for by its number, and a number has no quotes.
+        let literal = match source.wire {
+            Wire::Choice => literal.trim_matches('\'').parse::<i64>().ok()?.to_string(),
+            Wire::Plain | Wire::Choices | Wire::DateAsInstant | Wire::Lookup(_) => literal,
         };
         Some((source.name, literal))
     }

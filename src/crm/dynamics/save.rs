@@ -56,11 +56,14 @@ impl Answered {
             Self::Done => Outcome::Done { created: created.cloned(), xid: None },
             Self::Undone(after) => Outcome::Later(after),
             Self::Lost => Outcome::Lost,
-            Self::Refused(error) => match error.outcome(&plan.mapping) {
+            Self::Refused(error) => {
+                let outcome = error.outcome(&plan.mapping);
                 // What is new cannot be gone: what it refers to is.
-                Outcome::Gone(_) if created.is_some() => Outcome::Refused(missing_parent(&error)),
-                outcome => outcome,
-            },
+                if created.is_some() && outcome == Outcome::Gone(None) {
+                    return Outcome::Refused(missing_parent(&error));
+                }
+                outcome
+            }
         }
     }
 }
@@ -113,15 +116,16 @@ async fn save(
     operations: &[Operation],
     urgency: Urgency,
 ) -> Result<Vec<Answered>, PeerError> {
-    let send = async |range: Range<usize>| {
+    let save = async |range: Range<usize>| {
         let some = &operations[range];
         account.api.batch(some, Call::Write, urgency, &mut || ()).await
     };
     let mut answered = Vec::with_capacity(operations.len());
-    let mut rest = vec![0..operations.len()];
-    let mut sent = false;
+    let mut rest: Vec<Range<usize>> = Vec::new();
+    rest.push(0..operations.len());
+    let mut begun = false;
     while let Some(range) = rest.pop() {
-        match send(range.clone()).await {
+        match save(range.clone()).await {
             Ok(parts) => {
                 let large = |part: &Part| {
                     part.error().is_some_and(|error| error.action() == Action::SplitBody)
@@ -132,7 +136,7 @@ async fn save(
                 }
                 answered.extend(parts.iter().map(|part| Answered::of(account, part)));
             }
-            Err(Failure::Undone(error)) if !sent => return Err(error),
+            Err(Failure::Undone(error)) if !begun => return Err(error),
             Err(Failure::Undone(error)) => {
                 answered.extend(range.map(|_| Answered::Undone(after(&error))));
             }
@@ -141,7 +145,7 @@ async fn save(
                 answered.extend(range.map(|_| Answered::Lost));
             }
         }
-        sent = true;
+        begun = true;
     }
     Ok(answered)
 }
@@ -173,11 +177,11 @@ pub(super) async fn save_massed(
     let mut answered = Vec::with_capacity(targets.len());
     let mut rest: Vec<Range<usize>> = Vec::new();
     rest.push(0..targets.len());
-    let mut sent = false;
+    let mut begun = false;
     while let Some(range) = rest.pop() {
         match account.api.multiple(set, action, &targets[range.clone()]).await {
             Ok(Done::Yes) => answered.extend(range.map(|_| Answered::Done)),
-            Ok(Done::Refused(error)) if !sent && is_unsupported(&error) => {
+            Ok(Done::Refused(error)) if !begun && is_unsupported(&error) => {
                 return Ok(Massed::Unsupported);
             }
             Ok(Done::Refused(_)) if 1 < range.len() => rest.extend(halves(range)),
@@ -185,7 +189,7 @@ pub(super) async fn save_massed(
                 account.api.doubt_by(&error);
                 answered.push(Answered::Refused(error));
             }
-            Err(Failure::Undone(error)) if !sent => return Err(error),
+            Err(Failure::Undone(error)) if !begun => return Err(error),
             Err(Failure::Undone(error)) => {
                 answered.extend(range.map(|_| Answered::Undone(after(&error))));
             }
@@ -194,7 +198,7 @@ pub(super) async fn save_massed(
                 answered.extend(range.map(|_| Answered::Lost));
             }
         }
-        sent = true;
+        begun = true;
     }
     Ok(Massed::Each(answered))
 }
@@ -210,7 +214,7 @@ mod tests {
 
     #[test]
     fn halves_are_taken_in_the_order_of_the_rows() {
-        let mut rest = vec![0..5];
+        let mut rest = Vec::from([0..5]);
         let mut order = Vec::new();
         while let Some(range) = rest.pop() {
             if 1 < range.len() { rest.extend(halves(range)) } else { order.push(range.start) }

@@ -42,7 +42,7 @@ pub struct Settings {
     pub describe_every: Duration,
     /// How changes are asked for.
     pub polling: Polling,
-    /// From how many waiting records on they are written by CreateMultiple and UpdateMultiple.
+    /// From how many waiting records on they are written by one action for many (`many`).
     pub multiple_from: Option<usize>,
     /// Whether duplicate detection rules count for what we write.
     pub duplicate_detection: bool,

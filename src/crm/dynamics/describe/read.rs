@@ -38,8 +38,8 @@ struct Named {
 #[serde(rename_all = "PascalCase")]
 struct Attribute {
     logical_name: String,
-    #[serde(default)]
-    attribute_type_name: Option<Named>,
+    #[serde(default, rename = "AttributeTypeName")]
+    kind: Option<Named>,
     #[serde(default)]
     required_level: Option<Named>,
     #[serde(default)]
@@ -207,7 +207,7 @@ const FILLED: [&str; 7] = [
 ];
 
 fn column(attribute: &Attribute) -> DescribedColumn {
-    let kind = attribute.attribute_type_name.as_ref().map_or("", |name| name.value.as_str());
+    let kind = attribute.kind.as_ref().map_or("", |name| name.value.as_str());
     let system = attribute.required_level.as_ref().is_some_and(|l| l.value == "SystemRequired");
     let create = attribute.is_valid_for_create.unwrap_or_default();
     DescribedColumn {
@@ -249,7 +249,7 @@ async fn fill(
         let sets = one.option_set.into_iter().chain(one.global_option_set);
         let options = sets.map(|set| set.options).find(|options| !options.is_empty());
         column.options = in_order(
-            options.unwrap_or_default().into_iter().map(option).collect(),
+            options.unwrap_or_default().iter().map(option).collect(),
             |option: &DescribedOption| option.value,
         );
         column.targets = in_order(one.targets, Clone::clone);
@@ -280,7 +280,7 @@ fn number(bound: &Json) -> Option<String> {
     Some(number.to_string())
 }
 
-fn option(option: OptionMetadata) -> DescribedOption {
+fn option(option: &OptionMetadata) -> DescribedOption {
     DescribedOption { value: option.value, state: option.state, status: option.default_status }
 }
 
