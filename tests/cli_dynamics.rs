@@ -216,8 +216,9 @@ async fn what_would_not_work_has_its_own_line_with_what_to_do() {
     refuses(&world, &["crm.dataverse", "give the application user a security role"]).await;
     environment.order("app", json!({ "standing": "good" })).await;
 
-    let http = environment.running.base_url.replace("https://", "http://");
-    world.configure(&good.replace(&environment.running.base_url, &http));
+    let address = format!("\nurl = \"{}\"", environment.running.base_url);
+    let http = address.replace("https://", "http://");
+    world.configure(&good.replace(&address, &http));
     let told = world.ends(&["check"], 2).await;
     assert!(told.contains("crm.dataverse.url") && told.contains("write https://"), "{told}");
     let key = "private_key_file = \"app.key\"";
