@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
+
 use crate::ledger::{Batch, Due, Keep, Ledger as _, MemoryLedger};
 use crate::peer::{Ask, Ended, Notes, PeerError, Scan, Writer};
 use crate::reconcile::{
@@ -111,16 +113,21 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    /// Decides until nothing is left; `round` is told of the writes of each round.
-    pub async fn decide(
+    /// Decides until nothing is left; `round` is told of the writes of each round. Where the CRM's writer would
+    /// rather take more at once, while so much waits, it is given that, as in `run`.
+    pub async fn decide<W: Writer>(
         &self,
+        crm_writer: &W,
         mut round: impl FnMut(Vec<Intended>) + Send,
     ) -> Result<(), AgentError> {
         loop {
+            let counts = self.ledger.counts(Timestamp::MAX).await?;
+            let ordinary = counts.due.iter().filter(|((_, lane), _)| *lane == Lane::Ordinary);
+            let links = ROUND.max(crm_writer.appetite(ordinary.map(|(_, count)| count).sum()));
             let pretend = |side| Pretend { side, xid: &self.xid, written: Mutex::default() };
             let (campaign, crm) = (pretend(Side::Campaign), pretend(Side::Crm));
             let (desk, none) = (self.desk(), BTreeMap::new());
-            let settled = settle(&desk, &campaign, &none, &Lane::ALL, ROUND).await?;
+            let settled = settle(&desk, &campaign, &none, &Lane::ALL, links).await?;
             if settled.looked_at == 0 {
                 return Ok(());
             }

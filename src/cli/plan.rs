@@ -72,7 +72,7 @@ pub(super) async fn plan(options: Options) -> Result<()> {
         report.calls(name.as_str(), before.made(crate::crm::http::Call::Scan));
         let writer = salesforce.writer();
         let told = Mutex::new(Vec::new());
-        let deciding = rehearsal.decide(|round| {
+        let deciding = rehearsal.decide(&writer, |round| {
             told.lock().unwrap_or_else(PoisonError::into_inner).push(round);
         });
         bars.during("deciding", deciding).await?;

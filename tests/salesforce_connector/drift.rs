@@ -43,7 +43,7 @@ async fn a_hidden_field_is_left_out_and_refused_alone_until_it_is_back() {
     let name = stage.set(&id, &[(LAST_NAME, text("Poe"))]);
     let outcomes = [stage.write_one(title).await, stage.write_one(name).await];
     let Outcome::Refused(refusal) = &outcomes[0] else { panic!("{outcomes:?}") };
-    assert_eq!((&refusal.kind, &*refusal.code), (&RefusalKind::Record, "TRUCE_FIELD_PAUSED"));
+    assert_eq!((&refusal.kind, &*refusal.code), (&RefusalKind::Mapping, "TRUCE_FIELD_PAUSED"));
     assert_eq!(refusal.fields, [TITLE]);
     assert_eq!(outcomes[1], DONE);
 

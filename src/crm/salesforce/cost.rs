@@ -1,8 +1,9 @@
-//! What writes would cost, in calls, without a bulk job: the same sorting and packing as writing
-//! them, and nothing sent.
+//! What writes would cost, in calls: the same sorting and packing as writing them, and nothing sent.
 
 use std::collections::BTreeMap;
 
+use crate::crm::salesforce::api::READS_MAX;
+use crate::crm::salesforce::bulk::INGEST_CALLS;
 use crate::crm::salesforce::create::count_questions;
 use crate::crm::salesforce::writer::{Kind, RecordWriter};
 use crate::peer::PeerError;
@@ -27,6 +28,16 @@ impl RecordWriter {
         let mut cost = Cost::default();
         for ((kind, entity), writes) in jobs {
             let plan = self.plans.of(entity)?;
+            if self.wants_job(kind, writes.len()) {
+                cost.writes += INGEST_CALLS as u64;
+                cost.reads += match kind {
+                    Kind::Create => count_questions(plan, &writes) as u64,
+                    Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Delete => {
+                        writes.len().div_ceil(READS_MAX) as u64
+                    }
+                };
+                continue;
+            }
             for batch in writes.chunks(kind.batch(self.in_a_call())) {
                 cost.writes += batch.len().div_ceil(self.in_a_call()) as u64;
                 cost.reads += match kind {

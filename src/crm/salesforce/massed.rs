@@ -44,14 +44,20 @@ impl RecordWriter {
         notes: &(impl Notes + Sync),
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Option<Outcome>>, PeerError> {
-        let Some(mut slot) = self.account.slot.take() else { return Ok(vec![None; writes.len()]) };
-        let (taken, external_id) = match (kind, &plan.mapping.external_id) {
+        let to_calls = || Ok(vec![None; writes.len()]);
+        if plan.stands().is_err() {
+            return to_calls();
+        }
+        let Some(mut slot) = self.account.slot.take() else { return to_calls() };
+        // What is refused for a paused field costs no call.
+        let fit = (0..writes.len()).filter(|n| plan.refuses(writes[*n]).is_none());
+        let (taken, external_id): (Vec<usize>, _) = match (kind, &plan.mapping.external_id) {
             (Kind::Create, Some(external_id)) => {
-                ((0..writes.len()).filter(|n| !opts_out(writes[*n])).collect(), Some(external_id))
+                (fit.filter(|n| !opts_out(writes[*n])).collect(), Some(external_id))
             }
-            (Kind::Update, _) => ((0..writes.len()).collect::<Vec<usize>>(), None),
+            (Kind::Update, _) => (fit.collect(), None),
             (Kind::Create, None) | (Kind::OptOut | Kind::OptIn | Kind::Delete, _) => {
-                return Ok(vec![None; writes.len()]);
+                return to_calls();
             }
         };
         let batch: Vec<&Write> = taken.iter().map(|n| writes[*n]).collect();
