@@ -16,18 +16,18 @@ use super::settle::READ_AGAIN;
 /// A record that was read within this and still lacks something is not read again before.
 const READ_LATER: Duration = Duration::from_mins(10);
 
-/// What is to be read of a link, and when it is to be looked at again, if a read is wanted at all.
-/// `epoch` is the CRM's life of now.
+/// What is to be read of a link, as it must be or as it lacks a field; and when it is to be looked at
+/// again, if a read is wanted at all. `epoch` is the CRM's life of now.
 pub(super) fn wanted_reads(
     link: &Link,
-    read: Sides<bool>,
+    (read, lacks): (Sides<bool>, Sides<bool>),
     (now, epoch): (Timestamp, u32),
 ) -> (Vec<(Side, RecordId)>, Option<Duration>) {
     let (mut records, mut again) = (Vec::new(), None::<Duration>);
-    for side in Side::BOTH.into_iter().filter(|side| read[*side]) {
+    for side in Side::BOTH.into_iter().filter(|side| read[*side] || lacks[*side]) {
         let wait = match side {
-            Side::Campaign => None,
-            Side::Crm => just_read(link, now, epoch),
+            Side::Crm if !read.crm => just_read(link, now, epoch),
+            Side::Campaign | Side::Crm => None,
         };
         if let (None, Some(record)) = (wait, link.record(side)) {
             records.push((side, record.clone()));
@@ -42,7 +42,9 @@ pub(super) fn wanted_reads(
 /// written waits for another.
 fn just_read(link: &Link, now: Timestamp, epoch: u32) -> Option<Duration> {
     let seen = &link.seen.crm;
-    let asked = seen.asked.filter(|_| link.sent.crm.is_empty() && seen.at.epoch == epoch)?;
+    // Of a record that we made and nobody has read yet only what we wrote is known.
+    let was_read = seen.modified.is_some() && seen.at.epoch == epoch;
+    let asked = seen.asked.filter(|_| was_read && link.sent.crm.is_empty())?;
     let since = now.duration_since(asked);
     let left = SignedDuration::try_from(READ_LATER).ok()?.checked_sub(since)?;
     // A clock that went back tells nothing.
@@ -60,19 +62,23 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut link = Link::new(LinkId(1), Entity(1));
         link.seen.crm.record = Some("003".into());
-        let read = Sides { campaign: false, crm: true };
+        let (none, crm) = (Sides::default(), Sides { campaign: false, crm: true });
         let wanted = |link: &Link, second| {
-            let (records, again) = wanted_reads(link, read, (at(second), 0));
+            let (records, again) = wanted_reads(link, (none, crm), (at(second), 0));
             (records.len(), again.map(|again| again.as_secs()))
         };
         assert_eq!(wanted(&link, 1000), (1, Some(10)), "never read");
         link.seen.crm.asked = Some(at(900));
+        assert_eq!(wanted(&link, 1000), (1, Some(10)), "made by us, and not read yet");
+        link.seen.crm.modified = Some(at(890));
         assert_eq!(wanted(&link, 1000), (0, Some(500)));
         assert_eq!(wanted(&link, 1500), (1, Some(10)), "that was long ago");
         assert_eq!(wanted(&link, 800), (1, Some(10)), "the clock went back");
         link.seen.crm.at.epoch = 1;
         assert_eq!(wanted(&link, 1000), (1, Some(10)), "in another life");
-        let none = wanted_reads(&link, Sides::default(), (at(1000), 0));
-        assert_eq!(none, (Vec::new(), None));
+        assert_eq!(wanted_reads(&link, (none, none), (at(1000), 0)), (Vec::new(), None));
+        link.seen.crm.at.epoch = 0;
+        let (records, again) = wanted_reads(&link, (crm, crm), (at(1000), 0));
+        assert_eq!((records.len(), again), (1, Some(READ_AGAIN)), "it must be known");
     }
 }

@@ -199,7 +199,8 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
 
     /// Keeps what a decision came to.
     fn carry_out(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, decision: Decision) {
-        let Decision { writes, mut held, read, waits, unsettled, ruled, retire, sever } = decision;
+        let Decision { writes, mut held, read, lacks, waits, unsettled, ruled, retire, sever } =
+            decision;
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
         if retire {
             piece.link.retire(&plan.policy);
@@ -212,7 +213,7 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             return self.log(id, "severed");
         }
         let (entity, epoch) = (piece.link.entity, self.desk.clock.epochs(plan.account).crm);
-        let (records, again) = wanted_reads(&piece.link, read, (self.now, epoch));
+        let (records, again) = wanted_reads(&piece.link, (read, lacks), (self.now, epoch));
         self.settled.reads.extend(records.into_iter().map(|(side, key)| (entity, side, key)));
         if let Some(delay) = again {
             self.look_again(prepared, id, delay);

@@ -11,6 +11,7 @@
 //! No loop talks to another but through the ledger; a wake-up only says that there is something
 //! to look for. Each may be killed between any two steps.
 
+mod ahead;
 mod doors;
 mod health;
 mod settler;
@@ -26,7 +27,7 @@ use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::ledger::Ledger;
-use crate::peer::Outline;
+use crate::peer::{Ahead, Outline};
 use crate::reconcile::{Entity, Side};
 
 use super::AgentError;
@@ -85,7 +86,7 @@ type Loops = JoinSet<Result<(), AgentError>>;
 impl<L, C, CF, A, F> Agent<L, C, CF, A, F>
 where
     L: Ledger + 'static,
-    C: Doors,
+    C: Doors<Scan: Ahead>,
     CF: Watch,
     A: Doors<Scan: Outline>,
     F: Watch,
@@ -145,6 +146,7 @@ where
             totals: channel::Sender::new(BTreeMap::new()),
             waiting: channel::Sender::new(BTreeMap::new()),
             round: self.round,
+            behind: channel::Sender::new(None),
             stop,
         });
         refresh(&shared).await?;
@@ -178,6 +180,7 @@ where
                 Backfill::new(&shared, (number, account.name), &self.campaign, &account.doors);
             loops.spawn(backfill.run());
         }
+        loops.spawn(ahead::look_ahead(Arc::clone(&shared), self.campaign));
         loops.spawn(tend::tend(shared));
         Ok(loops)
     }
