@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::crm::http::Urgency;
 use crate::crm::salesforce::api::READS_MAX;
-use crate::crm::salesforce::bulk::{JOB_WRITES_MAX, Rows};
+use crate::crm::salesforce::bulk::{JOB_WRITES_MAX, Jobs, Rows};
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::Age;
 use crate::crm::salesforce::writer::{Kind, Ready, RecordWriter, row};
@@ -22,7 +22,9 @@ impl RecordWriter {
     pub(super) fn wants_job(&self, kind: Kind, writes: usize) -> bool {
         let settings = &self.account.settings;
         match kind {
-            Kind::Update | Kind::Create => settings.bulk.writes(writes, settings.batch),
+            Kind::Update | Kind::Create => {
+                settings.bulk.writes(writes, settings.batch) && !self.rests()
+            }
             Kind::OptOut | Kind::OptIn | Kind::Delete => false,
         }
     }
@@ -32,7 +34,12 @@ impl RecordWriter {
     pub(super) fn job_size(&self, waiting: usize) -> usize {
         let most = waiting.min(JOB_WRITES_MAX);
         let wanted = self.account.settings.bulk.from_records.is_some_and(|from| from <= waiting);
-        if wanted && self.account.slot.is_free() { most } else { 0 }
+        if wanted && !self.rests() && self.account.slot.is_free() { most } else { 0 }
+    }
+
+    /// Whether no job that writes is to be had for now.
+    fn rests(&self) -> bool {
+        self.account.api.rests.hold(Jobs::Ingest, Instant::now())
     }
 
     /// Carries writes out as a job; `None` for those that it leaves to calls. An error means that

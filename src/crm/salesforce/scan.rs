@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
 use crate::crm::salesforce::Plans;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
-use crate::crm::salesforce::bulk::Extract;
+use crate::crm::salesforce::bulk::{Extract, Jobs};
 use crate::crm::salesforce::ids::record_id;
 use crate::crm::salesforce::plan::{Plan, identity, second_of};
 use crate::crm::salesforce::soql;
@@ -44,7 +45,8 @@ impl ObjectScan {
         asked: &mut (dyn Ask + Send),
     ) -> Result<(), PeerError> {
         let bulk = &self.account.settings.bulk;
-        if bulk.from_records.is_none() || !self.asked.insert(entity) {
+        let rests = self.account.api.rests.hold(Jobs::Query, Instant::now());
+        if bulk.from_records.is_none() || rests || !self.asked.insert(entity) {
             return Ok(());
         }
         let plan: &Plan = self.plans.of(entity)?;

@@ -120,7 +120,7 @@ impl<'a> Rows<'a> {
             Ok(answer) if (200..300).contains(&answer.status) => Closed::Perhaps,
             Ok(answer) => {
                 let doing = "closing a bulk job";
-                Closed::Never(crate::crm::salesforce::errors::refused_read(&answer, doing))
+                Closed::Never(account.api.refused_job(Jobs::Ingest, &answer, doing))
             }
             Err(Failure::Undone(error)) => Closed::Never(error),
             // The job itself says whether it runs.

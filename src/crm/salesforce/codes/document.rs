@@ -10,17 +10,19 @@ use super::{Action, Class, Says, TABLE};
 
 impl Action {
     /// All of them, in the order of the document.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 22] = [
         Self::RepeatRequest,
         Self::SmallerBatch,
         Self::RecordSoon,
         Self::RecordLate,
         Self::FewerWorkers,
         Self::PauseDay,
+        Self::RestJobs,
         Self::MakeRoom,
         Self::RenewToken,
         Self::StopAccount,
         Self::DenyRequest,
+        Self::DenyJobs,
         Self::WaitForParent,
         Self::ReadGone,
         Self::WaitForUnlock,
@@ -55,6 +57,10 @@ impl Action {
                 "The account pauses: nothing is written or polled. `/limits` is asked now and then, \
                  and it goes on once calls are back."
             }
+            Self::RestJobs => {
+                "What was to go as a bulk job goes by calls at once. No job of that kind, of those \
+                 that write or of those that read, is asked for in the next ten minutes."
+            }
             Self::MakeRoom => {
                 "The record is tried again after ten minutes. Somebody has to make room over there."
             }
@@ -66,6 +72,10 @@ impl Action {
             Self::DenyRequest => {
                 "What was asked is tried again every minute, and it is said why; what needs it waits, \
                  and nothing else of the account stops."
+            }
+            Self::DenyJobs => {
+                "What was to go as a bulk job goes by calls at once. No job of that kind is asked for \
+                 in the next hour: somebody has to grant it."
             }
             Self::WaitForParent => {
                 "The field waits until the record that it refers to is there, for `reference_wait`; \
@@ -146,6 +156,7 @@ fn document() -> String {
                 Says::PassingCode => {
                     ", where its words name a code that passes by itself".to_owned()
                 }
+                Says::OfJobs => ", where a bulk job is made, filled or closed".to_owned(),
                 Says::UsedUp => ", where `Sforce-Limit-Info` says that none is left".to_owned(),
             };
             writeln!(page, "- `{}`{when}", row.code).unwrap();
