@@ -307,6 +307,35 @@ async fn writes_go_by_calls_where_no_job_is_to_be_had_and_jobs_are_left_alone() 
     }
 }
 
+/// Keeps the ends of jobs from being noted.
+struct Unended;
+
+impl Notes for Unended {
+    async fn note(&self, _: Vec<LinkId>, _: u64) -> Result<(), PeerError> {
+        panic!("a CRM has no transactions to note");
+    }
+
+    async fn job(&self, job: Option<&str>) -> Result<(), PeerError> {
+        let source = "the ledger is away".into();
+        let error = PeerError::Transient { doing: "noting the end of a job", source };
+        job.map(|_| ()).ok_or(error)
+    }
+}
+
+#[tokio::test]
+async fn what_a_job_did_is_told_also_where_its_end_is_not_noted() {
+    let mut stage = eager().await;
+    let ids = contacts(&stage, 20).await;
+    let writes = titled(&mut stage, &ids);
+    let outcomes = stage.writer.write(writes, &Unended, &mut stage.ticks).await.unwrap();
+    assert_eq!(outcomes, vec![DONE; 20]);
+    let again = ids.iter().map(|id| stage.set(id, &[(TITLE, text("again"))])).collect();
+    let told = Told::default();
+    assert_eq!(stage.writer.write(again, &told, &mut stage.ticks).await.unwrap(), vec![DONE; 20]);
+    let told = told.0.lock().unwrap().clone();
+    assert!(matches!(told.as_slice(), [None, Some(_), None]), "the first is ended first: {told:?}");
+}
+
 #[tokio::test]
 async fn a_scan_goes_by_calls_where_no_job_is_to_be_had_and_jobs_are_left_alone() {
     for code in ["LIMIT_EXCEEDED", "EXCEEDED_QUOTA", "FUNCTIONALITY_NOT_ENABLED"] {
