@@ -248,6 +248,11 @@ impl Client {
         self.gate.usage()
     }
 
+    /// How many of the day's calls are left to what is so urgent, where there is a limit.
+    pub fn left_for(&self, urgency: Urgency) -> Option<u64> {
+        self.gate.left_for(urgency)
+    }
+
     /// Nothing is to be asked of the account any more, while this process runs.
     pub fn bar(&self, why: String) {
         self.gate.bar(why);

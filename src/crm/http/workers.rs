@@ -61,7 +61,7 @@ impl Workers {
     fn take(&mut self, urgency: Urgency, now: Instant) -> bool {
         self.grow(now);
         let more = match urgency {
-            Urgency::Ordinary => 0,
+            Urgency::Ordinary | Urgency::Feed => 0,
             Urgency::Urgent | Urgency::Probe => u32::from(self.allowed < self.most),
         };
         let free = self.busy < self.allowed + more;

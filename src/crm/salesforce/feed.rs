@@ -96,7 +96,7 @@ impl ObjectFeed {
             return Ok(None);
         }
         let records: Vec<&RecordId> = self.again.keys().collect();
-        let sightings = self.plan.read(&self.account, &records, asked).await?;
+        let sightings = self.plan.read(&self.account, Urgency::Feed, &records, asked).await?;
         self.again.clear();
         self.read_again = true;
         Ok(Some(Self::aside(after, sightings)))
@@ -145,12 +145,12 @@ impl ObjectFeed {
         let statement = format!("{} {}", self.plan.select(), pass.condition(polling.page));
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
-        // Feeds may use the reserve: an opt-out in the CRM is seen by no other way.
+        // Feeds may use some of the reserve: an opt-out in the CRM is seen by no other way.
         let query = Query {
             rows: Rows::All,
             statement: &statement,
             call: Call::Feed,
-            urgency: Urgency::Urgent,
+            urgency: Urgency::Feed,
         };
         let selected = self.account.api.query(query, &mut about).await?;
         let tick: Asked = tick.expect("what was answered was sent");
@@ -205,7 +205,7 @@ impl ObjectFeed {
         let records: Vec<&RecordId> = records.iter().collect();
         let sightings = match records.as_slice() {
             [] => Vec::new(),
-            some => self.plan.read(&self.account, some, asked).await?,
+            some => self.plan.read(&self.account, Urgency::Ordinary, some, asked).await?,
         };
         let (observations, prints) = self.fresh(sightings);
         let mut next = match records.last() {
@@ -244,7 +244,7 @@ impl ObjectFeed {
     fn rest(&mut self, idle: bool) {
         self.idle_polls = if idle { self.idle_polls.saturating_add(1) } else { 0 };
         let polling = &self.account.settings.polling;
-        let left = self.account.usage().left;
+        let left = self.account.api.client.left_for(Urgency::Feed);
         let interval = progress::interval(polling, self.idle_polls, left);
         self.next_poll = Some(Instant::now() + interval);
     }
@@ -282,6 +282,11 @@ impl Feed for ObjectFeed {
                     let mapping = &self.plan.mapping.name;
                     tracing::warn!(%mapping, why, "looking back by stamps instead of by the log");
                     self.deep = Deep::Stamps;
+                }
+                // It waits for calls; the polls that tell of opt-outs do not wait with it. What it had
+                // read is read again.
+                Err(PeerError::Throttled { why, .. }) => {
+                    tracing::debug!(mapping = %self.plan.mapping.name, why, "the look back waits");
                 }
                 page => return page,
             }

@@ -125,7 +125,7 @@ impl Scan for ObjectScan {
         let mut seen: Vec<Observation> =
             others.into_iter().map(|record| plan.missing(record, tick)).collect();
         if !ids.is_empty() {
-            let sightings = plan.read(&self.account, &ids, asked).await?;
+            let sightings = plan.read(&self.account, Urgency::Ordinary, &ids, asked).await?;
             seen.extend(sightings.into_iter().map(|sighting| sighting.observation));
         }
         Ok(seen)

@@ -248,7 +248,9 @@ impl Api {
 }
 
 fn of_job(path: String, call: Call) -> Request {
-    Request { allowance: Allowance::Jobs, ..get(path, call, Urgency::Urgent) }
+    // What was written must be known; what is read may wait.
+    let urgency = if call == Call::Write { Urgency::Urgent } else { Urgency::Ordinary };
+    Request { allowance: Allowance::Jobs, ..get(path, call, urgency) }
 }
 
 /// The rows of a job's results, each cell with its name.
