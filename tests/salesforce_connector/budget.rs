@@ -52,8 +52,11 @@ async fn polls_and_repairs_leave_the_last_calls_to_opt_outs_that_are_written() {
     assert!(matches!(&refused, Err(PeerError::Throttled { .. })), "{refused:?}");
 
     let out = (CONSENT, Value::Consent(Consent::Out));
-    let update = Write { lane: Lane::Consent, ..stage.set(&id, &[out]) };
-    assert_eq!(stage.write_one(update).await, DONE);
+    let update = Write { lane: Lane::Consent, ..stage.set(&id, std::slice::from_ref(&out)) };
+    let create = stage.create("2", &[(LAST_NAME, text("Poe")), out]);
+    let outcomes = stage.write(vec![update, create]).await.unwrap();
+    assert_eq!(outcomes[0], DONE);
+    assert!(matches!(outcomes[1], Outcome::Done { created: Some(_), .. }), "{outcomes:?}");
 }
 
 #[tokio::test]

@@ -303,11 +303,12 @@ impl Api {
         object: &str,
         external_id: &str,
         records: &[Record],
+        urgency: Urgency,
     ) -> Result<Saved, Failure> {
         let (object, key) = (soql::encode(object), soql::encode(external_id));
         let path = format!("{}/composite/sobjects/{object}/{key}", self.root);
         let body = collection(records);
-        self.save(write(Method::PATCH, path, Some(&body), Urgency::Ordinary), records.len()).await
+        self.save(write(Method::PATCH, path, Some(&body), urgency), records.len()).await
     }
 
     /// Deletes records by their ids.

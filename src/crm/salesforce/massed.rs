@@ -13,9 +13,9 @@ use crate::crm::salesforce::api::READS_MAX;
 use crate::crm::salesforce::bulk::{JOB_WRITES_MAX, Jobs, Rows};
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::Age;
-use crate::crm::salesforce::writer::{Kind, Ready, RecordWriter, row};
+use crate::crm::salesforce::writer::{Kind, Ready, RecordWriter};
 use crate::peer::{Ask, Notes, PeerError};
-use crate::reconcile::{Outcome, Value, Write};
+use crate::reconcile::{Outcome, Write};
 
 impl RecordWriter {
     /// Whether so many writes of this kind are to go as a job.
@@ -25,7 +25,7 @@ impl RecordWriter {
             Kind::Update | Kind::Create => {
                 settings.bulk.writes(writes, settings.batch) && !self.rests()
             }
-            Kind::OptOut | Kind::OptIn | Kind::Delete => false,
+            Kind::OptOut | Kind::CreateOut | Kind::OptIn | Kind::Delete => false,
         }
     }
 
@@ -59,17 +59,19 @@ impl RecordWriter {
         // What is refused for a paused field costs no call.
         let fit = (0..writes.len()).filter(|n| plan.refuses(writes[*n]).is_none());
         let (taken, external_id): (Vec<usize>, _) = match (kind, &plan.mapping.external_id) {
-            (Kind::Create, Some(external_id)) => {
-                (fit.filter(|n| !opts_out(writes[*n])).collect(), Some(external_id))
-            }
+            (Kind::Create, Some(external_id)) => (fit.collect(), Some(external_id)),
             (Kind::Update, _) => (fit.collect(), None),
-            (Kind::Create, None) | (Kind::OptOut | Kind::OptIn | Kind::Delete, _) => {
+            (Kind::Create, None)
+            | (Kind::OptOut | Kind::CreateOut | Kind::OptIn | Kind::Delete, _) => {
                 return to_calls();
             }
         };
         let batch: Vec<&Write> = taken.iter().map(|n| writes[*n]).collect();
         let ready = match external_id {
-            Some(external_id) => self.prepare_creates(plan, external_id, &batch, asked).await?,
+            Some(external_id) => {
+                let how = (external_id, Urgency::Ordinary);
+                self.prepare_creates(plan, how, &batch, asked).await?
+            }
             None => self.prepare_all_updates(plan, &batch, asked).await?,
         };
         let Ready { mut outcomes, records, places, read_at } = ready;
@@ -148,9 +150,4 @@ impl RecordWriter {
         }
         Ok(all)
     }
-}
-
-/// Whether a new record would say that somebody is opted out.
-fn opts_out(write: &Write) -> bool {
-    row(write).values().any(|value| matches!(value, Value::Consent(consent) if consent.is_out()))
 }

@@ -24,7 +24,7 @@ use crate::crm::salesforce::{Account, Plans};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::reconcile::{
     Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal, Row,
-    Target, Write,
+    Target, Value, Write,
 };
 
 /// The writer of an account's records.
@@ -37,6 +37,8 @@ pub struct RecordWriter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     OptOut,
+    /// Makes records that say that somebody is opted out.
+    CreateOut,
     OptIn,
     Update,
     Create,
@@ -59,6 +61,7 @@ impl Kind {
     pub(super) fn of(write: &Write) -> Self {
         match (&write.change, &write.target, write.lane) {
             (Change::Delete, _, _) => Self::Delete,
+            (Change::Set(_), Target::New { .. }, _) if opts_out(write) => Self::CreateOut,
             (Change::Set(_), Target::New { .. }, _) => Self::Create,
             (Change::Set(_), Target::Record(_), _) if write.opt_in => Self::OptIn,
             (Change::Set(_), Target::Record(_), Lane::Consent) => Self::OptOut,
@@ -72,7 +75,7 @@ impl Kind {
         match self {
             Self::OptIn => 1,
             Self::OptOut | Self::Update | Self::Delete => READS_MAX,
-            Self::Create => most.clamp(1, WRITES_MAX),
+            Self::CreateOut | Self::Create => most.clamp(1, WRITES_MAX),
         }
     }
 }
@@ -128,7 +131,8 @@ impl RecordWriter {
             Kind::OptOut => self.update(plan, writes, Urgency::Urgent, asked).await,
             Kind::Update => self.update(plan, writes, Urgency::Ordinary, asked).await,
             Kind::Delete => self.delete(plan, writes, asked).await,
-            Kind::Create => self.create(plan, writes, asked).await,
+            Kind::CreateOut => self.create(plan, writes, Urgency::Urgent, asked).await,
+            Kind::Create => self.create(plan, writes, Urgency::Ordinary, asked).await,
             Kind::OptIn => {
                 let mut outcomes = Vec::with_capacity(writes.len());
                 for write in writes {
@@ -449,6 +453,11 @@ pub(super) fn row(write: &Write) -> &Row {
         Change::Set(row) => row,
         Change::Delete => NOTHING,
     }
+}
+
+/// Whether what is written says that somebody is opted out.
+fn opts_out(write: &Write) -> bool {
+    row(write).values().any(|value| matches!(value, Value::Consent(consent) if consent.is_out()))
 }
 
 fn update_body(plan: &Plan, write: &Write) -> Result<Record, Refusal> {
