@@ -75,6 +75,28 @@ async fn polls_do_not_wait_for_the_look_back_that_waits_for_calls() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_told_of_the_days_calls_pauses_the_account() {
+    for (code, message) in
+        [("EXCEEDED_QUOTA", ""), ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")]
+    {
+        let mut stage = Stage::new().await;
+        let ids = [stage.contact(json!({})).await, stage.contact(json!({})).await];
+        let fault = json!({ "key": &*ids[0].0, "status_code": code, "message": message });
+        stage.order("fail-record", fault).await;
+        let writes = ids.iter().map(|id| stage.set(id, &[(TITLE, text("x"))])).collect();
+        let outcomes = stage.write(writes).await.unwrap();
+        let probe = truce::crm::http::Limits::default().probe;
+        assert_eq!(outcomes, [Outcome::Later(probe), DONE], "{code}");
+        let account = stage.crm.account();
+        assert_eq!(account.usage().paused, Some(Paused::Budget), "{code}");
+        let sent = account.calls().made(Call::Read);
+        let write = stage.set(&ids[0], &[(TITLE, text("x"))]);
+        stage.write(vec![write]).await.unwrap_err();
+        assert_eq!(stage.crm.account().calls().made(Call::Read), sent, "{code}: nothing is asked");
+    }
+}
+
+#[tokio::test]
 async fn a_used_up_day_pauses_everything_and_a_probe_finds_that_it_is_over() {
     let mut stage = Stage::with(|settings| settings.limits.probe = Duration::ZERO).await;
     let id = stage.contact(json!({})).await;

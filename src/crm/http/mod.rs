@@ -253,6 +253,11 @@ impl Client {
         self.gate.left_for(urgency)
     }
 
+    /// One record of an answer says that no call is left; tells how long the account is left alone.
+    pub fn exhausted(&self) -> PeerError {
+        self.gate.exhausted()
+    }
+
     /// Nothing is to be asked of the account any more, while this process runs.
     pub fn bar(&self, why: String) {
         self.gate.bar(why);

@@ -277,14 +277,24 @@ impl RecordWriter {
         age: Age,
     ) -> Outcome {
         let (record, error) = (known_by(write), answered.error());
-        if let Some(error) = error.filter(|error| error.action() == Action::SmallerBatch) {
-            let after = self.account.locked(record, error.locked());
+        let is = |action| error.filter(|error| error.action() == action);
+        let client = &self.account.api.client;
+        let after = match (is(Action::SmallerBatch), is(Action::PauseDay)) {
+            (Some(error), _) => Some(self.account.locked(record, error.locked())),
+            // The day's calls are everyone's, whichever record is told of them.
+            (None, Some(_)) => Some(save::after(&client.exhausted())),
+            (None, None) => None,
+        };
+        if is(Action::FewerWorkers).is_some() {
+            client.crowded();
+        }
+        if is(Action::DescribeAnew).is_some() {
+            self.account.api.doubt();
+        }
+        if let Some(after) = after {
             // It is counted like every error; only the wait is ours.
             drop(save::outcome(answered, plan, age));
             return Outcome::Later(after);
-        }
-        if error.is_some_and(|error| error.action() == Action::DescribeAnew) {
-            self.account.api.doubt();
         }
         self.account.contention(|contention| contention.passed(record));
         save::outcome(answered, plan, age)
