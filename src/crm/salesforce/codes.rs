@@ -70,6 +70,8 @@ pub(super) enum Action {
     MakeRoom,
     /// The request, again.
     RepeatRequest,
+    /// The question, again, for less.
+    AskForLess,
     /// The record, again, among fewer and with those of its parent.
     SmallerBatch,
     /// The record, again, soon.
@@ -102,9 +104,11 @@ impl Action {
     /// The class of the errors that it is the answer to.
     pub(super) fn class(self) -> Class {
         match self {
-            Self::RepeatRequest | Self::SmallerBatch | Self::RecordSoon | Self::RecordLate => {
-                Class::Retry
-            }
+            Self::RepeatRequest
+            | Self::AskForLess
+            | Self::SmallerBatch
+            | Self::RecordSoon
+            | Self::RecordLate => Class::Retry,
             Self::PauseDay | Self::FewerWorkers | Self::RestJobs | Self::MakeRoom => Class::Quota,
             Self::RenewToken | Self::StopAccount | Self::DenyRequest | Self::DenyJobs => {
                 Class::Auth
@@ -258,7 +262,7 @@ const TABLE: &[Row] = &[
     // The request, again.
     row("SERVER_UNAVAILABLE", Action::RepeatRequest),
     row("UNKNOWN_EXCEPTION", Action::RepeatRequest),
-    row("QUERY_TIMEOUT", Action::RepeatRequest),
+    row("QUERY_TIMEOUT", Action::AskForLess),
     row("API_ERROR", Action::RepeatRequest),
     row("HTTP_406", Action::RepeatRequest),
     row("HTTP_408", Action::RepeatRequest),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Rows};
-use crate::crm::salesforce::errors::ApiError;
+use crate::crm::salesforce::errors::{self, ApiError};
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
 use crate::crm::salesforce::soql;
@@ -114,9 +114,13 @@ impl RecordWriter {
         let all: Vec<usize> = (0..writes.len()).collect();
         let mut open = questions(plan, external_id, writes, &all);
         while let Some(question) = open.pop() {
-            let found = self.answers(plan, &question, urgency, asked).await?;
+            let found = match self.answers(plan, &question, urgency, asked).await {
+                Err(error) if 1 < question.places.len() && errors::timed_out(&error) => None,
+                found => found?,
+            };
             if found.is_none() && 1 < question.places.len() {
-                // One value that thousands hold is nothing against its neighbours.
+                // One value that thousands hold, or that takes long to look for, is nothing against
+                // its neighbours.
                 for half in question.places.chunks(question.places.len().div_ceil(2)) {
                     open.extend(questions(plan, external_id, writes, half));
                 }

@@ -106,6 +106,7 @@ impl ApiError {
             Action::SmallerBatch
             | Action::RecordSoon
             | Action::RepeatRequest
+            | Action::AskForLess
             | Action::PauseDay
             | Action::FewerWorkers
             | Action::RestJobs
@@ -216,7 +217,8 @@ pub(super) fn verdict(answer: &Answer, of: Allowance) -> Verdict {
         Action::PauseDay => Verdict::Exhausted,
         Action::FewerWorkers => Verdict::Busy,
         Action::RepeatRequest => Verdict::Broken(broken(&error, status)),
-        Action::RestJobs | Action::DenyJobs => Verdict::Answered,
+        // Whatever its status: asked again as it was, it would take as long.
+        Action::AskForLess | Action::RestJobs | Action::DenyJobs => Verdict::Answered,
         Action::SmallerBatch
         | Action::RecordSoon
         | Action::RecordLate
@@ -275,7 +277,10 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
     let words = format!("{}: {}", error.code, first_words(&error.message));
     match error.action() {
         // What is read anew is asked for otherwise.
-        Action::SmallerBatch | Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
+        Action::AskForLess | Action::SmallerBatch => {
+            PeerError::Transient { doing: what, source: Box::new(TookTooLong(words)) }
+        }
+        Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
             PeerError::Transient { doing: what, source: words.into() }
         }
         Action::RecordLate | Action::MakeRoom | Action::WaitForUnlock => {
@@ -299,6 +304,16 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
             PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
         }
     }
+}
+
+/// A question took too long over there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct TookTooLong(String);
+
+/// Whether less should be asked for.
+pub(super) fn timed_out(error: &PeerError) -> bool {
+    matches!(error, PeerError::Transient { source, .. } if source.is::<TookTooLong>())
 }
 
 /// How long jobs are left alone, where that is why one was refused; with the words.

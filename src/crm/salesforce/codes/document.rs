@@ -10,8 +10,9 @@ use super::{Action, Class, Says, TABLE};
 
 impl Action {
     /// All of them, in the order of the document.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::RepeatRequest,
+        Self::AskForLess,
         Self::SmallerBatch,
         Self::RecordSoon,
         Self::RecordLate,
@@ -41,6 +42,10 @@ impl Action {
             Self::RepeatRequest => {
                 "The request is sent again, each time after a longer wait, a bounded number of \
                  times. A write is not: nobody knows what became of it, so its records are read."
+            }
+            Self::AskForLess => {
+                "The page is asked for again at once with half as many rows, down to a few; pages grow \
+                 back slowly once they come in time."
             }
             Self::SmallerBatch => {
                 "The record is decided again after a wait that doubles, then sent with those of the \
