@@ -247,12 +247,14 @@ impl Plan {
     /// is told as its own refusal would be, and costs no call.
     pub(super) fn fields(&self, row: &Row, new: bool, stamp: &str) -> Result<Record, Refusal> {
         let mut record = if new { self.constants.clone() } else { Record::new() };
+        let standing = self.standing.now();
         for (field, value) in row {
             let mapped = self.mapping.field(*field).and_then(|mapped| mapped.columns.first());
             let column = mapped.ok_or_else(|| refusal(*field, &Unsaid::NoForm))?;
             // What may only be set later is set by the update that follows.
             if !new || column.creatable {
-                let said = values::encode(column, value).map_err(|why| refusal(*field, &why))?;
+                let said = values::encode(standing.takes(column), value);
+                let said = said.map_err(|why| refusal(*field, &why))?;
                 record.insert(column.name.to_string(), said);
             }
         }
