@@ -65,3 +65,20 @@ async fn too_many_calls_at_once_halve_those_that_are_made() {
     }
     assert_eq!(account.usage().at_once, 4, "both at once are one sign");
 }
+
+#[tokio::test]
+async fn a_record_that_is_told_of_too_many_calls_at_once_halves_them() {
+    for (code, message) in [
+        ("REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded."),
+        ("TOO_MANY_APEX_REQUESTS", "too many"),
+    ] {
+        let mut stage = Stage::new().await;
+        let id = stage.contact(json!({})).await;
+        let fault = json!({ "key": &*id.0, "status_code": code, "message": message });
+        stage.order("fail-record", fault).await;
+        let write = stage.set(&id, &[(TITLE, text("x"))]);
+        assert_eq!(stage.write_one(write).await, Outcome::Later(Duration::from_secs(2)));
+        let usage = stage.crm.account().usage();
+        assert_eq!((usage.at_once, usage.paused), (4, None), "{code}");
+    }
+}

@@ -31,7 +31,7 @@ impl RecordWriter {
             if self.wants_job(kind, writes.len()) {
                 cost.writes += INGEST_CALLS as u64;
                 cost.reads += match kind {
-                    Kind::Create => count_questions(plan, &writes) as u64,
+                    Kind::CreateOut | Kind::Create => count_questions(plan, &writes) as u64,
                     Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Delete => {
                         writes.len().div_ceil(READS_MAX) as u64
                     }
@@ -42,7 +42,7 @@ impl RecordWriter {
                 cost.writes += batch.len().div_ceil(self.in_a_call()) as u64;
                 cost.reads += match kind {
                     Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Delete => 1,
-                    Kind::Create => count_questions(plan, batch) as u64,
+                    Kind::CreateOut | Kind::Create => count_questions(plan, batch) as u64,
                 };
             }
         }

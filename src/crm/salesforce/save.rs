@@ -20,7 +20,7 @@ pub(super) enum Batch<'a> {
     /// By their own ids.
     Update(&'a [Record], Urgency),
     /// By this external id.
-    Upsert(&'a [Record], &'a str),
+    Upsert(&'a [Record], &'a str, Urgency),
     /// Away with these.
     Delete(&'a [&'a RecordId]),
 }
@@ -32,8 +32,8 @@ impl<'a> Batch<'a> {
             Self::Update(records, urgency) => {
                 records.chunks(most).map(|part| Self::Update(part, urgency)).collect()
             }
-            Self::Upsert(records, key) => {
-                records.chunks(most).map(|part| Self::Upsert(part, key)).collect()
+            Self::Upsert(records, key, urgency) => {
+                records.chunks(most).map(|part| Self::Upsert(part, key, urgency)).collect()
             }
             Self::Delete(ids) => ids.chunks(most).map(Self::Delete).collect(),
         }
@@ -41,7 +41,7 @@ impl<'a> Batch<'a> {
 
     fn len(self) -> usize {
         match self {
-            Self::Update(records, _) | Self::Upsert(records, _) => records.len(),
+            Self::Update(records, _) | Self::Upsert(records, _, _) => records.len(),
             Self::Delete(ids) => ids.len(),
         }
     }
@@ -49,8 +49,8 @@ impl<'a> Batch<'a> {
     async fn send(self, api: &Api, plan: &Plan, part: Range<usize>) -> Result<Saved, Failure> {
         match self {
             Self::Update(records, urgency) => api.update(&records[part], urgency).await,
-            Self::Upsert(records, key) => {
-                api.upsert(&plan.mapping.table, key, &records[part]).await
+            Self::Upsert(records, key, urgency) => {
+                api.upsert(&plan.mapping.table, key, &records[part], urgency).await
             }
             Self::Delete(ids) => api.delete(&ids[part]).await,
         }

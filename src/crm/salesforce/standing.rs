@@ -17,6 +17,8 @@ pub(super) struct Standing {
     /// Why nothing of the object can be read, where that is so.
     pub(super) blocked: Option<Arc<str>>,
     paused: BTreeMap<Arc<str>, Pause>,
+    /// Columns that take more than they were mapped with, as they were described last.
+    wider: BTreeMap<Arc<str>, Column>,
 }
 
 /// Why a column is paused, and how far.
@@ -61,24 +63,32 @@ impl Standing {
                  or grant Read on it in a permission set",
                 mapping.table
             );
-            return Self { blocked: Some(why.into()), paused: BTreeMap::new() };
+            return Self { blocked: Some(why.into()), ..Self::default() };
         };
         let needed = mapping.external_id.iter().chain(&mapping.stamp).map(|name| &**name);
         let lost = needed.chain(["SystemModstamp"]).find(|name| object.column(name).is_none());
-        let mut paused = BTreeMap::new();
+        let (mut paused, mut wider) = (BTreeMap::new(), BTreeMap::new());
         for field in &mapping.fields {
             for column in &field.columns {
-                if let Some(pause) = compare(field, column, object.column(&column.name)) {
-                    paused.insert(Arc::clone(&column.name), pause);
+                let (name, now) = (Arc::clone(&column.name), object.column(&column.name));
+                if let Some(pause) = compare(field, column, now) {
+                    paused.insert(name, pause);
+                } else if let Some(now) = now.filter(|now| now.kind != column.kind) {
+                    wider.insert(name, now.clone());
                 }
             }
         }
-        Self { blocked: lost.map(|name| object.missing(name).into()), paused }
+        Self { blocked: lost.map(|name| object.missing(name).into()), paused, wider }
     }
 
     /// Whether a column is read.
     pub(super) fn reads(&self, column: &str) -> bool {
         self.paused.get(column).is_none_or(|pause| pause.extent != Extent::Whole)
+    }
+
+    /// What a column takes now, which may be more than it did.
+    pub(super) fn takes<'a>(&'a self, column: &'a Column) -> &'a Column {
+        self.wider.get(&column.name).unwrap_or(column)
     }
 
     /// The first of a field's columns that pauses it, and why.
@@ -244,6 +254,20 @@ mod tests {
         check(|fields| fields[1]["length"] = 255.into(), &[]);
         check(|fields| fields[3]["precision"] = 12.into(), &[]);
         check(|fields| fields[2]["restrictedPicklist"] = false.into(), &[]);
+    }
+
+    #[test]
+    fn a_column_takes_what_it_was_last_described_to_take() {
+        let mapping = mapping();
+        let source = &mapping.fields[1].columns[0];
+        let add = |fields: &mut Vec<serde_json::Value>| {
+            let new = serde_json::json!({ "value": "Chat", "active": true });
+            fields[2]["picklistValues"].as_array_mut().unwrap().push(new);
+        };
+        let standing = Standing::of(&mapping, Some(&object(add)));
+        let Kind::Text { only: Some(only), .. } = &standing.takes(source).kind else { panic!() };
+        assert!(only.iter().any(|value| &**value == "Chat"));
+        assert_eq!(Standing::of(&mapping, Some(&object(|_| ()))).takes(source), source);
     }
 
     #[test]

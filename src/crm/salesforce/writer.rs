@@ -24,7 +24,7 @@ use crate::crm::salesforce::{Account, Plans};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::reconcile::{
     Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal, Row,
-    Target, Write,
+    Target, Value, Write,
 };
 
 /// The writer of an account's records.
@@ -37,6 +37,8 @@ pub struct RecordWriter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     OptOut,
+    /// Makes records that say that somebody is opted out.
+    CreateOut,
     OptIn,
     Update,
     Create,
@@ -59,6 +61,7 @@ impl Kind {
     pub(super) fn of(write: &Write) -> Self {
         match (&write.change, &write.target, write.lane) {
             (Change::Delete, _, _) => Self::Delete,
+            (Change::Set(_), Target::New { .. }, _) if opts_out(write) => Self::CreateOut,
             (Change::Set(_), Target::New { .. }, _) => Self::Create,
             (Change::Set(_), Target::Record(_), _) if write.opt_in => Self::OptIn,
             (Change::Set(_), Target::Record(_), Lane::Consent) => Self::OptOut,
@@ -72,7 +75,7 @@ impl Kind {
         match self {
             Self::OptIn => 1,
             Self::OptOut | Self::Update | Self::Delete => READS_MAX,
-            Self::Create => most.clamp(1, WRITES_MAX),
+            Self::CreateOut | Self::Create => most.clamp(1, WRITES_MAX),
         }
     }
 }
@@ -128,7 +131,8 @@ impl RecordWriter {
             Kind::OptOut => self.update(plan, writes, Urgency::Urgent, asked).await,
             Kind::Update => self.update(plan, writes, Urgency::Ordinary, asked).await,
             Kind::Delete => self.delete(plan, writes, asked).await,
-            Kind::Create => self.create(plan, writes, asked).await,
+            Kind::CreateOut => self.create(plan, writes, Urgency::Urgent, asked).await,
+            Kind::Create => self.create(plan, writes, Urgency::Ordinary, asked).await,
             Kind::OptIn => {
                 let mut outcomes = Vec::with_capacity(writes.len());
                 for write in writes {
@@ -273,14 +277,24 @@ impl RecordWriter {
         age: Age,
     ) -> Outcome {
         let (record, error) = (known_by(write), answered.error());
-        if let Some(error) = error.filter(|error| error.action() == Action::SmallerBatch) {
-            let after = self.account.locked(record, error.locked());
+        let is = |action| error.filter(|error| error.action() == action);
+        let client = &self.account.api.client;
+        let after = match (is(Action::SmallerBatch), is(Action::PauseDay)) {
+            (Some(error), _) => Some(self.account.locked(record, error.locked())),
+            // The day's calls are everyone's, whichever record is told of them.
+            (None, Some(_)) => Some(save::after(&client.exhausted())),
+            (None, None) => None,
+        };
+        if is(Action::FewerWorkers).is_some() {
+            client.crowded();
+        }
+        if is(Action::DescribeAnew).is_some() {
+            self.account.api.doubt();
+        }
+        if let Some(after) = after {
             // It is counted like every error; only the wait is ours.
             drop(save::outcome(answered, plan, age));
             return Outcome::Later(after);
-        }
-        if error.is_some_and(|error| error.action() == Action::DescribeAnew) {
-            self.account.api.doubt();
         }
         self.account.contention(|contention| contention.passed(record));
         save::outcome(answered, plan, age)
@@ -332,7 +346,8 @@ impl RecordWriter {
             return Ok(outcomes);
         }
         // The writes are done: an error of this read must not say that they were not.
-        let Ok(read) = plan.read(&self.account, &records, asked).await else {
+        let read = plan.read(&self.account, Urgency::Ordinary, &records, asked).await;
+        let Ok(read) = read else {
             // Nobody knows what is gone, the record or its parent.
             for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
                 *outcome = Outcome::Later(AGAIN);
@@ -448,6 +463,11 @@ pub(super) fn row(write: &Write) -> &Row {
         Change::Set(row) => row,
         Change::Delete => NOTHING,
     }
+}
+
+/// Whether what is written says that somebody is opted out.
+fn opts_out(write: &Write) -> bool {
+    row(write).values().any(|value| matches!(value, Value::Consent(consent) if consent.is_out()))
 }
 
 fn update_body(plan: &Plan, write: &Write) -> Result<Record, Refusal> {

@@ -109,8 +109,13 @@ impl<'a> Rows<'a> {
         let Some(state) = finish(account, &id, deadline).await else {
             return Ok(self.by_key.into_values().map(|place| (place, Answered::Lost)).collect());
         };
-        notes.job(None).await?;
-        *slot = None;
+        // Rows have landed: that the ledger still names the job must not say that none has.
+        match notes.job(None).await {
+            Ok(()) => *slot = None,
+            Err(error) => {
+                tracing::warn!(%error, job = id, "the end of a bulk job was not noted: the next job does");
+            }
+        }
         tracing::info!(job = id, ?state, "the bulk job has ended");
         Ok(self.read(account, &id).await)
     }
@@ -120,7 +125,7 @@ impl<'a> Rows<'a> {
             Ok(answer) if (200..300).contains(&answer.status) => Closed::Perhaps,
             Ok(answer) => {
                 let doing = "closing a bulk job";
-                Closed::Never(crate::crm::salesforce::errors::refused_read(&answer, doing))
+                Closed::Never(account.api.refused_job(Jobs::Ingest, &answer, doing))
             }
             Err(Failure::Undone(error)) => Closed::Never(error),
             // The job itself says whether it runs.

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(super) use cells::Cells;
 pub(super) use extract::Extract;
 pub(super) use ingest::Rows;
-pub(super) use job::Slot;
+pub(super) use job::{Jobs, Rests, Slot};
 
 /// When and how jobs are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,17 +10,20 @@ use super::{Action, Class, Says, TABLE};
 
 impl Action {
     /// All of them, in the order of the document.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 23] = [
         Self::RepeatRequest,
+        Self::AskForLess,
         Self::SmallerBatch,
         Self::RecordSoon,
         Self::RecordLate,
         Self::FewerWorkers,
         Self::PauseDay,
+        Self::RestJobs,
         Self::MakeRoom,
         Self::RenewToken,
         Self::StopAccount,
         Self::DenyRequest,
+        Self::DenyJobs,
         Self::WaitForParent,
         Self::ReadGone,
         Self::WaitForUnlock,
@@ -40,6 +43,10 @@ impl Action {
                 "The request is sent again, each time after a longer wait, a bounded number of \
                  times. A write is not: nobody knows what became of it, so its records are read."
             }
+            Self::AskForLess => {
+                "The page is asked for again at once with half as many rows, down to a few; pages grow \
+                 back slowly once they come in time."
+            }
             Self::SmallerBatch => {
                 "The record is decided again after a wait that doubles, then sent with those of the \
                  same parent and in a smaller batch, each time half of the last; fewer calls are \
@@ -55,6 +62,10 @@ impl Action {
                 "The account pauses: nothing is written or polled. `/limits` is asked now and then, \
                  and it goes on once calls are back."
             }
+            Self::RestJobs => {
+                "What was to go as a bulk job goes by calls at once. No job of that kind, of those \
+                 that write or of those that read, is asked for in the next ten minutes."
+            }
             Self::MakeRoom => {
                 "The record is tried again after ten minutes. Somebody has to make room over there."
             }
@@ -66,6 +77,10 @@ impl Action {
             Self::DenyRequest => {
                 "What was asked is tried again every minute, and it is said why; what needs it waits, \
                  and nothing else of the account stops."
+            }
+            Self::DenyJobs => {
+                "What was to go as a bulk job goes by calls at once. No job of that kind is asked for \
+                 in the next hour: somebody has to grant it."
             }
             Self::WaitForParent => {
                 "The field waits until the record that it refers to is there, for `reference_wait`; \
@@ -146,6 +161,7 @@ fn document() -> String {
                 Says::PassingCode => {
                     ", where its words name a code that passes by itself".to_owned()
                 }
+                Says::OfJobs => ", where a bulk job is made, filled or closed".to_owned(),
                 Says::UsedUp => ", where `Sforce-Limit-Info` says that none is left".to_owned(),
             };
             writeln!(page, "- `{}`{when}", row.code).unwrap();
