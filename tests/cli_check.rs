@@ -4,6 +4,7 @@
 mod cli_world;
 
 use cli_world::World;
+use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
 
 /// The findings as a machine reads them.
@@ -67,4 +68,41 @@ async fn a_consent_field_that_is_hidden_is_told_as_such() {
     let findings = found(&world).await;
     says(&findings, "problem", "mapping.contacts", "`HasOptedOutOfEmail`");
     says(&findings, "problem", "mapping.contacts", "opt-outs");
+}
+
+/// The warnings that the agent logged, place and words, in order.
+fn warned(log: &str) -> Vec<(String, String)> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+    let ours = lines.filter(|line| line["message"] == "it runs, and `truce check` warns");
+    let ours = ours.inspect(|line| assert_eq!(line["level"], "WARN", "{line}"));
+    let text = |line: &Json, name: &str| line[name].as_str().unwrap().to_owned();
+    let mut told: Vec<_> = ours.map(|line| (text(&line, "place"), text(&line, "what"))).collect();
+    told.sort();
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_says_each_warning_of_check_once_and_again_after_a_reload() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let findings = found(&world).await;
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let place = |one: &Json| match one["field"].as_str() {
+        Some(field) => format!("{}.fields.{field}", text(&one["place"])),
+        None => text(&one["place"]),
+    };
+    let warnings = findings.iter().filter(|one| one["level"] == "warning");
+    let mut wanted: Vec<_> = warnings.map(|one| (place(one), text(&one["what"]))).collect();
+    wanted.sort();
+    assert!(wanted.len() > 2, "{wanted:#?}");
+
+    let agent = world.run().await;
+    agent.until("readyz", "\"ready\":true").await;
+    world.configure(&world.config().replace("conflict = \"crm\"", "conflict = \"campaign\""));
+    agent.signal(Signal::SIGHUP);
+    agent.until_logged("the config is taken up").await;
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    let twice: Vec<_> = wanted.iter().flat_map(|one| [one.clone(), one.clone()]).collect();
+    assert_eq!(warned(&log), twice, "{log}");
 }
