@@ -27,8 +27,8 @@ use super::working::Bench;
 pub struct Wanted {
     /// By mapping, field, reason.
     pub filter: HeldFilter,
-    /// Those with a record of this key, on either side.
-    pub key: Option<RecordId>,
+    /// Those with a record of one of these keys, on either side; all where none is named.
+    pub keys: Vec<RecordId>,
 }
 
 /// A way out.
@@ -56,22 +56,39 @@ pub enum Way {
 /// So many held links are taken at once.
 const PAGE: usize = 500;
 
-/// The held links, all of them up to a bound.
+/// What is listed, and how many more there are.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// The first of the held links.
+    pub links: Vec<HeldLink>,
+    /// How many are not among them, counted up to [`COUNTED_MAX`].
+    pub more: usize,
+}
+
+/// More are not counted: nobody who reads that number would do otherwise by a larger one.
+pub const COUNTED_MAX: usize = 100_000;
+
+/// The held links up to a limit, and how many more there are.
 pub async fn list<L: Ledger>(
     ledger: &L,
     wanted: &Wanted,
     limit: usize,
-) -> Result<Vec<HeldLink>, AgentError> {
-    let mut found = Vec::new();
+) -> Result<Listed, AgentError> {
+    let mut listed = Listed::default();
     let mut after = None;
-    while found.len() < limit {
+    while listed.more < COUNTED_MAX {
         let page = ledger.held(&wanted.filter, HeldPage { after, limit: PAGE }).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.link);
-        found.extend(page.into_iter().filter(|held| wanted.takes(held)));
+        for held in page.into_iter().filter(|held| wanted.takes(held)) {
+            if listed.links.len() < limit {
+                listed.links.push(held);
+            } else {
+                listed.more += 1;
+            }
+        }
     }
-    found.truncate(limit);
-    Ok(found)
+    Ok(listed)
 }
 
 impl Wanted {
@@ -79,7 +96,7 @@ impl Wanted {
         let bears = |key: &RecordId| {
             Side::BOTH.into_iter().any(|side| held.records[side].as_ref() == Some(key))
         };
-        self.key.as_ref().is_none_or(bears)
+        self.keys.is_empty() || self.keys.iter().any(bears)
     }
 }
 
@@ -303,7 +320,7 @@ pub async fn release_brake<L: Ledger>(
     store_fact(ledger, fact, now).await?;
     let (entity, reason) = (Some(plan.policy.entity), Some("braked".to_owned()));
     let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, &Way::Release, now).await
+    open(ledger, plans, &Wanted { filter, keys: Vec::new() }, &Way::Release, now).await
 }
 
 /// Lets creates and deletes of a mapping go after a new epoch.
@@ -316,7 +333,7 @@ pub async fn release_epoch<L: Ledger>(
     store_fact(ledger, (gate_fact(plan), Json::Null), now).await?;
     let (entity, reason) = (Some(plan.policy.entity), Some("epoch".to_owned()));
     let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, &Way::Retry, now).await
+    open(ledger, plans, &Wanted { filter, keys: Vec::new() }, &Way::Retry, now).await
 }
 
 /// Looks again at what is held for a reason that is no more.
@@ -329,7 +346,7 @@ pub async fn retry_held<L: Ledger>(
 ) -> Result<Opened, AgentError> {
     let entity = Some(plan.policy.entity);
     let filter = HeldFilter { entity, reason: Some(reason.to_owned()), ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, &Way::Again, now).await
+    open(ledger, plans, &Wanted { filter, keys: Vec::new() }, &Way::Again, now).await
 }
 
 /// Keeps something that the agent knows beside its links.

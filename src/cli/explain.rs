@@ -8,10 +8,8 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::agent::story::{Event, SideStory, Story, find, tell};
-use crate::crm::salesforce::record_id;
-use crate::reconcile::RecordId;
 
-use super::visit::Visit;
+use super::visit::{Visit, keys};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -35,9 +33,7 @@ pub(super) struct Options {
 pub(super) async fn explain(options: Options) -> Result<()> {
     let visit = Visit::open(&options.config).await?;
     let entity = visit.entity(&options.mapping)?;
-    let mut keys = vec![RecordId::from(options.key.as_str())];
-    keys.extend(record_id(&options.key).filter(|long| *long != keys[0]));
-    let found = find(&visit.ledger, entity, &keys).await?;
+    let found = find(&visit.ledger, entity, &keys(&options.key)).await?;
     if found.is_empty() {
         bail!(
             "no record of `{}` has the key or id `{}`; it was not seen yet, or it is filtered out",

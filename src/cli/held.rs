@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::agent::held::{self, Opened, Wanted, Way};
+use crate::agent::held::{self, COUNTED_MAX, Listed, Opened, Wanted, Way};
 use crate::ledger::{HeldFilter, HeldLink};
 use crate::reconcile::Side;
 
 use super::failure::Unusable;
 use super::lead::now;
-use super::visit::Visit;
+use super::visit::{Visit, keys};
 
 /// What to do about the held.
 #[derive(Debug, clap::Subcommand)]
@@ -195,7 +195,7 @@ fn wanted(visit: &Visit, choice: &Choice) -> Result<Wanted> {
         (_, None) | (None, Some(_)) => None,
     };
     let filter = HeldFilter { entity, field, reason: choice.reason.clone(), link: None };
-    Ok(Wanted { filter, key: choice.key.as_deref().map(Into::into) })
+    Ok(Wanted { filter, keys: choice.key.as_deref().map(keys).unwrap_or_default() })
 }
 
 async fn print(list: List) -> Result<()> {
@@ -203,7 +203,7 @@ async fn print(list: List) -> Result<()> {
     let wanted = wanted(&visit, &list.choice)?;
     let found = held::list(&visit.ledger, &wanted, list.limit).await?;
     let mut out = std::io::stdout().lock();
-    for link in &found {
+    for link in &found.links {
         for held in &link.held {
             let field = held.field.map(|field| visit.field_name(link.entity, field));
             let mapping = visit.mapping_name(link.entity);
@@ -239,7 +239,22 @@ async fn print(list: List) -> Result<()> {
             )?;
         }
     }
-    Ok(())
+    drop(out);
+    cut(&found)
+}
+
+/// Says how many records the limit left out, beside what is printed for machines.
+fn cut(listed: &Listed) -> Result<()> {
+    let (more, shown) = (listed.more, listed.links.len());
+    if more == 0 {
+        return Ok(());
+    }
+    let least = if COUNTED_MAX <= more { "at least " } else { "" };
+    Ok(writeln!(
+        std::io::stderr(),
+        "and {least}{} more; --limit shows more than {shown}",
+        records(more)
+    )?)
 }
 
 fn record(link: &HeldLink, side: Side) -> Option<String> {
