@@ -11,10 +11,13 @@ use crate::campaign::table::Mapped;
 use crate::campaign::verdict::{RETRY_AFTER, violated};
 use crate::campaign::{peer_error, quoted, values};
 use crate::peer::{Ended, PeerError};
-use crate::reconcile::{Observation, Outcome, Position, Presence, RecordId};
+use crate::reconcile::{Delay, Observation, Outcome, Position, Presence, RecordId};
 
 /// More records than this for one match are no match; the rest need not be told.
 const FOUND_MAX: i64 = 1_000;
+
+/// For what a row as expected is put off that was passed by.
+const LOCKED: &str = "the row is locked";
 
 /// Why these rows were not written, one answer a place.
 pub(crate) async fn why_not(
@@ -34,13 +37,13 @@ pub(crate) async fn why_not(
     let answer = |item: &Item| {
         let observation = seen.remove(&item.key);
         let outcome = match (form.verb, observation) {
-            (_, None) => Outcome::Later(RETRY_AFTER),
+            (_, None) => Outcome::Later(RETRY_AFTER.into()),
             (Verb::Insert, Some(seen)) => inserted(seen, known.remove(&item.place)),
             (Verb::Update | Verb::Delete, Some(seen)) => match &seen.presence {
                 Presence::Gone(_) => Outcome::Gone(Some(Box::new(seen))),
                 // The row is as expected, so it was not written because it is locked.
                 Presence::Here { .. } if holds(mapped, form, item, &seen) => {
-                    Outcome::Later(RETRY_AFTER)
+                    Outcome::Later(Delay::of(RETRY_AFTER, LOCKED))
                 }
                 Presence::Here { .. } => Outcome::Stale(Some(Box::new(seen))),
             },
@@ -55,7 +58,7 @@ fn inserted(seen: Observation, known: Option<Vec<Observation>>) -> Outcome {
     match (&seen.presence, known) {
         (Presence::Here { .. }, _) => Outcome::Found(vec![seen]),
         (Presence::Gone(_), Some(records)) => Outcome::Found(records),
-        (Presence::Gone(_), None) => Outcome::Later(RETRY_AFTER),
+        (Presence::Gone(_), None) => Outcome::Later(RETRY_AFTER.into()),
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use crate::agent::story::{Event, SideStory, Story, find, tell};
+use crate::agent::story::{Event, PutOffStory, SideStory, Story, find, tell};
 
 use super::visit::{Visit, keys};
 
@@ -81,6 +81,16 @@ fn print(out: &mut impl Write, story: &Story) -> Result<()> {
         };
         let (number, to, answer) = (write.write, write.to, write.answer);
         writeln!(out, "\nwrite {number} to {to}, kept {}: {what}; answer {answer}", write.kept_at)?;
+    }
+    for put_off in &story.put_off {
+        let PutOffStory { to, times, until, reason } = put_off;
+        let often = match times {
+            0 => "as it was not reached,".to_owned(),
+            1 => "once,".to_owned(),
+            times => format!("{times} times,"),
+        };
+        let reason = reason.as_deref().unwrap_or("it said no more");
+        writeln!(out, "\nput off by {to} {often} until {until}: {reason}")?;
     }
     if let Some(since) = story.waiting_since {
         writeln!(out, "\nwaits for another record since {since}")?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use truce::crm::http::Call;
-use truce::reconcile::{Outcome, RecordId};
+use truce::reconcile::{Delay, Outcome, RecordId};
 
 use crate::stage::{Stage, TITLE, text};
 
@@ -31,15 +31,16 @@ async fn a_locked_record_waits_its_neighbours_do_not_and_it_comes_again_in_a_sma
     };
     let writes = all(&mut stage, &ids);
     let outcomes = stage.write(writes).await.unwrap();
-    let later = Outcome::Later(Duration::from_secs(2));
-    assert_eq!(outcomes, [later.clone(), later, DONE, DONE]);
+    let later =
+        |seconds| Outcome::Later(Delay::of(Duration::from_secs(seconds), "UNABLE_TO_LOCK_ROW"));
+    assert_eq!(outcomes, [later(2), later(2), DONE, DONE]);
     let sent = |stage: &Stage| stage.crm.account().calls().made(Call::Write);
     assert_eq!(sent(&stage), 1);
     assert_eq!(stage.crm.account().usage().at_once, 4, "half of eight");
 
     let writes = all(&mut stage, &ids);
     let outcomes = stage.write(writes).await.unwrap();
-    assert_eq!(outcomes, [Outcome::Later(Duration::from_secs(4)), DONE, DONE, DONE]);
+    assert_eq!(outcomes, [later(4), DONE, DONE, DONE]);
     assert_eq!(sent(&stage), 3, "the free ones, and the two by their parent");
 
     let writes = all(&mut stage, &ids);

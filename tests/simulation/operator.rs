@@ -17,7 +17,8 @@ pub(crate) fn resolves(ledger: &MemoryLedger, plans: &Plans, world: &Shared) -> 
     for reason in REASONS {
         let filter = HeldFilter { reason: Some(reason.to_owned()), ..HeldFilter::default() };
         let wanted = Wanted { filter, keys: Vec::new() };
-        held.extend(drive(list(ledger, &wanted, usize::MAX), usize::MAX - 1).unwrap().unwrap());
+        let listed = drive(list(ledger, &wanted, usize::MAX), usize::MAX - 1);
+        held.extend(listed.unwrap().unwrap().links);
     }
     if held.is_empty() {
         return false;

@@ -214,7 +214,7 @@ fn answer_of<'r>(which: &str, cell: impl Fn(&str) -> Option<&'r str>) -> Answere
             Answered::Saved(SaveResult { id, success: false, errors: vec![error] })
         }
         // The job ended before it came to this row.
-        _ => Answered::Undone(AGAIN),
+        _ => Answered::Undone(AGAIN.into()),
     }
 }
 
