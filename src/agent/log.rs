@@ -14,6 +14,7 @@ use crate::reconcile::{
     Answer, Change, Clocks, Field, Lane, Link, LinkId, Outcome, Sent, Side, Stamp, Target, Write,
 };
 
+use super::held::Word;
 use super::kept::printed;
 
 /// A side's words are kept up to this many characters.
@@ -129,17 +130,18 @@ pub(super) fn of_change(link: LinkId, rule: &str, now: Timestamp) -> Decision {
     decided(link, now, None, (rule, Verdict::Changed), Json::Null)
 }
 
-/// A person said so.
+/// A person said so; which one is among the values.
 pub(super) fn of_word(
     link: &Link,
     field: Option<Field>,
     (rule, winner): (&str, Option<Side>),
-    now: Timestamp,
+    word: Word<'_>,
 ) -> Decision {
     let mut values = field.map(|field| inputs(link, field)).unwrap_or_default();
     let said = field.and_then(|field| link.ruled.get(&field));
     values.extend(said.map(|said| ("said".to_owned(), printed(said))));
-    let told = decided(link.id, now, field, (rule, Verdict::Told), Json::Object(values));
+    values.extend(word.by.map(|by| ("by".to_owned(), by.into())));
+    let told = decided(link.id, word.at, field, (rule, Verdict::Told), Json::Object(values));
     Decision { winner, ..told }
 }
 

@@ -133,6 +133,7 @@ fn line(event: &Event) -> String {
                 let stands = if *winner == Some(name) { " (stands)" } else { "" };
                 told.push(format!("{name} {}{stands}", shown(Some(value))));
             }
+            told.extend(values["by"].as_str().map(|by| format!("said by {by}")));
             told.extend(write.map(|(to, number)| format!("as write {number} to {to}")));
             told.join(", ")
         }

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::agent::held::{self, COUNTED_MAX, Listed, Opened, Wanted, Way};
+use crate::agent::held::{self, COUNTED_MAX, Listed, Opened, Wanted, Way, Word};
 use crate::ledger::{HeldFilter, HeldLink};
 use crate::reconcile::Side;
 
 use super::failure::Unusable;
 use super::lead::now;
+use super::places::operator;
 use super::visit::{Visit, keys};
 
 /// What to do about the held.
@@ -140,9 +141,9 @@ pub(super) async fn held(what: Held) -> Result<()> {
         Held::Resolve(options) => resolve::resolve(options).await,
         Held::Retry(Retry { choice, json }) => {
             let visit = Visit::open(&choice.config).await?;
-            let wanted = wanted(&visit, &choice)?;
+            let (wanted, by) = (wanted(&visit, &choice)?, operator());
             let opened =
-                held::open(&visit.ledger, &visit.plans, &wanted, &Way::Retry, now()).await?;
+                held::open(&visit.ledger, &visit.plans, &wanted, &Way::Retry, word(&by)).await?;
             say(&opened, "will be tried again", json)
         }
         Held::Release(release) => let_go(release).await,
@@ -152,18 +153,18 @@ pub(super) async fn held(what: Held) -> Result<()> {
 async fn let_go(release: Release) -> Result<()> {
     let choice = &release.choice;
     let visit = Visit::open(&choice.config).await?;
-    let (ledger, plans) = (&visit.ledger, &visit.plans);
+    let (ledger, plans, by) = (&visit.ledger, &visit.plans, operator());
     if let Some(mapping) = &release.brake {
         let entity = visit.entity(mapping)?;
         let plan = &plans[&entity];
-        let opened = held::release_brake(ledger, plans, plan, now()).await?;
+        let opened = held::release_brake(ledger, plans, plan, word(&by)).await?;
         return say(&opened, "released from the brake", release.print.json);
     }
     if release.epoch {
         let only = choice.mapping.as_deref().map(|name| visit.entity(name)).transpose()?;
         let mut opened = Opened::default();
         for plan in plans.values().filter(|p| only.is_none_or(|only| p.policy.entity == only)) {
-            opened.add(held::release_epoch(ledger, plans, plan, now()).await?);
+            opened.add(held::release_epoch(ledger, plans, plan, word(&by)).await?);
         }
         return say(&opened, "released after the new epoch", release.print.json);
     }
@@ -177,8 +178,13 @@ async fn let_go(release: Release) -> Result<()> {
         (false, true) => Way::Recreate,
         (false, false) => Way::Release,
     };
-    let opened = held::open(ledger, plans, &wanted, &way, now()).await?;
+    let opened = held::open(ledger, plans, &wanted, &way, word(&by)).await?;
     say(&opened, "released", release.print.json)
+}
+
+/// What is said now, by this operator.
+fn word(by: &str) -> Word<'_> {
+    Word { at: now(), by: Some(by) }
 }
 
 impl Choice {

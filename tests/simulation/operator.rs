@@ -39,6 +39,6 @@ pub(crate) fn resolves(ledger: &MemoryLedger, plans: &Plans, world: &Shared) -> 
     let filter = HeldFilter { reason, field, link: Some(link.link), ..HeldFilter::default() };
     let wanted = Wanted { filter, keys: Vec::new() };
     // What cannot be, as it would go against a field's direction, is left and said.
-    drive(open(ledger, plans, &wanted, &way, now), usize::MAX - 1).unwrap().unwrap();
+    drive(open(ledger, plans, &wanted, &way, now.into()), usize::MAX - 1).unwrap().unwrap();
     true
 }
