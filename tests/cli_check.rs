@@ -106,3 +106,49 @@ async fn run_says_each_warning_of_check_once_and_again_after_a_reload() {
     let twice: Vec<_> = wanted.iter().flat_map(|one| [one.clone(), one.clone()]).collect();
     assert_eq!(warned(&log), twice, "{log}");
 }
+
+const ACCOUNTS: &str = r#"
+total = { campaign = "scity", crm = "Total__c", direction = "to_campaign" }
+
+[mapping.accounts]
+crm = "sales"
+table = "cusaccount"
+key = "icusaccountid"
+object = "Account"
+external_id = "Truce_Id__c"
+stamp = "Truce_Stamp__c"
+match_on = ["name", "phone"]
+conflict = "crm"
+pairing = "crm"
+create = ["campaign"]
+
+[mapping.accounts.fields]
+name = { campaign = "sname", crm = "Name" }
+phone = { campaign = "sphone", crm = "PersonMobilePhone" }
+score = { campaign = "dscore", crm = "AnnualRevenue" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_check_tells_reads_well() {
+    let world = World::start().await;
+    let formula = json!([{"name": "Total__c", "type": "string", "length": 75, "calculated": true}]);
+    world.order("fields", json!({"object": "Contact", "fields": formula})).await;
+    let fields = json!([{"name": "IsPersonAccount", "type": "boolean"},
+        {"name": "PersonMobilePhone", "type": "phone", "length": 32},
+        {"name": "CurrencyIsoCode", "type": "string", "length": 3}]);
+    world.order("fields", json!({"object": "Account", "fields": fields})).await;
+    world.configure(&(world.config().trim_end().to_owned() + ACCOUNTS));
+    world.done(&["setup"]).await;
+    let told = world.done(&["check"]).await;
+    // What differs between servers: their versions, the database's identity, the ledger's size.
+    let cuts = [
+        ("server version: PostgreSQL ", "VERSION"),
+        ("database: system ", "SYSTEM, XtkDatabaseId ID"),
+        ("truce on 127.0.0.1, PostgreSQL ", "VERSION, SIZE MB"),
+    ];
+    let same = |line: &str| {
+        let cut = cuts.iter().find_map(|(start, end)| Some((line.find(start)? + start.len(), end)));
+        cut.map_or_else(|| line.to_owned(), |(at, end)| format!("{}{end}", &line[..at]))
+    };
+    insta::assert_snapshot!(told.lines().map(same).collect::<Vec<_>>().join("\n"));
+}

@@ -118,7 +118,7 @@ pub(crate) async fn found(
             quoted(&mapped.mapping.key),
             select_list(mapped, &standing),
             mapped.sql_name(),
-            if SCAN_BYTES_MAX < size && is_indexed(mapped, column) {
+            if SCAN_BYTES_MAX < size && mapped.table.is_indexed(column) {
                 written_so(mapped, column)
             } else {
                 folds_so(column)
@@ -143,13 +143,6 @@ pub(crate) async fn found(
 
 /// A table up to this size is passed over in about a tenth of a second.
 const SCAN_BYTES_MAX: i64 = 64 << 20;
-
-fn is_indexed(mapped: &Mapped, column: &str) -> bool {
-    mapped.table.indexes.iter().any(|index| {
-        let first = index.columns.first().and_then(Option::as_deref);
-        index.valid && !index.partial && first == Some(column)
-    })
-}
 
 fn folds_so(column: &str) -> String {
     format!(

@@ -101,6 +101,7 @@ async fn crms(
                 let what = format!("{} ({edition}, {kind}, {id}), API {api}", org.name);
                 findings.good(Finding::at(place, what));
                 costs::look(config, name, org.usage, findings);
+                costs::at_once(config, name, &org.edition, findings);
                 if let Some(there) = account.server_clock() {
                     clocks::crm(name, there, now(), findings);
                 }
@@ -233,6 +234,8 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
         if !there(mapping.key.as_str()) {
             return None;
         }
+        let matched = mapping.match_on.iter().filter_map(|name| mapping.fields.get(name));
+        let matched = matched.flat_map(|field| field.campaign.iter()).map(config::SqlName::as_str);
         let columns = |writes: &dyn Fn(&config::Field) -> bool| -> Vec<Arc<str>> {
             let fields = mapping.fields.values().filter(|field| writes(field));
             let names = fields.flat_map(|field| field.campaign.iter()).map(config::SqlName::as_str);
@@ -245,6 +248,7 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
             identity: chosen(mapping),
             columns: columns(&|_| true),
             written: columns(&|field| field.direction.writes(config::Side::Campaign)),
+            matched: matched.filter(|name| there(name)).map(Into::into).collect(),
             flags: columns(&|field| !field.is_consent() && is_checkbox(schemas, name, field)),
             creates: mapping.create.contains(&config::Side::Campaign),
             deletes: mapping.delete == config::Delete::Propagate,

@@ -37,6 +37,9 @@ impl Candidate {
         }
         for (name, account) in &self.accounts {
             costs::look(config, name, account.usage(), &mut found);
+            if let Some(edition) = account.edition() {
+                costs::at_once(config, name, edition, &mut found);
+            }
             if let Some(there) = account.server_clock() {
                 clocks::crm(name, there, now(), &mut found);
             }
