@@ -19,6 +19,7 @@ use crate::reconcile::{
 };
 use crate::telemetry::metrics;
 
+use super::asked::wanted_reads;
 use super::deliver::translated;
 use super::error::unless_conflict;
 use super::kept::{brake_fact, is_spent, read_brake, row, sets, since, takes_away, write_brake};
@@ -210,13 +211,11 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             piece.link.sever(&plan.policy);
             return self.log(id, "severed");
         }
-        for side in Side::BOTH {
-            if let (true, Some(record)) = (read[side], piece.link.record(side)) {
-                self.settled.reads.insert((piece.link.entity, side, record.clone()));
-            }
-        }
-        if read.campaign || read.crm {
-            self.look_again(prepared, id, READ_AGAIN);
+        let (entity, epoch) = (piece.link.entity, self.desk.clock.epochs(plan.account).crm);
+        let (records, again) = wanted_reads(&piece.link, read, (self.now, epoch));
+        self.settled.reads.extend(records.into_iter().map(|(side, key)| (entity, side, key)));
+        if let Some(delay) = again {
+            self.look_again(prepared, id, delay);
         }
         self.settled.unsettled.extend(unsettled.iter().map(|xid| (id, *xid)));
         if !unsettled.is_empty() {

@@ -32,6 +32,7 @@ use crate::telemetry::metrics;
 
 use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
+use super::changes;
 use super::check::{SaidCautions, allow, standing};
 use super::drift::Drifts;
 use super::failure::Unusable;
@@ -115,14 +116,12 @@ impl Candidate {
         let ledger = Arc::new(ledger);
         let mut before: Option<Self> = None;
         loop {
-            let reloaded = before.is_some();
             match Box::pin(self.prepare(&ledger, lease, signals)).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(ready)) => {
                     come.led = true;
-                    before = None;
-                    if reloaded {
-                        reload::taken_up(&ledger, &ready.agents.plans).await?;
+                    if before.take().is_some() {
+                        tracing::info!("the config is taken up");
                     }
                     match Box::pin(self.work(ready, (&ledger, lease), signals)).await? {
                         Order::Stop => return Ok(()),
@@ -141,6 +140,7 @@ impl Candidate {
                     Some(_) | None => return Err(error),
                 },
             }
+            ledger.lead(lease.advance().await?);
         }
     }
 
@@ -312,6 +312,7 @@ impl Candidate {
             accounts.settle(ledger).await?;
             fitted::keep(ledger, &schemas.tables).await?;
             fitted::compare_again(ledger, &mapped, now()).await?;
+            changes::make_good(ledger, config, &mapped, now()).await?;
             return Ok(mapped);
         }
         let fits = |name: &&Label| mapped.iter().any(|one| one.name == **name);

@@ -101,27 +101,34 @@ where
     ) -> Result<(), AgentError> {
         let (stopping, stopped) = channel::channel(false);
         let drain = self.drain;
-        let mut loops = self.start(stopped).await?;
         tokio::pin!(stop, lost);
+        let mut loops = tokio::select! {
+            loops = self.start(stopped) => loops?,
+            error = &mut lost => return Err(error),
+        };
         let outcome = tokio::select! {
             () = &mut stop => Ok(()),
-            error = &mut lost => Err(error),
             ended = loops.join_next() => ended_early(ended),
+            error = &mut lost => {
+                stopping.send_replace(true);
+                return lead_is_lost(error, &mut loops, drain).await;
+            }
         };
         stopping.send_replace(true);
-        let outcome = match outcome {
-            Err(error @ AgentError::Deposed { .. }) => {
-                loops.abort_all();
-                return Err(error);
-            }
-            other => other,
-        };
-        tracing::info!(drain_s = drain.as_secs(), "draining");
-        let drained = tokio::time::timeout(drain, all_ended(&mut loops)).await;
-        if drained.is_err() {
-            tracing::warn!("not everything under way ended in time; the next start resolves it");
+        if let Err(error @ AgentError::Deposed { .. }) = outcome {
             loops.abort_all();
+            return Err(error);
         }
+        let error = tokio::select! {
+            () = drained(&mut loops, drain) => return outcome,
+            error = &mut lost => error,
+        };
+        // Nothing is written on beyond the lease; that anything else is lost is no news any more.
+        if matches!(error, AgentError::Deposed { .. }) {
+            loops.abort_all();
+            return Err(error);
+        }
+        drained(&mut loops, drain).await;
         outcome
     }
 
@@ -184,6 +191,29 @@ fn spawn<L: Ledger + 'static, F: Watch>(
 ) {
     let shared = Arc::clone(shared);
     loops.spawn(async move { follow(&shared, &followed, feed).await });
+}
+
+/// Ends the loops: at once where another leads, in order otherwise.
+async fn lead_is_lost(
+    error: AgentError,
+    loops: &mut Loops,
+    drain: Duration,
+) -> Result<(), AgentError> {
+    if matches!(error, AgentError::Deposed { .. }) {
+        loops.abort_all();
+    } else {
+        drained(loops, drain).await;
+    }
+    Err(error)
+}
+
+/// Lets what is under way come to its end, for so long.
+async fn drained(loops: &mut Loops, drain: Duration) {
+    tracing::info!(drain_s = drain.as_secs(), "draining");
+    if tokio::time::timeout(drain, all_ended(loops)).await.is_err() {
+        tracing::warn!("not everything under way ended in time; the next start resolves it");
+        loops.abort_all();
+    }
 }
 
 /// A loop that ends before it is told to has an error, or died.
