@@ -461,10 +461,12 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             let mut batch = bench.clone().into_batch(self.desk.plans, self.now);
             batch.decisions = self.decided(&batch);
             batch.facts = self.changed_brakes();
+            let tally = super::tally::Tally::of(&batch.decisions, &bench, self.desk.plans);
             if batch.is_empty() {
                 break;
             }
             let Err(error) = self.desk.ledger.store(batch).await else {
+                tally.count();
                 self.settled.writes.sort_by_key(|write| write.lane);
                 return Ok(self.settled);
             };
