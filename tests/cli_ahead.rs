@@ -1,7 +1,5 @@
 //! An opt-out that was committed behind a mass update goes over before the log has told of it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 mod cli_world;
 
 use std::time::Duration;

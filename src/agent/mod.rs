@@ -32,6 +32,7 @@ mod meet;
 mod prepare;
 mod reasons;
 mod resolve;
+mod tally;
 
 pub use error::AgentError;
 pub use plan::{Linger, Plan, Plans};

@@ -462,10 +462,12 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             let mut batch = bench.clone().into_batch(self.desk.plans, self.now);
             batch.decisions = self.decided(&batch);
             batch.facts = self.changed_brakes();
+            let tally = super::tally::Tally::of(&batch.decisions, &bench, self.desk.plans);
             if batch.is_empty() {
                 break;
             }
             let Err(error) = self.desk.ledger.store(batch).await else {
+                tally.count();
                 self.settled.writes.sort_by_key(|write| write.lane);
                 return Ok(self.settled);
             };
@@ -478,13 +480,10 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
     }
 
     fn changed_brakes(&self) -> BTreeMap<String, serde_json::Value> {
-        let changed =
-            self.brakes.iter().filter(|(e, brake)| self.brakes_before.get(e) != Some(brake));
-        changed
-            .filter_map(|(e, brake)| {
-                Some((brake_fact(self.desk.plans.get(e)?), write_brake(brake)))
-            })
-            .collect()
+        let changed = |(e, brake): &(&Entity, &Brake)| self.brakes_before.get(*e) != Some(*brake);
+        let name = |entity| Some(brake_fact(self.desk.plans.get(entity)?));
+        let fact = |(e, brake)| Some((name(e)?, write_brake(brake)));
+        self.brakes.iter().filter(changed).filter_map(fact).collect()
     }
 }
 

@@ -33,7 +33,7 @@ use crate::telemetry::metrics;
 use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
 use super::changes;
-use super::check::{allow, standing};
+use super::check::{SaidCautions, allow, standing};
 use super::drift::Drifts;
 use super::failure::Unusable;
 use super::finding::{Findings, Level};
@@ -73,13 +73,16 @@ pub(super) struct Candidate {
     pub(super) places: Places,
     pub(super) accounts: BTreeMap<Label, Arc<Organisation>>,
     pub(super) health: Arc<Health>,
+    /// The warnings that were told.
+    pub(super) said: SaidCautions,
 }
 
 impl Candidate {
     /// By this config; reads the secrets that it names.
     pub(super) fn new(path: &Path, config: Config, health: Arc<Health>) -> Result<Self> {
         let (places, accounts) = (Places::of(&config)?, open_accounts(&config)?);
-        Ok(Self { path: path.to_owned(), config, places, accounts, health })
+        let said = SaidCautions::default();
+        Ok(Self { path: path.to_owned(), config, places, accounts, health, said })
     }
 
     /// Goes on by another config, where its secrets can be read; gives what it went by.
@@ -261,6 +264,7 @@ impl Candidate {
         let server = standing(&self.config, &session, Some(&schemas)).await?;
         let mapped = self.fit(ledger, &catalog, &mut schemas, &mut accounts).await?;
         allow(&self.config, ledger, &session, &server).await?;
+        self.caution(&session, &schemas, server).await;
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
         let plans: Plans = mapped.iter().map(plan).collect();

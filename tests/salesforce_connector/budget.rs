@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use truce::crm::http::{Call, Paused};
 use truce::peer::{Cursor, Feed as _, PeerError, Scan as _};
-use truce::reconcile::{Consent, Lane, Outcome, Value, Write};
+use truce::reconcile::{Consent, Delay, Lane, Outcome, Value, Write};
 
 use crate::stage::{CONSENT, CONTACTS, LAST_NAME, Stage, TITLE, text};
 
@@ -86,7 +86,7 @@ async fn a_record_that_is_told_of_the_days_calls_pauses_the_account() {
         let writes = ids.iter().map(|id| stage.set(id, &[(TITLE, text("x"))])).collect();
         let outcomes = stage.write(writes).await.unwrap();
         let probe = truce::crm::http::Limits::default().probe;
-        assert_eq!(outcomes, [Outcome::Later(probe), DONE], "{code}");
+        assert_eq!(outcomes, [Outcome::Later(Delay::of(probe, code)), DONE], "{code}");
         let account = stage.crm.account();
         assert_eq!(account.usage().paused, Some(Paused::Budget), "{code}");
         let sent = account.calls().made(Call::Read);

@@ -179,7 +179,7 @@ async fn lost_answers_of_a_job_are_resolved_by_looking_and_never_by_a_second_job
             // Nothing was carried out: it was not closed.
             Err(error) => {
                 assert!(matches!(error, PeerError::Transient { .. }), "{method}: {error:?}");
-                vec![Outcome::Later(Duration::ZERO); 20]
+                vec![Outcome::Later(Duration::ZERO.into()); 20]
             }
         };
         for (id, outcome) in ids.iter().zip(&outcomes) {

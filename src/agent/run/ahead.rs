@@ -59,15 +59,15 @@ where
         };
         let mut since = passed.max(back(shared.clock.now(), FIRST));
         while behind.borrow().is_some() && !shared.is_stopping() {
-            let (begun, began) = (Instant::now(), shared.clock.now());
+            let (timer, looked_at) = (Instant::now(), shared.clock.now());
             match look(&shared, &mut scan, since).await {
-                Ok(()) => since = began,
+                Ok(()) => since = looked_at,
                 Err(error @ AgentError::Peer(_)) => {
                     tracing::debug!(error = told(&error), "could not look ahead of the log");
                 }
                 Err(error) => return Err(error),
             }
-            shared.rest(LOOK_EVERY.max(begun.elapsed().saturating_mul(LOOK_SHARE))).await;
+            shared.rest(LOOK_EVERY.max(timer.elapsed().saturating_mul(LOOK_SHARE))).await;
         }
     }
     Ok(())

@@ -214,15 +214,6 @@ where
 
     /// Begins deliveries, reads and questions.
     fn begin(&mut self, settled: Settled) {
-        let mut counts: BTreeMap<Entity, u64> = BTreeMap::new();
-        for write in &settled.writes {
-            *counts.entry(write.entity).or_default() += 1;
-        }
-        for (entity, count) in counts {
-            if let Some(plan) = self.plans.get(&entity) {
-                metrics::decided(&plan.name, count);
-            }
-        }
         for (side, lane) in Side::BOTH.into_iter().flat_map(|s| Lane::ALL.map(|l| (s, l))) {
             let of_lane =
                 |write: &&crate::reconcile::Write| write.side == side && write.lane == lane;

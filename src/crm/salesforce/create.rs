@@ -70,7 +70,7 @@ impl RecordWriter {
     ) -> Outcome {
         match answered.error() {
             // Another create of the same key was under way.
-            Some(error) if takes(error, external_id) => Outcome::Later(AGAIN),
+            Some(error) if takes(error, external_id) => Outcome::Later(error.delay(AGAIN)),
             Some(_) | None => self.outcome(plan, write, answered, Age::New),
         }
     }

@@ -16,7 +16,7 @@ use crate::crm::salesforce::codes::{self, Action, Met};
 use crate::crm::salesforce::ids;
 use crate::peer::PeerError;
 use crate::reconcile::mapping::SideMapping;
-use crate::reconcile::{Field, Outcome, RecordId, Refusal, RefusalKind};
+use crate::reconcile::{Delay, Field, Outcome, RecordId, Refusal, RefusalKind};
 use crate::telemetry::metrics;
 
 /// An error, of a request or of one record in it.
@@ -93,6 +93,11 @@ impl ApiError {
         if is_code { &self.code } else { "MALFORMED_CODE" }
     }
 
+    /// That long, for its code.
+    pub(super) fn delay(&self, after: Duration) -> Delay {
+        Delay::of(after, self.code_word())
+    }
+
     /// The record that was locked, where the words name it: mostly a parent.
     pub(super) fn locked(&self) -> Option<RecordId> {
         ids::find(&self.message, "records:")
@@ -110,14 +115,16 @@ impl ApiError {
             | Action::PauseDay
             | Action::FewerWorkers
             | Action::RestJobs
-            | Action::RenewToken => return Outcome::Later(SOON),
-            Action::RecordLate | Action::WaitForUnlock => return Outcome::Later(LATE),
+            | Action::RenewToken => return Outcome::Later(self.delay(SOON)),
+            Action::RecordLate | Action::WaitForUnlock => {
+                return Outcome::Later(self.delay(LATE));
+            }
             Action::MakeRoom => {
                 tracing::error!(
                     code = self.code_word(),
                     "Salesforce has no room: somebody must make it"
                 );
-                return Outcome::Later(LATE);
+                return Outcome::Later(self.delay(LATE));
             }
             Action::ReadGone => return Outcome::Gone(None),
             Action::ReadAgain => return Outcome::Stale(None),

@@ -12,7 +12,7 @@ use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::ids;
 use crate::crm::salesforce::plan::Plan;
 use crate::peer::PeerError;
-use crate::reconcile::{Outcome, RecordId, Refusal, RefusalKind};
+use crate::reconcile::{Delay, Outcome, RecordId, Refusal, RefusalKind};
 
 /// Records of one object, to be saved in one way.
 #[derive(Clone, Copy)]
@@ -62,7 +62,7 @@ impl<'a> Batch<'a> {
 pub(super) enum Answered {
     Saved(SaveResult),
     Refused(ApiError),
-    Undone(Duration),
+    Undone(Delay),
     Lost,
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn save_all(
                 answered.extend(answers);
             }
             Err(error) => {
-                answered.extend((0..part.len()).map(|_| Answered::Undone(after(&error))));
+                answered.extend((0..part.len()).map(|_| Answered::Undone(delay(&error))));
                 failed = failed.or(Some(error));
             }
         }
@@ -148,7 +148,7 @@ pub(super) async fn save(
             }
             Err(Failure::Undone(error)) if !sent => return Err(error),
             Err(Failure::Undone(error)) => {
-                answered.extend(part.map(|_| Answered::Undone(after(&error))));
+                answered.extend(part.map(|_| Answered::Undone(delay(&error))));
             }
             Err(Failure::Lost(error)) => {
                 lost(&*error, part.len());
@@ -175,7 +175,7 @@ pub(super) fn outcome(answered: Answered, plan: &Plan, age: Age) -> Outcome {
         }
         (Answered::Saved(result), age) => refused(result.errors, plan, age),
         (Answered::Refused(error), age) => refused(vec![error], plan, age),
-        (Answered::Undone(after), _) => Outcome::Later(after),
+        (Answered::Undone(delay), _) => Outcome::Later(delay),
         (Answered::Lost, _) => Outcome::Lost,
     }
 }
@@ -195,15 +195,16 @@ pub(super) fn unexplained() -> ApiError {
 }
 
 /// When what was not done may be tried again.
-pub(super) fn after(error: &PeerError) -> Duration {
-    match error {
+pub(super) fn delay(error: &PeerError) -> Delay {
+    let after = match error {
         PeerError::Throttled { after, .. } => *after,
         PeerError::Transient { .. }
         | PeerError::Denied { .. }
         | PeerError::CursorLost { .. }
         | PeerError::NewEpoch { .. }
         | PeerError::Unfit { .. } => Duration::from_secs(5),
-    }
+    };
+    Delay::of(after, error.reason())
 }
 
 pub(super) fn lost(error: &(dyn std::error::Error + Send + Sync), writes: usize) {

@@ -23,8 +23,8 @@ use crate::crm::salesforce::save::{self, AGAIN, Age, Answered, Batch};
 use crate::crm::salesforce::{Account, Plans};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::reconcile::{
-    Change, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal, Row,
-    Target, Value, Write,
+    Change, Delay, Entity, Expected, Field, Lane, Observation, Outcome, Presence, RecordId,
+    Refusal, Row, Target, Value, Write,
 };
 
 /// The writer of an account's records.
@@ -104,8 +104,8 @@ impl RecordWriter {
         writes: &[&Write],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        if plan.stands().is_err() {
-            return Ok(vec![Outcome::Later(BLOCKED); writes.len()]);
+        if let Err(error) = plan.stands() {
+            return Ok(vec![Outcome::Later(Delay::of(BLOCKED, error.reason())); writes.len()]);
         }
         let mut outcomes: Vec<Option<Outcome>> =
             writes.iter().map(|write| plan.refuses(write).map(Outcome::Refused)).collect();
@@ -225,13 +225,13 @@ impl RecordWriter {
     ) -> Result<Outcome, PeerError> {
         let (mut fresh, read_at) = self.check(plan, &[write], Urgency::Urgent, asked).await?;
         let Some(Fresh { settled, sighting }) = fresh.pop() else {
-            return Ok(Outcome::Later(AGAIN));
+            return Ok(Outcome::Later(AGAIN.into()));
         };
         if let Some(settled) = settled {
             return Ok(settled);
         }
         let (Some(sighting), Some(id)) = (sighting, target(write)) else {
-            return Ok(Outcome::Later(AGAIN));
+            return Ok(Outcome::Later(AGAIN.into()));
         };
         // Somebody changed the record, if not these fields, since the decision was taken.
         if write.unmodified_since.is_some_and(|since| since < sighting.modified) {
@@ -240,7 +240,7 @@ impl RecordWriter {
         // An opt-out in the rest of this second would pass the header.
         let second_over = sighting.modified.saturating_add(SignedDuration::from_secs(1));
         if !second_over.is_ok_and(|over| self.account.server_had(read_at) >= Some(over)) {
-            return Ok(Outcome::Later(AGAIN));
+            return Ok(Outcome::Later(AGAIN.into()));
         }
         let stamp = write.stamp.to_string();
         let body = match plan.fields(row(write), false, &stamp) {
@@ -282,7 +282,7 @@ impl RecordWriter {
         let after = match (is(Action::SmallerBatch), is(Action::PauseDay)) {
             (Some(error), _) => Some(self.account.locked(record, error.locked())),
             // The day's calls are everyone's, whichever record is told of them.
-            (None, Some(_)) => Some(save::after(&client.exhausted())),
+            (None, Some(_)) => Some(save::delay(&client.exhausted()).after),
             (None, None) => None,
         };
         if is(Action::FewerWorkers).is_some() {
@@ -291,10 +291,11 @@ impl RecordWriter {
         if is(Action::DescribeAnew).is_some() {
             self.account.api.doubt();
         }
-        if let Some(after) = after {
+        if let (Some(after), Some(error)) = (after, error) {
+            let delay = error.delay(after);
             // It is counted like every error; only the wait is ours.
             drop(save::outcome(answered, plan, age));
-            return Outcome::Later(after);
+            return Outcome::Later(delay);
         }
         self.account.contention(|contention| contention.passed(record));
         save::outcome(answered, plan, age)
@@ -350,7 +351,7 @@ impl RecordWriter {
         let Ok(read) = read else {
             // Nobody knows what is gone, the record or its parent.
             for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
-                *outcome = Outcome::Later(AGAIN);
+                *outcome = Outcome::Later(AGAIN.into());
             }
             return Ok(outcomes);
         };
@@ -389,7 +390,7 @@ impl Writer for RecordWriter {
                 let done = match self.as_job(plan, (kind, &batch), notes, asked).await {
                     Ok(done) => done,
                     Err(error) if !begun => return Err(error),
-                    Err(error) => vec![Some(Outcome::Later(save::after(&error))); batch.len()],
+                    Err(error) => vec![Some(Outcome::Later(save::delay(&error))); batch.len()],
                 };
                 begun = true;
                 let mut rest = Vec::new();
@@ -411,7 +412,7 @@ impl Writer for RecordWriter {
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
                     Ok(done) => done,
                     Err(error) if !begun => return Err(error),
-                    Err(error) => vec![Outcome::Later(save::after(&error)); batch.len()],
+                    Err(error) => vec![Outcome::Later(save::delay(&error)); batch.len()],
                 };
                 begun = true;
                 for (place, outcome) in places.iter().zip(done) {

@@ -16,6 +16,7 @@ use crate::crm::salesforce::bulk::Bulk;
 use crate::crm::salesforce::errors;
 use crate::crm::salesforce::errors::refusals;
 use crate::peer::PeerError;
+use crate::telemetry::BulkEnd;
 
 /// Which of the two kinds of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +60,15 @@ impl State {
         match self {
             Self::JobComplete | Self::Failed | Self::Aborted => true,
             Self::Open | Self::UploadComplete | Self::InProgress => false,
+        }
+    }
+
+    /// What became of a job that has ended so.
+    pub(super) fn end(self) -> BulkEnd {
+        match self {
+            Self::JobComplete => BulkEnd::Done,
+            Self::Failed | Self::Aborted => BulkEnd::Failed,
+            Self::Open | Self::UploadComplete | Self::InProgress => BulkEnd::Lost,
         }
     }
 }
