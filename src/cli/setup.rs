@@ -26,6 +26,7 @@ use super::progress::Bars;
 use super::visit::open_ledger;
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Options {
     /// The config file
     #[arg(long, value_name = "FILE", env = "TRUCE_CONFIG")]
