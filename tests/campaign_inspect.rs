@@ -25,6 +25,7 @@ fn expectations() -> Expectations {
             identity: Chosen::Index,
             columns: ["semail", "sfirstname", "iblacklistemail"].map(Into::into).into(),
             written: ["semail", "sfirstname"].map(Into::into).into(),
+            matched: vec!["semail".into()],
             flags: Vec::new(),
             creates: true,
             deletes: false,

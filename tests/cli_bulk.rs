@@ -4,7 +4,7 @@
 
 mod cli_world;
 
-use cli_world::{PATIENCE, World};
+use cli_world::{Agent, PATIENCE, World};
 use serde_json::{Value as Json, json};
 
 const RECIPIENTS: usize = 60;
@@ -23,6 +23,20 @@ async fn running(world: &World, jobs: i64) {
     let known =
         async { while server.query_one(kept, &[]).await.unwrap().get::<_, i64>(0) != jobs {} };
     tokio::time::timeout(PATIENCE, known).await.expect("so many jobs are known");
+}
+
+/// Waits until something was counted.
+async fn counts(agent: &Agent, what: &str) {
+    let counted = async {
+        loop {
+            let (_, page) = agent.get("metrics").await;
+            let line = page.lines().find_map(|line| line.strip_prefix(what));
+            if line.is_some_and(|count| count.trim() != "0") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("no {what}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,6 +65,19 @@ async fn a_job_that_is_cut_off_by_a_kill_is_ended_and_nobody_is_made_twice() {
         (1..=RECIPIENTS).map(|n| format!("p{}@x.org|Pat|Roe|0", n + 100)).collect();
     let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
     world.agree_on(&agent, &wanted).await;
+    // A poll and a write that come to no answer.
+    world.order("fail", json!({"kind": "reset", "method": "GET", "path_contains": "/query"})).await;
+    let cut = json!({"kind": "reset", "effect": "after", "method": "PATCH"});
+    world.order("fail", cut).await;
+    world.sql("update nmsrecipient set sfirstname = 'Pam' where irecipientid = 1").await;
+    for counted in [
+        "truce_crm_bulk_jobs_total{crm=\"sales\",kind=\"write\",outcome=\"done\"}",
+        "truce_decisions_total{mapping=\"contacts\",verdict=\"written\"}",
+        "truce_crm_calls_repeated_total{crm=\"sales\"}",
+        "truce_crm_calls_lost_total{crm=\"sales\"}",
+    ] {
+        counts(&agent, counted).await;
+    }
     let (code, log) = agent.end().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("a job was left running"), "{log}");

@@ -4,6 +4,7 @@
 mod cli_world;
 
 use cli_world::World;
+use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
 
 /// The findings as a machine reads them.
@@ -67,4 +68,87 @@ async fn a_consent_field_that_is_hidden_is_told_as_such() {
     let findings = found(&world).await;
     says(&findings, "problem", "mapping.contacts", "`HasOptedOutOfEmail`");
     says(&findings, "problem", "mapping.contacts", "opt-outs");
+}
+
+/// The warnings that the agent logged, place and words, in order.
+fn warned(log: &str) -> Vec<(String, String)> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+    let ours = lines.filter(|line| line["message"] == "it runs, and `truce check` warns");
+    let ours = ours.inspect(|line| assert_eq!(line["level"], "WARN", "{line}"));
+    let text = |line: &Json, name: &str| line[name].as_str().unwrap().to_owned();
+    let mut told: Vec<_> = ours.map(|line| (text(&line, "place"), text(&line, "what"))).collect();
+    told.sort();
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_says_each_warning_of_check_once_and_again_after_a_reload() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let findings = found(&world).await;
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let place = |one: &Json| match one["field"].as_str() {
+        Some(field) => format!("{}.fields.{field}", text(&one["place"])),
+        None => text(&one["place"]),
+    };
+    let warnings = findings.iter().filter(|one| one["level"] == "warning");
+    let mut wanted: Vec<_> = warnings.map(|one| (place(one), text(&one["what"]))).collect();
+    wanted.sort();
+    assert!(wanted.len() > 2, "{wanted:#?}");
+
+    let agent = world.run().await;
+    agent.until("readyz", "\"ready\":true").await;
+    world.configure(&world.config().replace("conflict = \"crm\"", "conflict = \"campaign\""));
+    agent.signal(Signal::SIGHUP);
+    agent.until_logged("the config is taken up").await;
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    let twice: Vec<_> = wanted.iter().flat_map(|one| [one.clone(), one.clone()]).collect();
+    assert_eq!(warned(&log), twice, "{log}");
+}
+
+const ACCOUNTS: &str = r#"
+total = { campaign = "scity", crm = "Total__c", direction = "to_campaign" }
+
+[mapping.accounts]
+crm = "sales"
+table = "cusaccount"
+key = "icusaccountid"
+object = "Account"
+external_id = "Truce_Id__c"
+stamp = "Truce_Stamp__c"
+match_on = ["name", "phone"]
+conflict = "crm"
+pairing = "crm"
+create = ["campaign"]
+
+[mapping.accounts.fields]
+name = { campaign = "sname", crm = "Name" }
+phone = { campaign = "sphone", crm = "PersonMobilePhone" }
+score = { campaign = "dscore", crm = "AnnualRevenue" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_check_tells_reads_well() {
+    let world = World::start().await;
+    let formula = json!([{"name": "Total__c", "type": "string", "length": 75, "calculated": true}]);
+    world.order("fields", json!({"object": "Contact", "fields": formula})).await;
+    let fields = json!([{"name": "IsPersonAccount", "type": "boolean"},
+        {"name": "PersonMobilePhone", "type": "phone", "length": 32},
+        {"name": "CurrencyIsoCode", "type": "string", "length": 3}]);
+    world.order("fields", json!({"object": "Account", "fields": fields})).await;
+    world.configure(&(world.config().trim_end().to_owned() + ACCOUNTS));
+    world.done(&["setup"]).await;
+    let told = world.done(&["check"]).await;
+    // What differs between servers: their versions, the database's identity, the ledger's size.
+    let cuts = [
+        ("server version: PostgreSQL ", "VERSION"),
+        ("database: system ", "SYSTEM, XtkDatabaseId ID"),
+        ("truce on 127.0.0.1, PostgreSQL ", "VERSION, SIZE MB"),
+    ];
+    let same = |line: &str| {
+        let cut = cuts.iter().find_map(|(start, end)| Some((line.find(start)? + start.len(), end)));
+        cut.map_or_else(|| line.to_owned(), |(at, end)| format!("{}{end}", &line[..at]))
+    };
+    insta::assert_snapshot!(told.lines().map(same).collect::<Vec<_>>().join("\n"));
 }

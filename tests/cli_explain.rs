@@ -98,3 +98,66 @@ async fn an_explanation_reads_well_and_an_unknown_record_is_told() {
     let told = world.ends(&["explain", "people", "4711"], 2).await;
     assert!(told.contains("there is no mapping `people`; there are: contacts"), "{told}");
 }
+
+/// An explanation without what differs between runs: moments, positions, numbers of writes and
+/// transactions, the CRM's ids.
+fn normal(told: &str, id: &str) -> String {
+    let mut lines = Vec::new();
+    for line in told.replace(id, "CRM-ID").lines() {
+        let words = line.split(' ').collect::<Vec<_>>();
+        let word = |at: usize| {
+            let before = at.checked_sub(1).map_or("", |before| words[before]);
+            let bare = words[at].trim_end_matches([',', ':', ')', ';']);
+            let (known, rest) = (bare, &words[at][bare.len()..]);
+            let known = match (before, known) {
+                (_, time) if time.parse::<jiff::Timestamp>().is_ok() => "TIME",
+                (_, place) if place.contains('/') => "PLACE",
+                ("write" | "link" | "(transaction", number) if number.parse::<u64>().is_ok() => "N",
+                (_, "once") => "N times",
+                (_, known) => known,
+            };
+            format!("{known}{rest}")
+        };
+        let mut line = (0..words.len()).map(word).collect::<Vec<_>>().join(" ");
+        if let Some((start, rest)) = line.split_once(" times") {
+            let start = start.trim_end_matches(char::is_numeric).trim_end_matches('N');
+            line = format!("{start}N times{rest}");
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_put_off_is_explained_by_what_for_how_often_and_until_when() {
+    let world = World::start().await;
+    let ann = json!({"Email": "ann@x.org", "FirstName": "Ann", "LastName": "Roe"});
+    let id = world.contacts_made(json!([ann])).await.remove(0);
+    world.done(&["setup"]).await;
+    let agent = world.run().await;
+    world.agree_on(&agent, &["ann@x.org|Ann|Roe|0"]).await;
+    // Somebody's transaction is in the row.
+    world.sql("begin; select from nmsrecipient where semail = 'ann@x.org' for update").await;
+    world.edit(&id, json!({"FirstName": "Anna"})).await;
+    let told = async |words: &str, without: &str| {
+        let explained = async {
+            loop {
+                let told = world.done(&["explain", "contacts", &id]).await;
+                if told.contains(words) && !told.contains(without) {
+                    return told;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, explained).await.expect("it is explained so")
+    };
+    let put_off = told("its write to campaign is put off", "answer awaited").await;
+    // However often it is tried meanwhile, the answer is kept once.
+    let again = told(" 3 times, until", "answer awaited").await;
+    assert_eq!(again.matches("(the row is locked)").count(), 1, "{again}");
+    world.sql("commit").await;
+    world.agree_on(&agent, &["ann@x.org|Anna|Roe|0"]).await;
+    let gone_over = told("crm's value went over at ", "\nwrite ").await;
+    agent.end().await;
+    insta::assert_snapshot!("put_off", normal(&put_off, &id));
+    insta::assert_snapshot!("gone_over", normal(&gone_over, &id));
+}

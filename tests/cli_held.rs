@@ -99,3 +99,31 @@ async fn a_crm_that_is_down_for_a_while_costs_no_log_on_campaigns_server() {
     world.agree_on(&agent, &all.each_ref().map(String::as_str)).await;
     agent.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_cut_says_so_and_a_short_id_names_its_record() {
+    let world = World::start().await;
+    let policy = "delete = \"propagate\"\nbrake = { records = 1 }\ncreate =";
+    world.configure(&world.config().replace("create =", policy));
+    let (agent, ids) = paired(&world).await;
+    world.order("delete", json!({"object": "Contact", "ids": ids[..3]})).await;
+    held(&world, 2).await;
+    agent.end().await;
+    for command in [["held", "list"], ["held", "show"]] {
+        let cut = world.truce(&[&command[..], &["--json", "--limit", "1"]].concat()).await;
+        let (said, told) = (String::from_utf8(cut.stdout), String::from_utf8(cut.stderr));
+        let (said, told) = (said.unwrap(), told.unwrap());
+        assert!(said.lines().all(|line| serde_json::from_str::<Json>(line).is_ok()), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(told, "and 1 record more; --limit shows more than 1\n");
+        let whole = world.truce(&[&command[..], &["--limit", "2"]].concat()).await;
+        assert!(whole.stderr.is_empty(), "{}", String::from_utf8_lossy(&whole.stderr));
+    }
+    let mut named = 0;
+    for id in &ids {
+        let long = world.done(&["held", "list", "--key", id]).await;
+        assert_eq!(world.done(&["held", "list", "--key", &id[..15]]).await, long);
+        named += long.lines().count();
+    }
+    assert_eq!(named, 2);
+}

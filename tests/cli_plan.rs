@@ -6,7 +6,7 @@ mod cli_world;
 
 use std::collections::BTreeMap;
 
-use cli_world::World;
+use cli_world::{PATIENCE, World};
 use serde_json::{Value as Json, json};
 
 /// Ann agrees, Bob's names differ, Cat opted out, Dan is in Campaign only, Eve in the CRM only.
@@ -120,4 +120,81 @@ async fn a_later_plan_goes_by_what_the_ledger_knows() {
     then[0] = "ann@x.org|Anna|Rowe|0";
     world.agree_on(&agent, &then).await;
     agent.end().await;
+}
+
+/// What is planned for contacts.
+async fn planned_for_contacts(world: &World) -> Json {
+    planned(world).await["mappings"]["contacts"].take()
+}
+
+/// How often the list of what is held says this, once it says it so often.
+async fn held(world: &World, reason: &str, times: usize) {
+    let listed =
+        async { while world.done(&["held", "list"]).await.matches(reason).count() != times {} };
+    tokio::time::timeout(PATIENCE, listed).await.expect("so many are held");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_goes_by_the_brake_and_reads_what_a_scan_no_longer_finds() {
+    let world = World::start().await;
+    let policy = "delete = \"propagate\"\nbrake = { records = 1 }\ncreate =";
+    world.configure(&world.config().replace("create =", policy));
+    let ids = people(&world).await;
+    world.done(&["setup"]).await;
+    let agent = world.run().await;
+    let all = [
+        "ann@x.org|Ann|Roe|0",
+        "bob@x.org|Bob|Low|0",
+        "cat@x.org|Cat|Moe|1",
+        "dan@x.org|Dan|Poe|0",
+        "eve@x.org|Eve|Doe|0",
+    ];
+    world.agree_on(&agent, &all).await;
+    agent.until("readyz", "\"ready\":true").await;
+    agent.end().await;
+
+    // Two are deleted, of which the brake lets one go; a row that is gone is not told as deleted.
+    world.order("delete", json!({"object": "Contact", "ids": ids[..2]})).await;
+    world.sql("delete from nmsrecipient where semail = 'dan@x.org'").await;
+    let plan = planned_for_contacts(&world).await;
+    assert_eq!(plan["campaign"], json!({"delete": 1}), "{plan:#}");
+    assert_eq!(plan["held"], json!({"braked": 1, "missing": 1}), "{plan:#}");
+    assert_eq!(world.recipients().await.len(), 4, "nothing was written");
+
+    let agent = world.run().await;
+    held(&world, "braked", 2).await;
+    agent.end().await;
+    // The log told of the row as deleted, and the brake is on: nothing more is let go.
+    world.order("delete", json!({"object": "Contact", "ids": ids[2..3]})).await;
+    let plan = planned_for_contacts(&world).await;
+    assert_eq!(plan["campaign"], json!({}), "{plan:#}");
+    assert_eq!(plan["held"], json!({"braked": 3}), "{plan:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_goes_by_an_epoch_that_a_person_has_not_released() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let ann = json!({"Email": "ann@x.org", "FirstName": "Ann", "LastName": "Roe"});
+    let id = world.contacts_made(json!([ann])).await.remove(0);
+    let agent = world.run().await;
+    world.agree_on(&agent, &["ann@x.org|Ann|Roe|0"]).await;
+    agent.end().await;
+    world.sql("update xtkoption set sstringvalue = 'uFE2' where sname = 'XtkDatabaseId'").await;
+    let agent = world.run().await;
+    agent.until_logged("another system answers than before").await;
+    agent.end().await;
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
+             values (7, 'bob@x.org', 'Bob', 'Low')",
+        )
+        .await;
+    world.edit(&id, json!({"FirstName": "Anna"})).await;
+    let plan = planned_for_contacts(&world).await;
+    assert_eq!((&plan["crm"], &plan["held"]), (&json!({}), &json!({"epoch": 1})), "{plan:#}");
+    assert_eq!(plan["campaign"], json!({"update": 1}), "what is there goes on: {plan:#}");
+    world.done(&["held", "release", "--epoch"]).await;
+    let plan = planned_for_contacts(&world).await;
+    assert_eq!((&plan["crm"], &plan["held"]), (&json!({"create": 1}), &json!({})), "{plan:#}");
 }

@@ -50,6 +50,57 @@ async fn a_policy_that_changes_decides_what_the_old_one_held_and_the_same_proces
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_crm_tells_after_a_reload_is_heard_of_records_that_were_read_before() {
+    let world = World::start().await;
+    world.done(&["setup"]).await;
+    let ann = json!({"Email": "ann@x.org", "FirstName": "Ann", "LastName": "Roe"});
+    let id = world.contacts_made(json!([ann])).await.remove(0);
+    let agent = world.run().await;
+    world.agree_on(&agent, &["ann@x.org|Ann|Roe|0"]).await;
+    // Reads are ordered by ticks: it has drawn many when it is told to read its config again.
+    for round in 0..12 {
+        let name = format!("Roe{round}");
+        world.edit(&id, json!({"LastName": name})).await;
+        world.agree_on(&agent, &[&format!("ann@x.org|Ann|{name}|0")]).await;
+    }
+    world.configure(&world.config().replace("poll_idle_seconds = 0.2", "poll_idle_seconds = 0.3"));
+    agent.signal(Signal::SIGHUP);
+    agent.until_logged("the config is taken up").await;
+    world.edit(&id, json!({"FirstName": "Anna", "HasOptedOutOfEmail": true})).await;
+    world.agree_on(&agent, &["ann@x.org|Anna|Roe11|1"]).await;
+    assert_eq!(agent.end().await.0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_that_was_taken_out_for_a_while_is_compared_when_it_is_back() {
+    let world = World::start().await;
+    let whole = world.config();
+    world.done(&["setup"]).await;
+    let ann = json!({"Email": "ann@x.org", "FirstName": "Ann", "LastName": "Roe"});
+    world.contacts_made(json!([ann])).await;
+    let agent = world.run().await;
+    world.agree_on(&agent, &["ann@x.org|Ann|Roe|0"]).await;
+    // Another mapping of the same table in its place, so that there is something to run for.
+    let begin = whole.find("[mapping.contacts]").unwrap();
+    let leads = whole[begin..]
+        .replace("mapping.contacts", "mapping.leads")
+        .replace("\"Contact\"", "\"Lead\"")
+        .replace("LastName = \"unknown\"", "LastName = \"unknown\", Company = \"none\"")
+        .replace("create = [\"campaign\", \"crm\"]", "create = []");
+    world.configure(&format!("{}{leads}", &whole[..begin]));
+    agent.signal(Signal::SIGHUP);
+    agent.until_logged("the config is taken up").await;
+    world.sql("update nmsrecipient set sfirstname = 'Anna' where semail = 'ann@x.org'").await;
+    agent.until("metrics", "truce_observations_total").await;
+    world.configure(&whole);
+    agent.signal(Signal::SIGHUP);
+    world.agree_on(&agent, &["ann@x.org|Anna|Roe|0"]).await;
+    let (code, log) = agent.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("it was not followed for a while"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_config_that_cannot_be_taken_up_is_refused_and_the_old_one_goes_on() {
     let world = World::start().await;
     world.done(&["setup"]).await;

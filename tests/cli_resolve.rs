@@ -81,6 +81,11 @@ async fn two_values_that_are_ignored_stay_until_one_moves_and_then_another_value
         told.contains("left as it is by a person") && told.contains("told by ignore"),
         "{told}"
     );
+    // Who said it is kept: the user of the system, and the host.
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().unwrap().name;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let by = format!("said by {user} on {}", host.trim());
+    assert!(told.lines().any(|line| line.contains("ignore") && line.contains(&by)), "{told}");
 
     world.edit(&id, json!({"FirstName": "Hers"})).await;
     let again = held(&world, 1).await.remove(0);

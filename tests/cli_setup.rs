@@ -6,6 +6,7 @@ mod cli_world;
 use std::process::Command;
 
 use cli_world::World;
+use serde_json::{Value as Json, json};
 use truce::campaign::setup::begin_database;
 
 fn dump(world: &World) -> String {
@@ -60,6 +61,8 @@ async fn setup_makes_what_check_misses_and_its_undo_leaves_the_database_as_it_wa
     let (code, log) = agent.end().await;
     assert_eq!(code, Some(0), "{log}");
 
+    let asked = world.truce(&["setup", "--undo", "--json"]).await;
+    assert_eq!(asked.status.code(), Some(2), "nobody is asked, and nothing is taken away");
     let asked = world.truce(&["setup", "--undo"]).await;
     assert_eq!(asked.status.code(), Some(2), "nobody can be asked, and nothing is taken away");
     world.done(&["setup", "--undo", "--yes"]).await;
@@ -117,4 +120,26 @@ async fn a_setup_that_died_after_making_the_database_is_finished_or_undone() {
     assert_eq!(world.rows(marked).await, ["template0", "template1"], "its mark is gone");
     world.done(&["setup", "--undo", "--yes"]).await;
     assert_eq!(beside(&world).await, before, "undone after it was finished");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_read_what_setup_did_and_took_away() {
+    let world = World::start().await;
+    let lines = |told: String| -> Vec<Json> {
+        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let people = world.done(&["setup"]).await;
+    world.done(&["setup", "--undo", "--yes"]).await;
+    let made = lines(world.done(&["setup", "--json"]).await);
+    let told: Vec<String> =
+        made.iter().map(|line| format!("done  {}", line["done"].as_str().unwrap())).collect();
+    assert_eq!(told, people.lines().collect::<Vec<_>>(), "the same, for machines");
+    let again = lines(world.done(&["setup", "--json"]).await);
+    assert_eq!(again, [json!({"done": "everything was there already"})]);
+
+    let undone = lines(world.done(&["setup", "--undo", "--yes", "--json"]).await);
+    assert_eq!(undone[0], json!({"ledger": "truce", "links": 0, "tombstones": 0}));
+    assert!(undone[1..].iter().all(|line| line["done"].is_string()), "{undone:?}");
+    let dropped = undone.iter().any(|line| line["done"] == "drop publication if exists \"truce\"");
+    assert!(dropped, "{undone:?}");
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(missing_docs, reason = "the claims' names say it")]
 
+#[path = "ledger/answers.rs"]
+mod answers;
 #[path = "ledger/claims.rs"]
 mod claims;
 #[path = "ledger/people.rs"]
@@ -162,4 +164,16 @@ async fn large_batches_and_large_texts_pass() {
 async fn of_two_at_once_one_wins() {
     claims::of_two_at_once_one_wins(&MemoryLedger::new()).await;
     claims::of_two_at_once_one_wins(&server::ledger("of_two_at_once_one_wins").await.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_put_off_again_for_the_same_leaves_no_other_answer() {
+    answers::a_write_that_is_put_off_again_for_the_same_leaves_no_other_answer(
+        &MemoryLedger::new(),
+    )
+    .await;
+    answers::a_write_that_is_put_off_again_for_the_same_leaves_no_other_answer(
+        &server::ledger("a_write_that_is_put_off_again").await.0,
+    )
+    .await;
 }

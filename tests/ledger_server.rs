@@ -216,7 +216,18 @@ async fn of_two_leaders_one_leads_and_a_paused_one_finds_itself_deposed() {
     assert!(!second.leads());
     assert_eq!(first.claim().await.unwrap(), 3);
     ledger.lead(3);
-    ledger.store(late).await.unwrap();
+    ledger.store(late.clone()).await.unwrap();
+    // What begins anew under the same lease does so in a term of its own.
+    assert_eq!(first.advance().await.unwrap(), 4);
+    assert!(first.leads());
+    assert_eq!(second.holder().await.unwrap().as_deref(), Some("first"));
+    let error = ledger.store(Batch { links: Vec::new(), ..late }).await.unwrap_err();
+    assert!(matches!(error, StoreError::Deposed { ours: 3, current: 4 }), "{error:?}");
+    end(LONG.as_secs() + 1).await;
+    assert_eq!(second.holder().await.unwrap(), None);
+    assert_eq!(second.claim().await.unwrap(), 5);
+    let deposed = first.advance().await.unwrap_err();
+    assert!(matches!(deposed, LeaseError::Deposed { ours: 4, current: 5 }), "{deposed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

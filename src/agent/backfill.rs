@@ -11,23 +11,23 @@
 //! Between comparisons, the CRM's records are counted now and then (`census`), and single records
 //! that a person asks for are compared (`repair`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde_json::{Value as Json, json};
-
 use crate::ledger::{Batch, Kept, Ledger};
-use crate::peer::{Cursor, Outline, Scan};
+use crate::peer::{Outline, Scan};
 use crate::reconcile::{Bond, Entity, Lane, LinkId, LinkState, RecordId, Side};
 use crate::telemetry::{self, metrics};
 
 use super::absorb::absorb;
 use super::census::{self, Census};
+use super::compared::{
+    Compared, Progress, compared, compared_fact, in_order, is_open, scan_cursor, shut,
+};
 use super::epochs::wanted_generation;
 use super::error::unless_conflict;
-use super::plan::{Plan, Plans};
+use super::plan::Plan;
 use super::prepare::alone;
 use super::repair;
 use super::run::{CAMPAIGN_FEED, Come, Doors, Pass, Reads, Shared, crm_feed, stumble};
@@ -62,6 +62,14 @@ const CENSUS_PAGES: usize = 50;
 
 /// How often to look whether a comparison is wanted, besides being told.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a record is read again while a write of it is under way; a bulk job may take minutes,
+/// and no longer than this in all.
+const HEAR_EVERY: Duration = Duration::from_secs(2);
+const HEARD_WITHIN: Duration = Duration::from_mins(15);
+
+/// How long a scan waits for its feeds before it looks after others.
+const PASS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often a line says how far a scan has come.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -129,12 +137,14 @@ where
         for plan in self.order.iter().filter_map(|entity| plans.get(entity)) {
             shut(ledger, plans, plan, self.shared.clock.now()).await?;
         }
+        // One whose object is blocked keeps no other from being scanned.
+        let mut first = Ok(());
         for entity in &self.order {
             if let Some(plan) = self.shared.plans.get(entity) {
-                self.bring(plan).await?;
+                first = first.and(self.bring(plan).await);
             }
         }
-        Ok(())
+        first
     }
 
     /// Brings a mapping to the comparison that is wanted.
@@ -145,7 +155,9 @@ where
         if done.generation < wanted {
             let feeds = self.feeds(plan);
             // What changes from here on comes by the feeds.
-            self.shared.health.all_pass(&feeds, 0).await;
+            if !self.have_passed(&feeds, 0).await {
+                return Ok(());
+            }
             tracing::info!(mapping = %plan.name, generation = wanted, "scanning both sides");
             tokio::try_join!(
                 self.scan(plan, Side::Campaign, self.campaign.scan(), wanted),
@@ -157,7 +169,9 @@ where
                     self.sweep(plan, Side::Crm, self.crm.scan(), wanted),
                 )?;
             }
-            self.shared.health.all_pass(&feeds, self.shared.clock.tick()).await;
+            if !self.have_passed(&feeds, self.shared.clock.tick()).await {
+                return Ok(());
+            }
             let woken = 0 < done.generation;
             self.keep(plan, Compared { generation: wanted, woken }).await?;
             tracing::info!(mapping = %plan.name, "both sides are scanned");
@@ -177,7 +191,10 @@ where
         while let Some(part) = repair::next(&*self.shared.ledger, plan).await? {
             let (mut campaign, mut crm) = (self.campaign.scan(), self.crm.scan());
             let sides = (&mut campaign, &mut crm);
-            let records = repair::repair(&self.desk(), plan, &part, sides).await?;
+            let repair::Read { records, deaf } =
+                repair::read_part(&self.desk(), plan, &part, sides).await?;
+            self.hear(plan, Side::Crm, &mut crm, deaf).await?;
+            repair::decide_again(&self.desk(), plan, &part).await?;
             tracing::info!(mapping = %plan.name, records, "compared what was asked for");
             self.shared.wakes[self.account].notify_one();
             self.shared.health.beats(&self.name);
@@ -208,6 +225,13 @@ where
         Ok(())
     }
 
+    /// Whether the feeds see the end of what there was by this tick; they are waited for a while, so
+    /// that a feed that fails keeps no other mapping from being scanned.
+    async fn have_passed(&self, feeds: &[Arc<str>], tick: u64) -> bool {
+        let passed = self.shared.health.all_pass(feeds, tick);
+        tokio::time::timeout(PASS_WITHIN, passed).await.is_ok()
+    }
+
     fn feeds(&self, plan: &Plan) -> [Arc<str>; 2] {
         [CAMPAIGN_FEED.into(), crm_feed(&self.account_name, &plan.name).into()]
     }
@@ -224,6 +248,7 @@ where
         let kept = self.shared.ledger.cursor(&name).await?;
         let mut progress = Progress::of(&kept, generation);
         let mut told = tokio::time::Instant::now();
+        let mut deaf = BTreeSet::new();
         while !progress.done {
             let mut ticks = Ticks::new(&*self.shared.clock, self.account, side);
             let after = progress.after.as_ref();
@@ -232,7 +257,7 @@ where
             progress.done = rows.is_empty();
             progress.after = rows.last().map(|row| row.record.clone()).or(progress.after);
             let cursors = BTreeMap::from([(name.clone(), progress.cursor())]);
-            absorb(&self.desk(), side, &rows, &cursors).await?;
+            deaf.extend(absorb(&self.desk(), side, &rows, &cursors).await?.deaf);
             self.shared.wakes[self.account].notify_one();
             self.shared.health.beats(&self.name);
             metrics::observed(&plan.name, side, rows.len() as u64);
@@ -243,6 +268,7 @@ where
             }
             self.measure(plan, side, &progress);
         }
+        self.hear(plan, side, &mut scan, deaf).await?;
         self.shared.health.has_read(&reads(plan, side, Pass::Scan));
         Ok(())
     }
@@ -273,6 +299,7 @@ where
         let what = reads(plan, side, Pass::Sweep);
         let kept = self.shared.ledger.cursor(&name).await?;
         let mut progress = Progress::of(&kept, generation);
+        let mut deaf = BTreeSet::new();
         while !progress.done {
             let after = progress.after.as_ref().and_then(|after| after.0.parse().ok()).map(LinkId);
             let links = self.shared.ledger.walk(plan.policy.entity, after, READ).await?;
@@ -287,13 +314,38 @@ where
                 some => scan.read(plan.policy.entity, some, &mut ticks).await?,
             };
             let cursors = BTreeMap::from([(name.clone(), progress.cursor())]);
-            absorb(&self.desk(), side, &found, &cursors).await?;
+            deaf.extend(absorb(&self.desk(), side, &found, &cursors).await?.deaf);
             self.shared.wakes[self.account].notify_one();
             self.shared.health.beats(&self.name);
             let total = self.shared.totals.borrow().get(&plan.policy.entity).copied();
             self.shared.health.reads(&what, Come { done: progress.count, total });
         }
+        self.hear(plan, side, &mut scan, deaf).await?;
         self.shared.health.has_read(&what);
+        Ok(())
+    }
+
+    /// Reads those again whose sighting said nothing, as a write of theirs was under way, until
+    /// they say something: else a comparison would have left them out. After a kill the next leader
+    /// reads them anyhow, to learn what became of the writes.
+    async fn hear(
+        &self,
+        plan: &Plan,
+        side: Side,
+        scan: &mut impl Scan,
+        mut deaf: BTreeSet<RecordId>,
+    ) -> Result<(), AgentError> {
+        let until = tokio::time::Instant::now() + HEARD_WITHIN;
+        while !deaf.is_empty() && !self.shared.is_stopping() {
+            self.shared.rest(HEAR_EVERY).await;
+            deaf = repair::read_again(&self.desk(), plan, (side, deaf), scan).await?;
+            self.shared.health.beats(&self.name);
+            if until < tokio::time::Instant::now() {
+                let records = deaf.len();
+                tracing::warn!(mapping = %plan.name, %side, records, "not compared: writes hang");
+                return Ok(());
+            }
+        }
         Ok(())
     }
 
@@ -350,144 +402,4 @@ fn standing(links: &[Kept], side: Side) -> Vec<RecordId> {
         LinkState::Severed | LinkState::Tombstone => false,
     };
     links.iter().filter(here).filter_map(|kept| kept.link.record(side).cloned()).collect()
-}
-
-/// How far a scan has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Progress {
-    generation: u64,
-    after: Option<RecordId>,
-    count: u64,
-    done: bool,
-}
-
-impl Progress {
-    /// What was kept, if it is of this scan and not of an earlier one.
-    fn of(cursor: &Cursor, generation: u64) -> Self {
-        let kept = &cursor.0;
-        if kept["generation"].as_u64() != Some(generation) {
-            return Self { generation, ..Self::default() };
-        }
-        Self {
-            generation,
-            after: kept["after"].as_str().map(RecordId::from),
-            count: kept["count"].as_u64().unwrap_or(0),
-            done: kept["done"].as_bool().unwrap_or(false),
-        }
-    }
-
-    fn cursor(&self) -> Cursor {
-        Cursor(json!({
-            "generation": self.generation,
-            "after": self.after.as_ref().map(ToString::to_string),
-            "count": self.count,
-            "done": self.done,
-        }))
-    }
-}
-
-/// Which comparison of a mapping is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Compared {
-    /// Its number; 0 before the first scan is done.
-    pub generation: u64,
-    /// Whether the links that stood alone were looked at again since.
-    pub woken: bool,
-}
-
-impl Compared {
-    fn fact(self) -> Json {
-        json!({ "generation": self.generation, "woken": self.woken })
-    }
-}
-
-fn compared_fact(plan: &Plan) -> String {
-    format!("compared/{}", plan.name)
-}
-
-/// Which comparison of a mapping is done.
-pub async fn compared<L: Ledger>(ledger: &L, plan: &Plan) -> Result<Compared, AgentError> {
-    let fact = ledger.fact(&compared_fact(plan)).await?.unwrap_or(Json::Null);
-    Ok(Compared {
-        generation: fact["generation"].as_u64().unwrap_or(0),
-        woken: fact["woken"].as_bool().unwrap_or(false),
-    })
-}
-
-fn scan_cursor(plan: &Plan, side: Side) -> String {
-    format!("scan/{}/{side}", plan.name)
-}
-
-/// How many records of a side the last scan has read.
-pub async fn scanned<L: Ledger>(ledger: &L, plan: &Plan, side: Side) -> Result<u64, AgentError> {
-    let cursor = ledger.cursor(&scan_cursor(plan, side)).await?;
-    Ok(cursor.0["count"].as_u64().unwrap_or(0))
-}
-
-/// Whether a mapping and those it refers to were scanned to their ends.
-pub async fn is_open<L: Ledger>(
-    ledger: &L,
-    plans: &Plans,
-    plan: &Plan,
-) -> Result<bool, AgentError> {
-    let parents = parents(plan).filter_map(|entity| plans.get(&entity));
-    for plan in parents.chain([plan]) {
-        if compared(ledger, plan).await?.generation == 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// A mapping that has come to refer to one which is not scanned yet makes no records until that is
-/// done; then all that stand alone are looked at once more.
-pub async fn shut<L: Ledger>(
-    ledger: &L,
-    plans: &Plans,
-    plan: &Plan,
-    now: Timestamp,
-) -> Result<(), AgentError> {
-    let done = compared(ledger, plan).await?;
-    if !done.woken || is_open(ledger, plans, plan).await? {
-        return Ok(());
-    }
-    let fact = Compared { woken: false, ..done }.fact();
-    super::held::store_fact(ledger, (compared_fact(plan), fact), now).await
-}
-
-fn parents(plan: &Plan) -> impl Iterator<Item = Entity> {
-    plan.policy.fields.keys().filter_map(|field| plan.refers_to(*field))
-}
-
-/// An account's mappings, those first that others refer to.
-fn in_order(plans: &Plans, account: usize) -> Vec<Entity> {
-    let mut order: Vec<Entity> = Vec::new();
-    let mut rest: Vec<&Plan> = plans.values().filter(|plan| plan.account == account).collect();
-    while !rest.is_empty() {
-        let waits = |plan: &&&Plan| {
-            parents(plan).any(|parent| {
-                parent != plan.policy.entity && rest.iter().any(|o| o.policy.entity == parent)
-            })
-        };
-        // A circle has no first: any of it will do, as references that wait are looked at again.
-        let next = rest.iter().position(|plan| !waits(&plan)).unwrap_or(0);
-        order.push(rest.remove(next).policy.entity);
-    }
-    order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_read_as_it_was_kept_and_only_by_the_same_scan() {
-        let progress =
-            Progress { generation: 3, after: Some("17".into()), count: 4000, done: false };
-        assert_eq!(Progress::of(&progress.cursor(), 3), progress);
-        let anew = Progress { generation: 4, ..Progress::default() };
-        assert_eq!(Progress::of(&progress.cursor(), 4), anew);
-        let begun = Progress { generation: 1, ..Progress::default() };
-        assert_eq!(Progress::of(&Cursor::start(), 1), begun);
-    }
 }

@@ -7,8 +7,8 @@ use crate::ledger::{Bearer, Kept, Ledger};
 use crate::peer::{Ended, Notes, PeerError, Writer};
 use crate::reconcile::conclude::Concluded;
 use crate::reconcile::{
-    Bond, Change, Entity, Lane, Link, LinkId, Observation, Outcome, RecordId, Row, Side, Sides,
-    Stamp, Target, Value, Write,
+    Bond, Change, Delay, Entity, Lane, Link, LinkId, Observation, Outcome, RecordId, Row, Side,
+    Sides, Stamp, Target, Value, Write,
 };
 use crate::telemetry::metrics;
 
@@ -82,7 +82,7 @@ pub async fn deliver<L: Ledger, C: Clock, W: Writer>(
             Err(error) => {
                 // Nobody waits for what was not tried any more: it is put off with the rest.
                 let left = batches.flatten().map(|write| (write.link, write.stamp));
-                let later = Outcome::Later(patience(&error));
+                let later = Outcome::Later(Delay::of(patience(&error), error.reason()));
                 let of = stamps.into_iter().chain(left).map(|write| (write, later.clone()));
                 let answers = Answers { side, of: of.collect() };
                 conclude(desk, answers, Reached::No, &mut delivered).await?;
@@ -161,7 +161,7 @@ async fn conclude<L: Ledger, C: Clock>(
             if replaced == 0 { Vec::new() } else { desk.ledger.draw(replaced).await? };
         let mut found: Vec<Observation> = Vec::new();
         let answered = answers.iter();
-        let receipts = answered.filter_map(|(of, outcome)| receipt(*of, side, outcome, now));
+        let receipts = answered.map(|(of, outcome)| receipt(*of, side, outcome, now));
         for ((id, stamp), outcome) in &answers {
             let Some(piece) = bench.pieces.get_mut(id) else { continue };
             let Some(plan) = desk.plans.get(&piece.link.entity) else { continue };

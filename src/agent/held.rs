@@ -27,8 +27,8 @@ use super::working::Bench;
 pub struct Wanted {
     /// By mapping, field, reason.
     pub filter: HeldFilter,
-    /// Those with a record of this key, on either side.
-    pub key: Option<RecordId>,
+    /// Those with a record of one of these keys, on either side; all where none is named.
+    pub keys: Vec<RecordId>,
 }
 
 /// A way out.
@@ -53,25 +53,57 @@ pub enum Way {
     Ignore,
 }
 
+/// When something was said, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Word<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// Who said it, for the decision log; nobody where the agent itself did.
+    pub by: Option<&'a str>,
+}
+
+impl From<Timestamp> for Word<'_> {
+    fn from(at: Timestamp) -> Self {
+        Self { at, by: None }
+    }
+}
+
 /// So many held links are taken at once.
 const PAGE: usize = 500;
 
-/// The held links, all of them up to a bound.
+/// What is listed, and how many more there are.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// The first of the held links.
+    pub links: Vec<HeldLink>,
+    /// How many are not among them, counted up to [`COUNTED_MAX`].
+    pub more: usize,
+}
+
+/// More are not counted: nobody who reads that number would do otherwise by a larger one.
+pub const COUNTED_MAX: usize = 100_000;
+
+/// The held links up to a limit, and how many more there are.
 pub async fn list<L: Ledger>(
     ledger: &L,
     wanted: &Wanted,
     limit: usize,
-) -> Result<Vec<HeldLink>, AgentError> {
-    let mut found = Vec::new();
+) -> Result<Listed, AgentError> {
+    let mut listed = Listed::default();
     let mut after = None;
-    while found.len() < limit {
+    while listed.more < COUNTED_MAX {
         let page = ledger.held(&wanted.filter, HeldPage { after, limit: PAGE }).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.link);
-        found.extend(page.into_iter().filter(|held| wanted.takes(held)));
+        for held in page.into_iter().filter(|held| wanted.takes(held)) {
+            if listed.links.len() < limit {
+                listed.links.push(held);
+            } else {
+                listed.more += 1;
+            }
+        }
     }
-    found.truncate(limit);
-    Ok(found)
+    Ok(listed)
 }
 
 impl Wanted {
@@ -79,7 +111,7 @@ impl Wanted {
         let bears = |key: &RecordId| {
             Side::BOTH.into_iter().any(|side| held.records[side].as_ref() == Some(key))
         };
-        self.key.as_ref().is_none_or(bears)
+        self.keys.is_empty() || self.keys.iter().any(bears)
     }
 }
 
@@ -108,7 +140,7 @@ pub async fn open<L: Ledger>(
     plans: &Plans,
     wanted: &Wanted,
     way: &Way,
-    now: Timestamp,
+    word: Word<'_>,
 ) -> Result<Opened, AgentError> {
     let mut opened = Opened::default();
     let mut after = None;
@@ -117,7 +149,7 @@ pub async fn open<L: Ledger>(
         let Some(last) = page.last().map(|held| held.link) else { return Ok(opened) };
         let page: Vec<HeldLink> = page.into_iter().filter(|held| wanted.takes(held)).collect();
         opened.add(loop {
-            if let Some(done) = open_page(ledger, plans, &page, way, now).await? {
+            if let Some(done) = open_page(ledger, plans, &page, way, word).await? {
                 break done;
             }
         });
@@ -131,7 +163,7 @@ async fn open_page<L: Ledger>(
     plans: &Plans,
     page: &[HeldLink],
     way: &Way,
-    now: Timestamp,
+    word: Word<'_>,
 ) -> Result<Option<Opened>, AgentError> {
     let ids: Vec<LinkId> = page.iter().map(|held| held.link).collect();
     let mut bench = Bench::default();
@@ -141,16 +173,16 @@ async fn open_page<L: Ledger>(
     for held in page {
         let Some(piece) = bench.pieces.get_mut(&held.link) else { continue };
         let Some(plan) = plans.get(&held.entity) else { continue };
-        match go(&mut piece.link, held, way, plan, now) {
+        match go(&mut piece.link, held, way, plan, word) {
             Ok(told) => {
                 opened.changed += 1;
                 decisions.extend(told);
-                piece.due_at(now, Lane::Ordinary);
+                piece.due_at(word.at, Lane::Ordinary);
             }
             Err(why) => *opened.left.entry(why).or_default() += 1,
         }
     }
-    let mut batch = bench.into_batch(plans, now);
+    let mut batch = bench.into_batch(plans, word.at);
     batch.decisions = decisions;
     if batch.is_empty() {
         return Ok(Some(opened));
@@ -168,22 +200,22 @@ fn go(
     held: &HeldLink,
     way: &Way,
     plan: &Plan,
-    now: Timestamp,
+    word: Word<'_>,
 ) -> Result<Vec<Decision>, &'static str> {
     if matches!(way, Way::Retry | Way::Again) {
         link.blocks.retain(|block| matches!(block.reason, BlockReason::Released(_)));
         link.trail.clear();
         link.waiting_since = None;
-        let told = way.told().map(|told| log::of_word(link, None, told, now));
+        let told = way.told().map(|told| log::of_word(link, None, told, word));
         return Ok(told.into_iter().collect());
     }
     let (mut told, mut left, mut changed) = (Vec::new(), None, false);
     for held in &held.held {
         let opened = match way {
             Way::Retry | Way::Again => Ok(()),
-            Way::Release => let_go(link, held, plan, now),
-            Way::Delete => of_the_gone(link, held, (Release::Delete, now)),
-            Way::Recreate => of_the_gone(link, held, (Release::Recreate, now)),
+            Way::Release => let_go(link, held, plan, word.at),
+            Way::Delete => of_the_gone(link, held, (Release::Delete, word.at)),
+            Way::Recreate => of_the_gone(link, held, (Release::Recreate, word.at)),
             Way::Take(side) => resolve::take(link, held, *side, plan),
             Way::Give(value) => resolve::give(link, held, value, plan),
             Way::Ignore => resolve::ignore(link, held, plan),
@@ -191,8 +223,8 @@ fn go(
         match opened {
             Ok(()) => {
                 changed = true;
-                let word = way.told().map(|word| log::of_word(link, held.field, word, now));
-                told.extend(word);
+                let way = way.told();
+                told.extend(way.map(|way| log::of_word(link, held.field, way, word)));
             }
             Err(why) => drop(left.get_or_insert(why)),
         }
@@ -297,13 +329,13 @@ pub async fn release_brake<L: Ledger>(
     ledger: &L,
     plans: &Plans,
     plan: &Plan,
-    now: Timestamp,
+    word: Word<'_>,
 ) -> Result<Opened, AgentError> {
     let fact = (brake_fact(plan), write_brake(&Brake::default()));
-    store_fact(ledger, fact, now).await?;
+    store_fact(ledger, fact, word.at).await?;
     let (entity, reason) = (Some(plan.policy.entity), Some("braked".to_owned()));
     let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, &Way::Release, now).await
+    open(ledger, plans, &Wanted { filter, keys: Vec::new() }, &Way::Release, word).await
 }
 
 /// Lets creates and deletes of a mapping go after a new epoch.
@@ -311,12 +343,12 @@ pub async fn release_epoch<L: Ledger>(
     ledger: &L,
     plans: &Plans,
     plan: &Plan,
-    now: Timestamp,
+    word: Word<'_>,
 ) -> Result<Opened, AgentError> {
-    store_fact(ledger, (gate_fact(plan), Json::Null), now).await?;
+    store_fact(ledger, (gate_fact(plan), Json::Null), word.at).await?;
     let (entity, reason) = (Some(plan.policy.entity), Some("epoch".to_owned()));
     let filter = HeldFilter { entity, reason, ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, &Way::Retry, now).await
+    open(ledger, plans, &Wanted { filter, keys: Vec::new() }, &Way::Retry, word).await
 }
 
 /// Looks again at what is held for a reason that is no more.
@@ -329,7 +361,7 @@ pub async fn retry_held<L: Ledger>(
 ) -> Result<Opened, AgentError> {
     let entity = Some(plan.policy.entity);
     let filter = HeldFilter { entity, reason: Some(reason.to_owned()), ..HeldFilter::default() };
-    open(ledger, plans, &Wanted { filter, key: None }, &Way::Again, now).await
+    open(ledger, plans, &Wanted { filter, keys: Vec::new() }, &Way::Again, now.into()).await
 }
 
 /// Keeps something that the agent knows beside its links.

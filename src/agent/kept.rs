@@ -87,7 +87,10 @@ pub(super) fn is_spent(link: &Link, decision: &Decision, policy: &Policy, moment
     }
     let apart = Side::BOTH.into_iter().any(|side| link.seen[side].bond != Bond::Here);
     let open = Side::BOTH.into_iter().any(|side| {
-        decision.read[side] || !link.sent[side].is_empty() || (apart && !decision.waits.is_empty())
+        decision.read[side]
+            || decision.lacks[side]
+            || !link.sent[side].is_empty()
+            || (apart && !decision.waits.is_empty())
     });
     if open || decision.writes.iter().any(|write| takes_away(link, write)) {
         return false;

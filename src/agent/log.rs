@@ -8,12 +8,13 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
-use crate::ledger::{Decision, Receipt, Verdict};
+use crate::ledger::{Decision, PUT_OFF, Receipt, Verdict};
 use crate::reconcile::decide::{Held, Ruled, Wait};
 use crate::reconcile::{
     Answer, Change, Clocks, Field, Lane, Link, LinkId, Outcome, Sent, Side, Stamp, Target, Write,
 };
 
+use super::held::Word;
 use super::kept::printed;
 
 /// A side's words are kept up to this many characters.
@@ -129,17 +130,18 @@ pub(super) fn of_change(link: LinkId, rule: &str, now: Timestamp) -> Decision {
     decided(link, now, None, (rule, Verdict::Changed), Json::Null)
 }
 
-/// A person said so.
+/// A person said so; which one is among the values.
 pub(super) fn of_word(
     link: &Link,
     field: Option<Field>,
     (rule, winner): (&str, Option<Side>),
-    now: Timestamp,
+    word: Word<'_>,
 ) -> Decision {
     let mut values = field.map(|field| inputs(link, field)).unwrap_or_default();
     let said = field.and_then(|field| link.ruled.get(&field));
     values.extend(said.map(|said| ("said".to_owned(), printed(said))));
-    let told = decided(link.id, now, field, (rule, Verdict::Told), Json::Object(values));
+    values.extend(word.by.map(|by| ("by".to_owned(), by.into())));
+    let told = decided(link.id, word.at, field, (rule, Verdict::Told), Json::Object(values));
     Decision { winner, ..told }
 }
 
@@ -193,15 +195,16 @@ fn micros(at: Timestamp) -> Option<i64> {
     (at != Timestamp::MIN).then(|| at.as_microsecond())
 }
 
-/// What was answered to a write. That it is to be tried again is no answer.
+/// What was answered to a write. That it is put off is kept where the answer before was another, or
+/// for something else: the ledger sees to that.
 pub(super) fn receipt(
     (link, stamp): (LinkId, Stamp),
     side: Side,
     outcome: &Outcome,
     at: Timestamp,
-) -> Option<Receipt> {
+) -> Receipt {
     let (answer, words) = match outcome {
-        Outcome::Later(_) => return None,
+        Outcome::Later(delay) => (PUT_OFF, delay.why.as_deref().map(ToOwned::to_owned)),
         Outcome::Done { xid, .. } => ("done", xid.map(|xid| format!("transaction {xid}"))),
         Outcome::Stale(_) => ("stale", None),
         Outcome::Found(_) => ("found", None),
@@ -212,7 +215,7 @@ pub(super) fn receipt(
         Outcome::Lost => ("lost", None),
     };
     let words = words.map(|words| words.chars().take(WORDS_MAX).collect());
-    Some(Receipt { link, side, sequence: stamp.sequence, at, answer: answer.to_owned(), words })
+    Receipt { link, side, sequence: stamp.sequence, at, answer: answer.to_owned(), words }
 }
 
 /// What became of writes whose answer was lost, now that their record was read.

@@ -9,6 +9,7 @@ pub mod absorb;
 pub mod backfill;
 pub mod census;
 pub mod clock;
+pub mod compared;
 pub mod deliver;
 pub mod epochs;
 pub mod held;
@@ -24,12 +25,14 @@ pub mod story;
 pub mod time;
 pub mod working;
 
+mod asked;
 mod error;
 mod log;
 mod meet;
 mod prepare;
 mod reasons;
 mod resolve;
+mod tally;
 
 pub use error::AgentError;
 pub use plan::{Linger, Plan, Plans};

@@ -2,19 +2,23 @@
 //! writers that write nothing and say that they did.
 //!
 //! Both sides are read as a first scan reads them; what follows is decided by the same functions as
-//! in `run`, until nothing is left to decide. What only the feeds tell (deletions, merges) is not
-//! seen here, as nothing is read from Campaign's log.
+//! in `run`, until nothing is left to decide. What the feeds would tell of a record that is gone is
+//! asked for by its key; which statement of Campaign's took it is told by its log alone, which is not
+//! read here: there it is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
 use crate::ledger::{Batch, Due, Keep, Ledger as _, MemoryLedger};
 use crate::peer::{Ask, Ended, Notes, PeerError, Scan, Writer};
 use crate::reconcile::{
-    Change, Entity, Lane, Link, LinkId, LinkState, Observation, Outcome, Presence, Read, RecordId,
-    Row, Side, Sides, Target, Write,
+    Bond, Change, Entity, Lane, Link, LinkId, LinkState, Observation, Outcome, Presence, Read,
+    RecordId, Row, Side, Sides, Target, Write,
 };
 
 use super::absorb::absorb;
@@ -91,7 +95,17 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    /// Reads all records of a mapping on one side; says how many, page by page.
+    /// Takes in what a ledger keeps beside its links.
+    pub async fn recall(&self, facts: BTreeMap<String, Json>) -> Result<(), AgentError> {
+        let batch = Batch { facts, ..Batch::new(self.clock.now()) };
+        match self.ledger.store(batch).await {
+            Ok(()) => Ok(()),
+            Err(error) => unless_conflict(error).map(drop),
+        }
+    }
+
+    /// Reads all records of a mapping on one side; says how many, page by page. What is known and not
+    /// among them is read by its key, as a census does: it is told as gone, or missing.
     pub async fn read<S: Scan>(
         &self,
         plan: &Plan,
@@ -100,27 +114,58 @@ impl<'a> Rehearsal<'a> {
         mut told: impl FnMut(u64) + Send,
     ) -> Result<u64, AgentError> {
         let (mut after, mut count): (Option<RecordId>, u64) = (None, 0);
+        let mut absent = self.borne(plan.policy.entity, side).await?;
         loop {
             let mut ticks = Ticks::new(&self.clock, self.account, side);
             let page = scan.scan(plan.policy.entity, after.as_ref(), PAGE, &mut ticks).await?;
-            let Some(last) = page.last() else { return Ok(count) };
+            let Some(last) = page.last() else { break };
             after = Some(last.record.clone());
+            for seen in &page {
+                absent.remove(&seen.record);
+            }
             count += page.len() as u64;
             absorb(&self.desk(), side, &page, &BTreeMap::new()).await?;
             told(count);
         }
+        let absent: Vec<RecordId> = absent.into_iter().collect();
+        for records in absent.chunks(PAGE) {
+            let mut ticks = Ticks::new(&self.clock, self.account, side);
+            let seen = scan.read(plan.policy.entity, records, &mut ticks).await?;
+            absorb(&self.desk(), side, &seen, &BTreeMap::new()).await?;
+        }
+        Ok(count)
     }
 
-    /// Decides until nothing is left; `round` is told of the writes of each round.
-    pub async fn decide(
+    /// The records of a side that are there, for all that is known.
+    async fn borne(&self, entity: Entity, side: Side) -> Result<BTreeSet<RecordId>, AgentError> {
+        let (mut after, mut borne) = (None, BTreeSet::new());
+        loop {
+            let page = self.ledger.walk(entity, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(borne) };
+            after = Some(last.link.id);
+            let there = |link: &Link| {
+                let live = link.state == LinkState::Live && link.seen[side].bond == Bond::Here;
+                link.record(side).filter(|_| live).cloned()
+            };
+            borne.extend(page.iter().filter_map(|kept| there(&kept.link)));
+        }
+    }
+
+    /// Decides until nothing is left; `round` is told of the writes of each round. Where the CRM's writer would
+    /// rather take more at once, while so much waits, it is given that, as in `run`.
+    pub async fn decide<W: Writer>(
         &self,
+        crm_writer: &W,
         mut round: impl FnMut(Vec<Intended>) + Send,
     ) -> Result<(), AgentError> {
         loop {
+            let counts = self.ledger.counts(Timestamp::MAX).await?;
+            let ordinary = counts.due.iter().filter(|((_, lane), _)| *lane == Lane::Ordinary);
+            let links = ROUND.max(crm_writer.appetite(ordinary.map(|(_, count)| count).sum()));
             let pretend = |side| Pretend { side, xid: &self.xid, written: Mutex::default() };
             let (campaign, crm) = (pretend(Side::Campaign), pretend(Side::Crm));
             let (desk, none) = (self.desk(), BTreeMap::new());
-            let settled = settle(&desk, &campaign, &none, &Lane::ALL, ROUND).await?;
+            let settled = settle(&desk, &campaign, &none, &Lane::ALL, links).await?;
             if settled.looked_at == 0 {
                 return Ok(());
             }

@@ -73,20 +73,37 @@ fn keys_of(fact: &Json) -> Vec<RecordId> {
     keys.filter_map(Json::as_str).map(RecordId::from).collect()
 }
 
-/// Reads a part's records on both sides, has their links decided again, and forgets the part; says
-/// how many records were found.
-pub async fn repair<L: Ledger, C: Clock>(
+/// What reading a part came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// How many records were found.
+    pub records: usize,
+    /// Those of the CRM whose sighting said nothing, as a write of theirs was under way.
+    pub deaf: BTreeSet<RecordId>,
+}
+
+/// Reads a part's records on both sides.
+pub async fn read_part<L: Ledger, C: Clock>(
     desk: &Desk<'_, L, C>,
     plan: &Plan,
     part: &Part,
     (campaign, crm): (&mut impl Scan, &mut impl Scan),
-) -> Result<usize, AgentError> {
+) -> Result<Read, AgentError> {
     let links = desk.ledger.links_of(&bearers(plan, &part.keys)).await?;
     let wanted = |side| wanted(&links, &part.keys, side);
-    let found = read(desk, plan, (Side::Campaign, wanted(Side::Campaign)), campaign).await?
-        + read(desk, plan, (Side::Crm, wanted(Side::Crm)), crm).await?;
-    decide_again(desk, plan, part).await?;
-    Ok(found)
+    let ours = read(desk, plan, (Side::Campaign, wanted(Side::Campaign)), campaign).await?;
+    let theirs = read(desk, plan, (Side::Crm, wanted(Side::Crm)), crm).await?;
+    Ok(Read { records: ours.records + theirs.records, deaf: theirs.deaf })
+}
+
+/// Reads records again; those of them that still say nothing.
+pub async fn read_again<L: Ledger, C: Clock>(
+    desk: &Desk<'_, L, C>,
+    plan: &Plan,
+    (side, records): (Side, BTreeSet<RecordId>),
+    scan: &mut impl Scan,
+) -> Result<BTreeSet<RecordId>, AgentError> {
+    Ok(read(desk, plan, (side, records), scan).await?.deaf)
 }
 
 fn bearers(plan: &Plan, keys: &[RecordId]) -> Vec<Bearer> {
@@ -113,10 +130,10 @@ async fn read<L: Ledger, C: Clock>(
     plan: &Plan,
     (side, records): (Side, BTreeSet<RecordId>),
     scan: &mut impl Scan,
-) -> Result<usize, AgentError> {
+) -> Result<Read, AgentError> {
     let entity = plan.policy.entity;
     let records: Vec<RecordId> = records.into_iter().collect();
-    let mut found = 0;
+    let mut found = Read::default();
     for records in records.chunks(PART) {
         let mut ticks = Ticks::new(desk.clock, desk.account, side);
         let mut seen = scan.read(entity, records, &mut ticks).await?;
@@ -127,14 +144,14 @@ async fn read<L: Ledger, C: Clock>(
             known.iter().filter_map(|kept| kept.link.record(side)).collect();
         // Of a key that neither side knows there is nothing to keep.
         seen.retain(|seen: &Observation| seen.row().is_some() || known.contains(&seen.record));
-        found += seen.iter().filter(|seen| seen.row().is_some()).count();
-        absorb(desk, side, &seen, &BTreeMap::new()).await?;
+        found.records += seen.iter().filter(|seen| seen.row().is_some()).count();
+        found.deaf.extend(absorb(desk, side, &seen, &BTreeMap::new()).await?.deaf);
     }
     Ok(found)
 }
 
-/// Makes the links due at once, and forgets the part.
-async fn decide_again<L: Ledger, C: Clock>(
+/// Has a part's links decided again at once, and forgets the part.
+pub async fn decide_again<L: Ledger, C: Clock>(
     desk: &Desk<'_, L, C>,
     plan: &Plan,
     part: &Part,

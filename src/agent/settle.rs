@@ -19,6 +19,7 @@ use crate::reconcile::{
 };
 use crate::telemetry::metrics;
 
+use super::asked::wanted_reads;
 use super::deliver::translated;
 use super::error::unless_conflict;
 use super::kept::{brake_fact, is_spent, read_brake, row, sets, since, takes_away, write_brake};
@@ -198,7 +199,8 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
 
     /// Keeps what a decision came to.
     fn carry_out(&mut self, prepared: &mut Prepared, id: LinkId, plan: &Plan, decision: Decision) {
-        let Decision { writes, mut held, read, waits, unsettled, ruled, retire, sever } = decision;
+        let Decision { writes, mut held, read, lacks, waits, unsettled, ruled, retire, sever } =
+            decision;
         let Some(piece) = prepared.bench.pieces.get_mut(&id) else { return };
         if retire {
             piece.link.retire(&plan.policy);
@@ -210,13 +212,11 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             piece.link.sever(&plan.policy);
             return self.log(id, "severed");
         }
-        for side in Side::BOTH {
-            if let (true, Some(record)) = (read[side], piece.link.record(side)) {
-                self.settled.reads.insert((piece.link.entity, side, record.clone()));
-            }
-        }
-        if read.campaign || read.crm {
-            self.look_again(prepared, id, READ_AGAIN);
+        let (entity, epoch) = (piece.link.entity, self.desk.clock.epochs(plan.account).crm);
+        let (records, again) = wanted_reads(&piece.link, (read, lacks), (self.now, epoch));
+        self.settled.reads.extend(records.into_iter().map(|(side, key)| (entity, side, key)));
+        if let Some(delay) = again {
+            self.look_again(prepared, id, delay);
         }
         self.settled.unsettled.extend(unsettled.iter().map(|xid| (id, *xid)));
         if !unsettled.is_empty() {
@@ -462,10 +462,12 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
             let mut batch = bench.clone().into_batch(self.desk.plans, self.now);
             batch.decisions = self.decided(&batch);
             batch.facts = self.changed_brakes();
+            let tally = super::tally::Tally::of(&batch.decisions, &bench, self.desk.plans);
             if batch.is_empty() {
                 break;
             }
             let Err(error) = self.desk.ledger.store(batch).await else {
+                tally.count();
                 self.settled.writes.sort_by_key(|write| write.lane);
                 return Ok(self.settled);
             };
@@ -478,13 +480,10 @@ impl<'a, L: Ledger, C: Clock> Round<'a, L, C> {
     }
 
     fn changed_brakes(&self) -> BTreeMap<String, serde_json::Value> {
-        let changed =
-            self.brakes.iter().filter(|(e, brake)| self.brakes_before.get(e) != Some(brake));
-        changed
-            .filter_map(|(e, brake)| {
-                Some((brake_fact(self.desk.plans.get(e)?), write_brake(brake)))
-            })
-            .collect()
+        let changed = |(e, brake): &(&Entity, &Brake)| self.brakes_before.get(*e) != Some(*brake);
+        let name = |entity| Some(brake_fact(self.desk.plans.get(entity)?));
+        let fact = |(e, brake)| Some((name(e)?, write_brake(brake)));
+        self.brakes.iter().filter(changed).filter_map(fact).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::ledger::{Ledger, State};
 use crate::reconcile::Side;
 
 use super::AgentError;
-use super::backfill::{compared, scanned};
+use super::compared::{compared, scanned};
 use super::epochs::{gate_fact, wanted_generation};
 use super::kept::{brake_fact, read_brake};
 use super::plan::{Plan, Plans};

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::ledger::{Bearer, Decision, HeldFilter, HeldPage, Kept, Ledger, Receipt, Verdict};
+use crate::ledger::{
+    Bearer, Decision, HeldFilter, HeldPage, Kept, Ledger, PUT_OFF, Receipt, Verdict,
+};
 use crate::reconcile::{
     Answer, Bond, Change, Entity, Field, Gone, Link, LinkId, LinkState, Lsn, RecordId, Sent, Side,
     Value,
@@ -39,6 +41,8 @@ pub struct Story {
     pub held: Vec<HeldStory>,
     /// Writes under way.
     pub writes: Vec<WriteStory>,
+    /// Sides to which what differs is written later, as they said.
+    pub put_off: Vec<PutOffStory>,
     /// When it is looked at next.
     pub due: Option<Timestamp>,
     /// Since when it waits for another record.
@@ -127,6 +131,19 @@ pub struct WriteStory {
     pub sets: Option<BTreeMap<String, Json>>,
 }
 
+/// What was put off, and is tried again.
+#[derive(Clone, Debug, Serialize)]
+pub struct PutOffStory {
+    /// Where to.
+    pub to: &'static str,
+    /// How many times in a row; 0 where that side was not reached.
+    pub times: u8,
+    /// Until when.
+    pub until: Timestamp,
+    /// For what, where that was said and is kept still.
+    pub reason: Option<String>,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
@@ -163,6 +180,9 @@ pub enum Event {
     },
 }
 
+/// So many answers are looked at for what a side put off last.
+const RECENT: usize = 16;
+
 /// The links that bear a record of this key, on either side.
 pub async fn find<L: Ledger>(
     ledger: &L,
@@ -185,11 +205,14 @@ pub async fn tell<L: Ledger>(
     let filter = HeldFilter { link: Some(link.id), ..HeldFilter::default() };
     let held = ledger.held(&filter, HeldPage { after: None, limit: 1 }).await?;
     let decisions = ledger.decisions(link.id, most).await?;
-    let receipts = ledger.receipts(link.id, most).await?;
+    let mut receipts = ledger.receipts(link.id, most.max(RECENT)).await?;
     let ids: Vec<LinkId> = link.parents().collect();
     let parents = if ids.is_empty() { Vec::new() } else { ledger.links(&ids).await? };
     let parents = parents.into_iter().map(|kept| (kept.link.id, kept.link)).collect();
-    let teller = Teller { link, plan, parents, decisions: &decisions };
+    let put_off = |side| put_off(link, side, &receipts, kept.mark.due()?.at);
+    let put_off: Vec<PutOffStory> = Side::BOTH.into_iter().filter_map(put_off).collect();
+    receipts.truncate(most);
+    let teller = Teller { link, plan, parents, decisions: &decisions, put_off: &put_off };
     let held: Vec<_> = held.into_iter().flat_map(|one| one.held).collect();
     let held: Vec<HeldStory> = held.iter().map(|held| teller.held(held)).collect();
     let sent = Side::BOTH.into_iter().flat_map(|side| &link.sent[side]);
@@ -205,6 +228,7 @@ pub async fn tell<L: Ledger>(
         waiting_since: link.waiting_since,
         log: teller.log(receipts),
         held,
+        put_off: put_off.clone(),
     })
 }
 
@@ -214,6 +238,7 @@ struct Teller<'a> {
     parents: BTreeMap<LinkId, Link>,
     /// The newest first.
     decisions: &'a [Decision],
+    put_off: &'a [PutOffStory],
 }
 
 impl Teller<'_> {
@@ -271,6 +296,11 @@ impl Teller<'_> {
         let rule = self.plan.policy.fields.get(&field);
         let one_way =
             rule.and_then(|rule| Side::BOTH.into_iter().find(|side| !rule.direction.allows(*side)));
+        let goes = |to: Side| rule.is_none_or(|rule| rule.direction.allows(to));
+        let waits = |to: &Side| goes(*to) && self.put_off.iter().any(|one| one.to == to.name());
+        if let Some(to) = Side::BOTH.into_iter().find(waits) {
+            return format!("its write to {to} is put off");
+        }
         match one_way {
             Some(source) => format!("goes over from {source} only"),
             None if self.link.waiting_since.is_some() => "waits for another record".to_owned(),
@@ -377,6 +407,18 @@ impl Event {
             Self::Decided { at, .. } | Self::Answered { at, .. } => *at,
         }
     }
+}
+
+/// What a side was told to be written later, for the newest of its answers.
+fn put_off(link: &Link, side: Side, receipts: &[Receipt], until: Timestamp) -> Option<PutOffStory> {
+    let times = link.times_put_off(side);
+    let newest = receipts.iter().find(|receipt| receipt.side == side);
+    let reason = newest.filter(|newest| newest.answer == PUT_OFF);
+    if times == 0 && reason.is_none() {
+        return None;
+    }
+    let reason = reason.and_then(|receipt| receipt.words.clone());
+    Some(PutOffStory { to: side.name(), times, until, reason })
 }
 
 /// Whether a decision made a record with this field.

@@ -20,10 +20,12 @@ use crate::campaign::settle::{self, found};
 use crate::campaign::standing::Standing;
 use crate::campaign::statement::{Form, Item, Verb, item};
 use crate::campaign::table::{Mapped, Tables};
-use crate::campaign::verdict::{RETRY_AFTER, Verdict, leaves_open, refused, unsayable, verdict};
+use crate::campaign::verdict::{
+    RETRY_AFTER, Verdict, leaves_open, named, refused, unsayable, verdict,
+};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::postgres::Session;
-use crate::reconcile::{Entity, LinkId, Outcome, Position, RecordId, RefusalKind, Write};
+use crate::reconcile::{Delay, Entity, LinkId, Outcome, Position, RecordId, RefusalKind, Write};
 
 /// How careful to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +174,8 @@ impl Writer for CampaignWriter {
             };
             call.carry_out(items, notes).await;
         }
-        let answered = |outcome: Option<Outcome>| outcome.unwrap_or(Outcome::Later(RETRY_AFTER));
+        let answered =
+            |outcome: Option<Outcome>| outcome.unwrap_or(Outcome::Later(RETRY_AFTER.into()));
         Ok(outcomes.into_iter().map(answered).collect())
     }
 
@@ -249,7 +252,7 @@ impl Call<'_> {
                 continue;
             }
             if self.line.session.is_closed() {
-                self.answer(&batch, &Outcome::Later(RETRY_AFTER));
+                self.put_off(&batch, "the connection was closed");
                 continue;
             }
             match self.attempt(&batch, notes).await {
@@ -261,7 +264,7 @@ impl Call<'_> {
                 Attempt::Unanswered { keys } => self.done(batch, &keys, &|_| Outcome::Lost).await,
                 Attempt::NotNoted(error) => {
                     tracing::warn!(%error, "a write was taken back, as it could not be noted");
-                    self.answer(&batch, &Outcome::Later(RETRY_AFTER));
+                    self.put_off(&batch, "the ledger did not keep its transaction");
                 }
                 Attempt::Failed(error) => {
                     waits += usize::from(verdict(&error) == Verdict::Waited);
@@ -285,15 +288,16 @@ impl Call<'_> {
             }
             Err(error) => {
                 tracing::warn!(%error, "could not look for records that stand for the same");
-                self.answer(&items, &Outcome::Later(RETRY_AFTER));
+                self.put_off(&items, "records that stand for the same were not looked for");
                 Vec::new()
             }
         }
     }
 
-    fn answer(&mut self, items: &[Item], outcome: &Outcome) {
+    fn put_off(&mut self, items: &[Item], why: &str) {
+        let delay = Delay::of(RETRY_AFTER, why);
         for item in items {
-            self.outcomes[item.place] = Some(outcome.clone());
+            self.outcomes[item.place] = Some(Outcome::Later(delay.clone()));
         }
     }
 
@@ -386,7 +390,7 @@ impl Call<'_> {
             }
             Err(error) => {
                 tracing::debug!(%error, "could not read the rows that were not written");
-                self.answer(&left, &Outcome::Later(RETRY_AFTER));
+                self.put_off(&left, "rows that were not written were not read");
             }
         }
     }
@@ -410,11 +414,11 @@ impl Call<'_> {
         }
         let kind = match verdict {
             Verdict::Mapping if self.stands_no_more().await => {
-                self.answer(&items, &Outcome::Later(RETRY_AFTER));
+                self.put_off(&items, "its table is not what it was");
                 return Vec::new();
             }
             Verdict::Later | Verdict::Waited => {
-                self.answer(&items, &Outcome::Later(RETRY_AFTER));
+                self.put_off(&items, &named(error));
                 return Vec::new();
             }
             Verdict::Record(kind) => kind,

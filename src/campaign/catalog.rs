@@ -154,6 +154,14 @@ pub struct Index {
 }
 
 impl Table {
+    /// Whether rows can be found by this column without a pass over the table.
+    pub fn is_indexed(&self, column: &str) -> bool {
+        self.indexes.iter().any(|index| {
+            let first = index.columns.first().and_then(Option::as_deref);
+            index.valid && !index.partial && first == Some(column)
+        })
+    }
+
     /// Reads a table; `None` where there is none of this name.
     pub async fn read(
         client: &Client,

@@ -72,6 +72,8 @@ pub struct MappingNeeds {
     pub columns: Vec<Arc<str>>,
     /// Those that are written.
     pub written: Vec<Arc<str>>,
+    /// Those that a new record would be known by.
+    pub matched: Vec<Arc<str>>,
     /// Those that stand for a flag on the other side, which holds 0 and 1 only.
     pub flags: Vec<Arc<str>>,
     /// Whether records are made here.

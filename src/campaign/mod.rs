@@ -20,6 +20,7 @@ pub mod inspect;
 pub mod setup;
 pub mod watch;
 
+pub mod changed;
 pub mod scan;
 
 pub mod pgoutput;

@@ -13,8 +13,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use crate::campaign::standing::Standing;
-use crate::campaign::table::{Cell, MODIFIED, Mapped, Tables};
-use crate::campaign::values::instant_text;
+use crate::campaign::table::{Cell, Mapped, Tables};
 use crate::campaign::{chain, peer_error, quoted, settings};
 use crate::peer::{Ask, PeerError, Scan};
 use crate::postgres::{ConnectError, ServerUrl, Session, connect};
@@ -27,8 +26,8 @@ use crate::reconcile::{
 pub struct CampaignScan {
     url: ServerUrl,
     schema: Arc<str>,
-    tables: Tables,
-    options: ScanOptions,
+    pub(super) tables: Tables,
+    pub(super) options: ScanOptions,
     session: Option<Session>,
 }
 
@@ -57,48 +56,13 @@ impl CampaignScan {
         Self { url, schema: schema.into(), tables, options, session: None }
     }
 
-    async fn session(&mut self) -> Result<&Session, PeerError> {
+    pub(super) async fn session(&mut self) -> Result<&Session, PeerError> {
         if self.session.as_ref().is_none_or(|session| session.is_closed()) {
             let settings = settings(&self.schema).bounded(self.options.statement_timeout);
             let session = connect(&self.url, &settings).await;
             self.session = Some(session.map_err(unreachable_server)?);
         }
         Ok(self.session.as_ref().expect("it was just made"))
-    }
-}
-
-impl CampaignScan {
-    /// Which rows follow `after` in the order of their keys and changed since then by their
-    /// `tslastmodified`; an empty list is the end. SQL that does not move that column is not seen.
-    pub async fn changed_since(
-        &mut self,
-        entity: Entity,
-        since: Timestamp,
-        after: Option<&RecordId>,
-    ) -> Result<Vec<RecordId>, PeerError> {
-        let mapped = mapped(&self.tables, entity)?;
-        let Some(modified) = mapped.table.column(MODIFIED) else {
-            let table = mapped.sql_name();
-            return Err(PeerError::Unfit { why: format!("{table} has no column `{MODIFIED}`") });
-        };
-        let goes_on = after.is_some();
-        let (table, key) = (mapped.sql_name(), quoted(&mapped.mapping.key));
-        let (cast, kind) = (mapped.cast(&mapped.mapping.key), &modified.cast);
-        let follows =
-            if goes_on { format!("t.{key} > $1::text::{cast}") } else { "$1::text = ''".into() };
-        let query = format!(
-            "select t.{key}::text from {table} t
-              where {follows} and t.{} >= $2::text::{kind} and {}
-              order by t.{key} limit $3::bigint",
-            quoted(MODIFIED),
-            not_zero(&mapped, "t"),
-        );
-        let after = after.map_or("", |key| &key.0);
-        let since = instant_text(since, &modified.column, &mapped.zone);
-        let limit = i64::try_from(self.options.rows).unwrap_or(i64::MAX);
-        let rows = self.session().await?.query(&query, &[&after, &since, &limit]).await;
-        let rows = rows.map_err(|error| peer_error("listing what changed", error))?;
-        Ok(rows.iter().map(|row| RecordId::from(row.get::<_, &str>(0))).collect())
     }
 }
 

@@ -11,10 +11,13 @@ use crate::campaign::table::Mapped;
 use crate::campaign::verdict::{RETRY_AFTER, violated};
 use crate::campaign::{peer_error, quoted, values};
 use crate::peer::{Ended, PeerError};
-use crate::reconcile::{Observation, Outcome, Position, Presence, RecordId};
+use crate::reconcile::{Delay, Observation, Outcome, Position, Presence, RecordId};
 
 /// More records than this for one match are no match; the rest need not be told.
 const FOUND_MAX: i64 = 1_000;
+
+/// For what a row as expected is put off that was passed by.
+const LOCKED: &str = "the row is locked";
 
 /// Why these rows were not written, one answer a place.
 pub(crate) async fn why_not(
@@ -34,13 +37,13 @@ pub(crate) async fn why_not(
     let answer = |item: &Item| {
         let observation = seen.remove(&item.key);
         let outcome = match (form.verb, observation) {
-            (_, None) => Outcome::Later(RETRY_AFTER),
+            (_, None) => Outcome::Later(RETRY_AFTER.into()),
             (Verb::Insert, Some(seen)) => inserted(seen, known.remove(&item.place)),
             (Verb::Update | Verb::Delete, Some(seen)) => match &seen.presence {
                 Presence::Gone(_) => Outcome::Gone(Some(Box::new(seen))),
                 // The row is as expected, so it was not written because it is locked.
                 Presence::Here { .. } if holds(mapped, form, item, &seen) => {
-                    Outcome::Later(RETRY_AFTER)
+                    Outcome::Later(Delay::of(RETRY_AFTER, LOCKED))
                 }
                 Presence::Here { .. } => Outcome::Stale(Some(Box::new(seen))),
             },
@@ -55,7 +58,7 @@ fn inserted(seen: Observation, known: Option<Vec<Observation>>) -> Outcome {
     match (&seen.presence, known) {
         (Presence::Here { .. }, _) => Outcome::Found(vec![seen]),
         (Presence::Gone(_), Some(records)) => Outcome::Found(records),
-        (Presence::Gone(_), None) => Outcome::Later(RETRY_AFTER),
+        (Presence::Gone(_), None) => Outcome::Later(RETRY_AFTER.into()),
     }
 }
 
@@ -115,7 +118,7 @@ pub(crate) async fn found(
             quoted(&mapped.mapping.key),
             select_list(mapped, &standing),
             mapped.sql_name(),
-            if SCAN_BYTES_MAX < size && is_indexed(mapped, column) {
+            if SCAN_BYTES_MAX < size && mapped.table.is_indexed(column) {
                 written_so(mapped, column)
             } else {
                 folds_so(column)
@@ -140,13 +143,6 @@ pub(crate) async fn found(
 
 /// A table up to this size is passed over in about a tenth of a second.
 const SCAN_BYTES_MAX: i64 = 64 << 20;
-
-fn is_indexed(mapped: &Mapped, column: &str) -> bool {
-    mapped.table.indexes.iter().any(|index| {
-        let first = index.columns.first().and_then(Option::as_deref);
-        index.valid && !index.partial && first == Some(column)
-    })
-}
 
 fn folds_so(column: &str) -> String {
     format!(

@@ -107,8 +107,14 @@ impl Mapped {
                 text.parse().is_ok_and(|key| fits(key) && key.to_string() == text)
             }
             Kind::Text { .. } => !text.is_empty() && text != "0" && !text.contains('\0'),
+            // As it prints: in another form it would be another record for the same row.
             Kind::Uuid => {
-                text.len() == 36 && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+                let dash = |at| matches!(at, 8 | 13 | 18 | 23);
+                let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+                let fits = |(at, byte): (usize, u8)| {
+                    if dash(at) { byte == b'-' } else { digit(byte) }
+                };
+                text.len() == 36 && text.bytes().enumerate().all(fits)
             }
             Kind::Bool
             | Kind::Decimal { .. }

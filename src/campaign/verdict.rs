@@ -23,6 +23,14 @@ pub(crate) enum Verdict {
     Mapping,
 }
 
+/// For what writes are put off that failed so.
+pub(crate) fn named(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{}: {}", said.code().code(), said.message()),
+        None => "the connection was lost".to_owned(),
+    }
+}
+
 /// Sorts a failure by its SQLSTATE, the same on every version and in every language.
 pub(crate) fn verdict(error: &tokio_postgres::Error) -> Verdict {
     let Some(said) = error.as_db_error() else { return Verdict::Later };

@@ -206,6 +206,12 @@ impl Attendant {
                 }
                 *known = made;
             }
+            let (repeated, lost) = (account.calls().repeated(), account.calls().lost());
+            let mut since = |what, made: u64| {
+                let known = counted.entry((name.clone(), what)).or_default();
+                made - std::mem::replace(known, made)
+            };
+            metrics::faltered(name.as_str(), since("repeated", repeated), since("lost", lost));
             let usage = account.usage();
             let used = usage.reported.map_or(usage.ours, |reported| reported.used);
             metrics::workers(name.as_str(), usage.at_once);

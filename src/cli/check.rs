@@ -1,5 +1,6 @@
 //! `truce check`: everything that would keep the agent from running, with what mends it.
 
+mod cautions;
 mod clocks;
 mod costs;
 mod ledger;
@@ -26,7 +27,7 @@ use crate::postgres::{Session, connect};
 use crate::reconcile::mapping::Kind;
 
 use super::failure::Said;
-use super::finding::{Finding, Findings};
+use super::finding::{Finding, Findings, Level};
 use super::lead::{now, refuse};
 use super::mapped::{map_all, provisional};
 use super::options::retained_max;
@@ -37,6 +38,8 @@ use super::progress::Bars;
 use super::run::open_accounts;
 use super::schemas::{Schemas, describe};
 use super::setup::{chosen, wanted};
+
+pub(super) use cautions::Said as SaidCautions;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -95,6 +98,9 @@ async fn crms(
                 }
                 findings.good(Finding::at(place, org.words));
                 costs::look(config, name, org.usage, findings);
+                if let Some(edition) = &org.edition {
+                    costs::at_once(config, name, edition, findings);
+                }
                 if let Some(there) = account.server_clock() {
                     clocks::crm(name, there, now(), findings);
                 }
@@ -150,7 +156,8 @@ async fn mappings(
     ledger::records(session, &schemas?).await.ok()
 }
 
-/// What of Campaign's database stands against running; what setup could not make is among it.
+/// What of Campaign's database stands against running, what setup could not make among it; and what
+/// an operator should know of.
 pub(super) async fn standing(
     config: &Config,
     session: &Session,
@@ -162,10 +169,10 @@ pub(super) async fn standing(
     Ok(lasting(inspect(session, &wanted).await?))
 }
 
-/// What has failed, and will have failed in a moment.
+/// What is not good, and will not be in a moment.
 fn lasting(inspected: Vec<Inspected>) -> Findings {
     // Senders are free again in a moment, and the feed asks again.
-    let lasting = |one: &Inspected| one.health == Health::Fail && one.what != "max_wal_senders";
+    let lasting = |one: &Inspected| one.health != Health::Good && one.what != "max_wal_senders";
     let mut findings = Findings::default();
     inspected.into_iter().filter(lasting).for_each(|one| take(one, &mut findings));
     findings
@@ -185,7 +192,7 @@ pub(super) async fn allow(
     }
     let inspected = inspect_source(session, &expectations(config, None)).await?;
     refuse(&lasting(inspected))?;
-    for finding in &found.0 {
+    for finding in found.0.iter().filter(|finding| finding.level == Level::Problem) {
         let what = finding.to_string();
         tracing::error!(what, "not as it must be; Campaign's log is followed all the same");
     }
@@ -226,6 +233,8 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
         if !there(mapping.key.as_str()) {
             return None;
         }
+        let matched = mapping.match_on.iter().filter_map(|name| mapping.fields.get(name));
+        let matched = matched.flat_map(|field| field.campaign.iter()).map(config::SqlName::as_str);
         let columns = |writes: &dyn Fn(&config::Field) -> bool| -> Vec<Arc<str>> {
             let fields = mapping.fields.values().filter(|field| writes(field));
             let names = fields.flat_map(|field| field.campaign.iter()).map(config::SqlName::as_str);
@@ -238,6 +247,7 @@ fn expectations(config: &Config, schemas: Option<&Schemas>) -> Expectations {
             identity: chosen(mapping),
             columns: columns(&|_| true),
             written: columns(&|field| field.direction.writes(config::Side::Campaign)),
+            matched: matched.filter(|name| there(name)).map(Into::into).collect(),
             flags: columns(&|field| !field.is_consent() && is_checkbox(schemas, name, field)),
             creates: mapping.create.contains(&config::Side::Campaign),
             deletes: mapping.delete == config::Delete::Propagate,

@@ -7,11 +7,9 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use crate::agent::story::{Event, SideStory, Story, find, tell};
-use crate::crm::any::record_id;
-use crate::reconcile::RecordId;
+use crate::agent::story::{Event, PutOffStory, SideStory, Story, find, tell};
 
-use super::visit::Visit;
+use super::visit::{Visit, keys};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -35,9 +33,7 @@ pub(super) struct Options {
 pub(super) async fn explain(options: Options) -> Result<()> {
     let visit = Visit::open(&options.config).await?;
     let entity = visit.entity(&options.mapping)?;
-    let mut keys = vec![RecordId::from(options.key.as_str())];
-    keys.extend(record_id(&options.key).filter(|long| *long != keys[0]));
-    let found = find(&visit.ledger, entity, &keys).await?;
+    let found = find(&visit.ledger, entity, &keys(&options.key)).await?;
     if found.is_empty() {
         bail!(
             "no record of `{}` has the key or id `{}`; it was not seen yet, or it is filtered out",
@@ -86,6 +82,16 @@ fn print(out: &mut impl Write, story: &Story) -> Result<()> {
         let (number, to, answer) = (write.write, write.to, write.answer);
         writeln!(out, "\nwrite {number} to {to}, kept {}: {what}; answer {answer}", write.kept_at)?;
     }
+    for put_off in &story.put_off {
+        let PutOffStory { to, times, until, reason } = put_off;
+        let often = match times {
+            0 => "as it was not reached,".to_owned(),
+            1 => "once,".to_owned(),
+            times => format!("{times} times,"),
+        };
+        let reason = reason.as_deref().unwrap_or("it said no more");
+        writeln!(out, "\nput off by {to} {often} until {until}: {reason}")?;
+    }
     if let Some(since) = story.waiting_since {
         writeln!(out, "\nwaits for another record since {since}")?;
     }
@@ -127,6 +133,7 @@ fn line(event: &Event) -> String {
                 let stands = if *winner == Some(name) { " (stands)" } else { "" };
                 told.push(format!("{name} {}{stands}", shown(Some(value))));
             }
+            told.extend(values["by"].as_str().map(|by| format!("said by {by}")));
             told.extend(write.map(|(to, number)| format!("as write {number} to {to}")));
             told.join(", ")
         }

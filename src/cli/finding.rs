@@ -57,6 +57,14 @@ impl Finding {
         self
     }
 
+    /// The place, down to the field where it is one.
+    pub(super) fn path(&self) -> String {
+        match &self.field {
+            Some(field) => format!("{}.fields.{field}", self.place),
+            None => self.place.clone(),
+        }
+    }
+
     /// Mended by this.
     pub(super) fn sql(mut self, sql: impl Into<String>) -> Self {
         self.sql = Some(sql.into());
@@ -93,11 +101,7 @@ impl fmt::Display for Finding {
             Level::Warning => "warning",
             Level::Good => "ok     ",
         };
-        write!(f, "{level}  {}", self.place)?;
-        if let Some(field) = &self.field {
-            write!(f, ".fields.{field}")?;
-        }
-        write!(f, ": {}", self.what)?;
+        write!(f, "{level}  {}: {}", self.path(), self.what)?;
         match &self.sql {
             Some(sql) => write!(f, "\n         to mend it: {sql}"),
             None => Ok(()),

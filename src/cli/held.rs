@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::agent::held::{self, Opened, Wanted, Way};
+use crate::agent::held::{self, COUNTED_MAX, Listed, Opened, Wanted, Way, Word};
 use crate::ledger::{HeldFilter, HeldLink};
 use crate::reconcile::Side;
 
 use super::failure::Unusable;
 use super::lead::now;
-use super::visit::Visit;
+use super::places::operator;
+use super::visit::{Visit, keys};
 
 /// What to do about the held.
 #[derive(Debug, clap::Subcommand)]
@@ -140,9 +141,9 @@ pub(super) async fn held(what: Held) -> Result<()> {
         Held::Resolve(options) => resolve::resolve(options).await,
         Held::Retry(Retry { choice, json }) => {
             let visit = Visit::open(&choice.config).await?;
-            let wanted = wanted(&visit, &choice)?;
+            let (wanted, by) = (wanted(&visit, &choice)?, operator());
             let opened =
-                held::open(&visit.ledger, &visit.plans, &wanted, &Way::Retry, now()).await?;
+                held::open(&visit.ledger, &visit.plans, &wanted, &Way::Retry, word(&by)).await?;
             say(&opened, "will be tried again", json)
         }
         Held::Release(release) => let_go(release).await,
@@ -152,18 +153,18 @@ pub(super) async fn held(what: Held) -> Result<()> {
 async fn let_go(release: Release) -> Result<()> {
     let choice = &release.choice;
     let visit = Visit::open(&choice.config).await?;
-    let (ledger, plans) = (&visit.ledger, &visit.plans);
+    let (ledger, plans, by) = (&visit.ledger, &visit.plans, operator());
     if let Some(mapping) = &release.brake {
         let entity = visit.entity(mapping)?;
         let plan = &plans[&entity];
-        let opened = held::release_brake(ledger, plans, plan, now()).await?;
+        let opened = held::release_brake(ledger, plans, plan, word(&by)).await?;
         return say(&opened, "released from the brake", release.print.json);
     }
     if release.epoch {
         let only = choice.mapping.as_deref().map(|name| visit.entity(name)).transpose()?;
         let mut opened = Opened::default();
         for plan in plans.values().filter(|p| only.is_none_or(|only| p.policy.entity == only)) {
-            opened.add(held::release_epoch(ledger, plans, plan, now()).await?);
+            opened.add(held::release_epoch(ledger, plans, plan, word(&by)).await?);
         }
         return say(&opened, "released after the new epoch", release.print.json);
     }
@@ -177,8 +178,13 @@ async fn let_go(release: Release) -> Result<()> {
         (false, true) => Way::Recreate,
         (false, false) => Way::Release,
     };
-    let opened = held::open(ledger, plans, &wanted, &way, now()).await?;
+    let opened = held::open(ledger, plans, &wanted, &way, word(&by)).await?;
     say(&opened, "released", release.print.json)
+}
+
+/// What is said now, by this operator.
+fn word(by: &str) -> Word<'_> {
+    Word { at: now(), by: Some(by) }
 }
 
 impl Choice {
@@ -195,7 +201,7 @@ fn wanted(visit: &Visit, choice: &Choice) -> Result<Wanted> {
         (_, None) | (None, Some(_)) => None,
     };
     let filter = HeldFilter { entity, field, reason: choice.reason.clone(), link: None };
-    Ok(Wanted { filter, key: choice.key.as_deref().map(Into::into) })
+    Ok(Wanted { filter, keys: choice.key.as_deref().map(keys).unwrap_or_default() })
 }
 
 async fn print(list: List) -> Result<()> {
@@ -203,7 +209,7 @@ async fn print(list: List) -> Result<()> {
     let wanted = wanted(&visit, &list.choice)?;
     let found = held::list(&visit.ledger, &wanted, list.limit).await?;
     let mut out = std::io::stdout().lock();
-    for link in &found {
+    for link in &found.links {
         for held in &link.held {
             let field = held.field.map(|field| visit.field_name(link.entity, field));
             let mapping = visit.mapping_name(link.entity);
@@ -239,7 +245,22 @@ async fn print(list: List) -> Result<()> {
             )?;
         }
     }
-    Ok(())
+    drop(out);
+    cut(&found)
+}
+
+/// Says how many records the limit left out, beside what is printed for machines.
+fn cut(listed: &Listed) -> Result<()> {
+    let (more, shown) = (listed.more, listed.links.len());
+    if more == 0 {
+        return Ok(());
+    }
+    let least = if COUNTED_MAX <= more { "at least " } else { "" };
+    Ok(writeln!(
+        std::io::stderr(),
+        "and {least}{} more; --limit shows more than {shown}",
+        records(more)
+    )?)
 }
 
 fn record(link: &HeldLink, side: Side) -> Option<String> {

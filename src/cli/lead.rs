@@ -32,7 +32,8 @@ use crate::telemetry::metrics;
 
 use super::accounts::{Accounts, Answers};
 use super::attend::Attendant;
-use super::check::{allow, standing};
+use super::changes;
+use super::check::{SaidCautions, allow, standing};
 use super::drift::Drifts;
 use super::failure::Unusable;
 use super::finding::{Findings, Level};
@@ -72,13 +73,16 @@ pub(super) struct Candidate {
     pub(super) places: Places,
     pub(super) accounts: BTreeMap<Label, Arc<Organisation>>,
     pub(super) health: Arc<Health>,
+    /// The warnings that were told.
+    pub(super) said: SaidCautions,
 }
 
 impl Candidate {
     /// By this config; reads the secrets that it names.
     pub(super) fn new(path: &Path, config: Config, health: Arc<Health>) -> Result<Self> {
         let (places, accounts) = (Places::of(&config)?, open_accounts(&config)?);
-        Ok(Self { path: path.to_owned(), config, places, accounts, health })
+        let said = SaidCautions::default();
+        Ok(Self { path: path.to_owned(), config, places, accounts, health, said })
     }
 
     /// Goes on by another config, where its secrets can be read; gives what it went by.
@@ -112,14 +116,12 @@ impl Candidate {
         let ledger = Arc::new(ledger);
         let mut before: Option<Self> = None;
         loop {
-            let reloaded = before.is_some();
             match Box::pin(self.prepare(&ledger, lease, signals)).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(ready)) => {
                     come.led = true;
-                    before = None;
-                    if reloaded {
-                        reload::taken_up(&ledger, &ready.agents.plans).await?;
+                    if before.take().is_some() {
+                        tracing::info!("the config is taken up");
                     }
                     match Box::pin(self.work(ready, (&ledger, lease), signals)).await? {
                         Order::Stop => return Ok(()),
@@ -138,6 +140,7 @@ impl Candidate {
                     Some(_) | None => return Err(error),
                 },
             }
+            ledger.lead(lease.advance().await?);
         }
     }
 
@@ -261,6 +264,7 @@ impl Candidate {
         let server = standing(&self.config, &session, Some(&schemas)).await?;
         let mapped = self.fit(ledger, &catalog, &mut schemas, &mut accounts).await?;
         allow(&self.config, ledger, &session, &server).await?;
+        self.caution(&session, &schemas, server).await;
         let tables = tables(&mapped, &schemas).map_err(Unusable::new)?;
         let plan = |one: &Mapped| (one.plan.policy.entity, one.plan.clone());
         let plans: Plans = mapped.iter().map(plan).collect();
@@ -308,6 +312,7 @@ impl Candidate {
             accounts.settle(ledger).await?;
             fitted::keep(ledger, &schemas.tables).await?;
             fitted::compare_again(ledger, &mapped, now()).await?;
+            changes::make_good(ledger, config, &mapped, now()).await?;
             return Ok(mapped);
         }
         let fits = |name: &&Label| mapped.iter().any(|one| one.name == **name);

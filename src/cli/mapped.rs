@@ -1,6 +1,7 @@
 //! From the config and the live schemas to what the loops and both sides work by; or to what
 //! stands against it, each thing once, with its mapping, field, columns and types.
 
+mod caveats;
 mod keys;
 
 use std::collections::BTreeMap;
@@ -131,6 +132,7 @@ impl Maker<'_> {
             findings.problem(Finding::of(self.name, problem));
         }
         self.keys_fit(findings);
+        self.caveats(findings);
     }
 
     fn field(&self, name: &Label, field: &config::Field, findings: &mut Findings) -> Option<Made> {

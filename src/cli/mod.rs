@@ -2,6 +2,7 @@
 
 mod accounts;
 mod attend;
+mod changes;
 mod check;
 mod demo;
 mod drift;

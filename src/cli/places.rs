@@ -214,8 +214,22 @@ fn percent(share: f64) -> u8 {
 
 /// A name of this process for people: host and process id.
 pub(super) fn holder() -> Arc<str> {
+    format!("{}, process {}", host(), std::process::id()).into()
+}
+
+/// Who gives a command, for the decision log: the user of the system and the host; of one who has
+/// become another by sudo, both.
+pub(super) fn operator() -> String {
+    let uid = nix::unistd::getuid();
+    let known = nix::unistd::User::from_uid(uid).ok().flatten();
+    let user = known.map_or_else(|| format!("user {uid}"), |user| user.name);
+    let before = std::env::var("SUDO_USER").ok().filter(|before| *before != user);
+    let user = before.map_or_else(|| user.clone(), |before| format!("{before} as {user}"));
+    format!("{user} on {}", host())
+}
+
+fn host() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
-    let host = if host.is_empty() { "unknown host" } else { host };
-    format!("{host}, process {}", std::process::id()).into()
+    if host.is_empty() { "unknown host".to_owned() } else { host.to_owned() }
 }

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
+use serde_json::Value as Json;
 
+use crate::agent::epochs::gate_fact;
+use crate::agent::kept::brake_fact;
 use crate::agent::rehearse::{Intended, Rehearsal};
 use crate::agent::{Plan, Plans};
 use crate::crm::Cost;
@@ -49,11 +52,12 @@ pub(super) async fn plan(options: Options) -> Result<()> {
     let (config, plans) = (&survey.config, &survey.plans);
     let mut report = Report::new(options.samples);
     for (number, (name, account)) in survey.accounts.iter().enumerate() {
-        let of_account = accounts_plans(plans, number);
+        let of_account = accounts_plans(plans, number, survey.ledger.as_ref()).await?;
         let peer = survey.peer(name, account).await?;
         let known = links(survey.ledger.as_ref(), &of_account).await?;
         let rehearsal = Rehearsal::new(&of_account, number, epochs(&known));
         rehearsal.know(known).await?;
+        rehearsal.recall(brakes(survey.ledger.as_ref(), &of_account).await?).await?;
         let (mut campaign, mut crm) = (survey.campaign(), peer.scan());
         let bars = Bars::on_stderr();
         for (label, _) in config.in_order() {
@@ -73,7 +77,7 @@ pub(super) async fn plan(options: Options) -> Result<()> {
         report.calls(name.as_str(), before.made(crate::crm::http::Call::Scan));
         let writer = peer.writer();
         let told = Mutex::new(Vec::new());
-        let deciding = rehearsal.decide(|round| {
+        let deciding = rehearsal.decide(&writer, |round| {
             told.lock().unwrap_or_else(PoisonError::into_inner).push(round);
         });
         bars.during("deciding", deciding).await?;
@@ -105,14 +109,35 @@ fn bounded(report: &Report, most: u64) -> Result<()> {
     .into())
 }
 
-/// An account's mappings, as they stand once both sides are read to their ends.
-fn accounts_plans(plans: &Plans, account: usize) -> Plans {
+/// An account's mappings, as they stand once both sides are read to their ends: open, unless they
+/// wait for a person after a new epoch.
+async fn accounts_plans(
+    plans: &Plans,
+    account: usize,
+    ledger: Option<&PostgresLedger>,
+) -> Result<Plans> {
     let mut of_account = Plans::new();
     for (entity, plan) in plans.iter().filter(|(_, plan)| plan.account == account) {
-        let (creates, deletes) = (Gate::Open, Gate::Open);
-        of_account.insert(*entity, Plan { creates, deletes, ..plan.clone() });
+        let kept = match ledger {
+            Some(ledger) => ledger.fact(&gate_fact(plan)).await?,
+            None => None,
+        };
+        let gate = if kept.is_some_and(|fact| !fact.is_null()) { Gate::Held } else { Gate::Open };
+        of_account.insert(*entity, Plan { creates: gate, deletes: gate, ..plan.clone() });
     }
-    of_account
+    Ok(of_account)
+}
+
+/// How the brakes of mappings stand.
+async fn brakes(ledger: Option<&PostgresLedger>, plans: &Plans) -> Result<BTreeMap<String, Json>> {
+    let mut brakes = BTreeMap::new();
+    let Some(ledger) = ledger else { return Ok(brakes) };
+    for name in plans.values().map(brake_fact) {
+        if let Some(brake) = ledger.fact(&name).await? {
+            brakes.insert(name, brake);
+        }
+    }
+    Ok(brakes)
 }
 
 /// The links of an account's mappings that a ledger holds.

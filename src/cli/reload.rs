@@ -3,20 +3,17 @@
 //! What a running agent cannot change is what it is known by: where it answers, which databases it
 //! stands between, by which slot it reads. A file that says otherwise, or that cannot be used, is
 //! refused aloud, and the old one stays. What it takes up it takes up as a whole: the loops come to
-//! their end in order and begin anew under the same lease; nobody else leads in between.
+//! their end in order and begin anew under the same lease, in a term of their own: nobody else leads
+//! in between, and what they left unanswered is resolved as after another leader.
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use crate::agent::Plans;
-use crate::agent::held::retry_held;
 use crate::config::{self, Config};
-use crate::ledger::PostgresLedger;
 use crate::telemetry::metrics;
 
 use super::failure::Unusable;
-use super::lead::now;
 use super::signals::{Signal, Signals};
 
 /// What a running agent was told to do.
@@ -45,17 +42,6 @@ pub(super) async fn order(signals: &mut Signals, path: &Path, known: &Config) ->
             },
         }
     }
-}
-
-/// What was left to a person under the old policies is decided by the new ones.
-pub(super) async fn taken_up(ledger: &PostgresLedger, plans: &Plans) -> Result<()> {
-    for plan in plans.values() {
-        for reason in ["conflict", "pairing", "deleted", "deleted_and_changed"] {
-            retry_held(ledger, plans, plan, reason, now()).await?;
-        }
-    }
-    tracing::info!("the config is taken up");
-    Ok(())
 }
 
 /// Says that a config was not taken up.

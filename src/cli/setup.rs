@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::campaign::carry_out::{Patience, carry_out};
 use crate::campaign::settings;
@@ -26,6 +26,7 @@ use super::progress::Bars;
 use super::visit::open_ledger;
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Options {
     /// The config file
     #[arg(long, value_name = "FILE", env = "TRUCE_CONFIG")]
@@ -39,6 +40,9 @@ pub(super) struct Options {
     /// Do not ask
     #[arg(long, requires = "undo")]
     yes: bool,
+    /// Print one JSON object a line
+    #[arg(long, conflicts_with = "print")]
+    json: bool,
 }
 
 /// The fact that remembers what was found.
@@ -47,7 +51,10 @@ const RECORD: &str = "setup";
 pub(super) async fn setup(options: Options) -> Result<()> {
     let config = config::load(&options.config)?;
     let places = Places::of(&config)?;
-    let task = Task { config, places, bars: Bars::on_stderr() };
+    let task = Task { config, places, bars: Bars::on_stderr(), json: options.json };
+    if options.undo && options.json && !options.yes {
+        bail!(Unusable::new("with --json nobody is asked; say --yes"));
+    }
     if options.undo {
         task.undo(options.yes).await
     } else if options.print {
@@ -61,6 +68,8 @@ struct Task {
     config: Config,
     places: Places,
     bars: Bars,
+    /// Whether machines read what is told.
+    json: bool,
 }
 
 /// What setup wants in Campaign's database, by the config.
@@ -158,7 +167,7 @@ impl Task {
         let migrated = self.bars.during("the ledger's schema", migrate).await;
         let migrated = migrated.context("the ledger's schema")?;
         if 0 < migrated {
-            done(&format!("the ledger's schema in {name}"))?;
+            self.done(&format!("the ledger's schema in {name}"))?;
         }
         let ledger = PostgresLedger::open(&self.places.ledger).await?;
         let mut record = read_record(&ledger).await?;
@@ -174,7 +183,7 @@ impl Task {
             self.one(&campaign, step).await?;
         }
         if steps.is_empty() && migrated == 0 {
-            done("everything was there already")?;
+            self.done("everything was there already")?;
         }
         Ok(())
     }
@@ -195,23 +204,23 @@ impl Task {
             links.iter().filter(|((_, of), _)| *of == state).map(|(_, count)| count).sum()
         };
         let (live, tombstones) = (count(State::Live), count(State::Tombstone));
-        let mut out = std::io::stdout().lock();
-        writeln!(
-            out,
-            "the ledger {name} goes with {live} links and {tombstones} tombstones, which keep the \
-             consent of deleted records"
+        self.say(
+            &json!({ "ledger": name, "links": live, "tombstones": tombstones }),
+            &format!(
+                "the ledger {name} goes with {live} links and {tombstones} tombstones, which keep the \
+                 consent of deleted records"
+            ),
         )?;
         if !yes {
-            confirm(&mut out)?;
+            confirm()?;
         }
-        drop(out);
         let campaign = self.campaign().await?;
         for step in record.undo(&campaign).await? {
             self.one(&campaign, &step).await?;
         }
         for (what, sql) in left(&campaign, &wanted(&self.config), &record).await? {
             let told = format!("left  {what}; it was not made by truce setup, and goes by: {sql};");
-            writeln!(std::io::stdout(), "{told}")?;
+            self.say(&json!({ "left": what, "sql": sql }), &told)?;
         }
         drop(ledger);
         self.drop_ledger(&record).await
@@ -220,12 +229,11 @@ impl Task {
     /// Setup died before it made anything but the ledger's database.
     async fn drop_unfinished(&self, server: &Session, yes: bool) -> Result<()> {
         let name = self.places.ledger.database();
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "setup did not get further than the database {name}, which is empty")?;
+        let told = format!("setup did not get further than the database {name}, which is empty");
+        self.say(&json!({ "ledger": name, "links": 0, "tombstones": 0 }), &told)?;
         if !yes {
-            confirm(&mut out)?;
+            confirm()?;
         }
-        drop(out);
         self.one(server, &finish_database(name)).await?;
         self.one(server, &taking_away(drop_database(name))).await
     }
@@ -235,7 +243,17 @@ impl Task {
         let work = carry_out(session, std::slice::from_ref(step), Patience::default(), |_| ());
         let what = format!("{}: {}", step.why, step.sql);
         self.bars.during(&what, work).await?;
-        done(&step.sql)
+        self.done(&step.sql)
+    }
+
+    fn done(&self, what: &str) -> Result<()> {
+        self.say(&json!({ "done": what }), &format!("done  {what}"))
+    }
+
+    /// Says it to machines, or to people.
+    fn say(&self, object: &Json, words: &str) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        Ok(if self.json { writeln!(out, "{object}") } else { writeln!(out, "{words}") }?)
     }
 
     /// The ledger's database where it was made by us, its schema where it was not.
@@ -268,14 +286,11 @@ fn taking_away(sql: String) -> Step {
     }
 }
 
-fn done(what: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout(), "done  {what}")?)
-}
-
-fn confirm(out: &mut impl std::io::Write) -> Result<()> {
+fn confirm() -> Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!(Unusable::new("nobody can be asked here; say --yes"));
     }
+    let mut out = std::io::stdout().lock();
     write!(out, "take everything away? [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();

@@ -8,10 +8,11 @@ use anyhow::Result;
 use crate::agent::run::told;
 use crate::agent::{Linger, Plan, Plans};
 use crate::config::{self, Config, Label};
+use crate::crm::salesforce::record_id;
 use crate::ledger::{Catalog, CatalogMapping, Ledger as _, PostgresLedger};
 use crate::postgres::{ConnectError, ServerUrl};
 use crate::reconcile::decide::Gate;
-use crate::reconcile::{Entity, Field, FieldRule, Policy, Shape, Sides};
+use crate::reconcile::{Entity, Field, FieldRule, Policy, RecordId, Shape, Sides};
 
 use super::failure::Unusable;
 use super::mapped;
@@ -87,6 +88,13 @@ pub(super) async fn open_ledger(url: &ServerUrl) -> Result<PostgresLedger> {
             anyhow::Error::new(Unreached(told(unreached))).context("the ledger is not there")
         }
     })
+}
+
+/// What a person may mean by a key: as it is written, or an id of the CRM in its long form.
+pub(super) fn keys(text: &str) -> Vec<RecordId> {
+    let mut keys = vec![RecordId::from(text)];
+    keys.extend(record_id(text).filter(|long| *long != keys[0]));
+    keys
 }
 
 /// The fields' rules as far as the config alone tells them: what is consent, and which way it goes.

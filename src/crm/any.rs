@@ -35,6 +35,8 @@ pub struct Greeting {
     pub id: Arc<str>,
     /// Whether it is a sandbox, where that is told.
     pub sandbox: Option<bool>,
+    /// Its edition, where it has one.
+    pub edition: Option<Arc<str>>,
     /// Who it is, for people.
     pub words: String,
     /// The day's calls.
@@ -50,13 +52,14 @@ impl Account {
                 let kind = if org.sandbox { "sandbox" } else { "production" };
                 let (id, edition, api) = (&org.id, &org.edition, &org.api_version);
                 let words = format!("{} ({edition}, {kind}, {id}), API {api}", org.name);
-                Ok(Greeting { words, sandbox: Some(org.sandbox), usage: org.usage, id: org.id })
+                let (sandbox, edition) = (Some(org.sandbox), Some(Arc::clone(&org.edition)));
+                Ok(Greeting { words, sandbox, edition, usage: org.usage, id: org.id })
             }
             Self::Dynamics(account) => {
                 let org = account.inspect().await?;
                 let name = if org.name.is_empty() { "an organisation" } else { &org.name };
                 let words = format!("{name} ({}), as application user {}", org.id, org.user);
-                Ok(Greeting { words, sandbox: None, usage: org.usage, id: org.id })
+                Ok(Greeting { words, sandbox: None, edition: None, usage: org.usage, id: org.id })
             }
         }
     }
@@ -83,6 +86,14 @@ impl Account {
             Self::Salesforce(account) => account.is_sandbox().await,
             // The Web API does not say it; the organisation's id tells one from the other.
             Self::Dynamics(_) => Ok(None),
+        }
+    }
+
+    /// The organisation's edition, where it has one and was asked for by now.
+    pub fn edition(&self) -> Option<&str> {
+        match self {
+            Self::Salesforce(account) => account.edition(),
+            Self::Dynamics(_) => None,
         }
     }
 
@@ -225,6 +236,15 @@ impl Object {
             // What may not be read is not in a description at all.
             Self::Salesforce(_) => None,
             Self::Dynamics(table) => table.unreadable(name),
+        }
+    }
+
+    /// Whether a column's value is calculated, and changes without its record's time.
+    pub fn is_calculated(&self, name: &str) -> bool {
+        match self {
+            Self::Salesforce(object) => object.is_calculated(name),
+            // Where a column comes from is not read there.
+            Self::Dynamics(_) => false,
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Standing {
     /// Why nothing of the object can be read, where that is so.
     pub(super) blocked: Option<Arc<str>>,
     paused: BTreeMap<Arc<str>, Pause>,
+    /// Columns that take more than they were mapped with, as they were described last.
+    wider: BTreeMap<Arc<str>, Column>,
 }
 
 /// Why a column is paused, and how far.
@@ -82,25 +84,32 @@ impl Standing {
                 "there is no object `{}` any more that the integration user can see; {}",
                 mapping.table, words.object_back
             );
-            return Self { blocked: Some(why.into()), paused: BTreeMap::new() };
+            return Self { blocked: Some(why.into()), ..Self::default() };
         };
         let needed = mapping.external_id.iter().chain(&mapping.stamp).map(|name| &**name);
         let lost = needed.chain([words.always]).find(|name| object.column(name).is_none());
-        let mut paused = BTreeMap::new();
+        let (mut paused, mut wider) = (BTreeMap::new(), BTreeMap::new());
         for field in &mapping.fields {
             for column in &field.columns {
-                let now = object.column(&column.name);
+                let (name, now) = (Arc::clone(&column.name), object.column(&column.name));
                 if let Some(pause) = compare(field, column, now, words) {
-                    paused.insert(Arc::clone(&column.name), pause);
+                    paused.insert(name, pause);
+                } else if let Some(now) = now.filter(|now| now.kind != column.kind) {
+                    wider.insert(name, now.clone());
                 }
             }
         }
-        Self { blocked: lost.map(|name| object.missing(name).into()), paused }
+        Self { blocked: lost.map(|name| object.missing(name).into()), paused, wider }
     }
 
     /// Whether a column is read.
     pub(super) fn reads(&self, column: &str) -> bool {
         self.paused.get(column).is_none_or(|pause| pause.extent != Extent::Whole)
+    }
+
+    /// What a column takes now, which may be more than it did.
+    pub(super) fn takes<'a>(&'a self, column: &'a Column) -> &'a Column {
+        self.wider.get(&column.name).unwrap_or(column)
     }
 
     /// The first of a field's columns that pauses it, and why.
@@ -297,6 +306,20 @@ mod tests {
         check(|fields| fields[1]["length"] = 255.into(), &[]);
         check(|fields| fields[3]["precision"] = 12.into(), &[]);
         check(|fields| fields[2]["restrictedPicklist"] = false.into(), &[]);
+    }
+
+    #[test]
+    fn a_column_takes_what_it_was_last_described_to_take() {
+        let mapping = mapping();
+        let source = &mapping.fields[1].columns[0];
+        let add = |fields: &mut Vec<serde_json::Value>| {
+            let new = serde_json::json!({ "value": "Chat", "active": true });
+            fields[2]["picklistValues"].as_array_mut().unwrap().push(new);
+        };
+        let standing = Standing::of(&mapping, Some(&object(add)), &WORDS);
+        let Kind::Text { only: Some(only), .. } = &standing.takes(source).kind else { panic!() };
+        assert!(only.iter().any(|value| &**value == "Chat"));
+        assert_eq!(Standing::of(&mapping, Some(&object(|_| ())), &WORDS).takes(source), source);
     }
 
     #[test]

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use crate::peer::PeerError;
 use crate::reconcile::{
-    Change, Expected, Field, Lane, Observation, Presence, RecordId, Row, Target, Write,
+    Change, Delay, Expected, Field, Lane, Observation, Presence, RecordId, Row, Target, Value,
+    Write,
 };
 
 /// What is sent together, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     OptOut,
+    /// Makes records that say that somebody is opted out.
+    CreateOut,
     OptIn,
     Update,
     Create,
@@ -22,6 +25,7 @@ impl Kind {
     pub(super) fn of(write: &Write) -> Self {
         match (&write.change, &write.target, write.lane) {
             (Change::Delete, _, _) => Self::Delete,
+            (Change::Set(_), Target::New { .. }, _) if opts_out(write) => Self::CreateOut,
             (Change::Set(_), Target::New { .. }, _) => Self::Create,
             (Change::Set(_), Target::Record(_), _) if write.opt_in => Self::OptIn,
             (Change::Set(_), Target::Record(_), Lane::Consent) => Self::OptOut,
@@ -35,7 +39,7 @@ impl Kind {
         match self {
             Self::OptIn => 1,
             Self::OptOut | Self::Update | Self::Delete => reads,
-            Self::Create => creates,
+            Self::CreateOut | Self::Create => creates,
         }
     }
 }
@@ -71,6 +75,11 @@ pub(super) fn row(write: &Write) -> &Row {
     }
 }
 
+/// Whether what is written says that somebody is opted out.
+fn opts_out(write: &Write) -> bool {
+    row(write).values().any(|value| matches!(value, Value::Consent(consent) if consent.is_out()))
+}
+
 /// Whether the fields that the decision used hold what it saw: their canonical values, or the
 /// side's own text where there is no canonical one.
 pub(super) fn as_expected(expect: &BTreeMap<Field, Expected>, observation: &Observation) -> bool {
@@ -92,15 +101,16 @@ pub(super) fn stands_for(found: &Observation, write: &Write) -> bool {
 }
 
 /// When what was not done may be tried again.
-pub(super) fn after(error: &PeerError) -> Duration {
-    match error {
+pub(super) fn delay(error: &PeerError) -> Delay {
+    let after = match error {
         PeerError::Throttled { after, .. } => *after,
         PeerError::Transient { .. }
         | PeerError::Denied { .. }
         | PeerError::CursorLost { .. }
         | PeerError::NewEpoch { .. }
         | PeerError::Unfit { .. } => Duration::from_secs(5),
-    }
+    };
+    Delay::of(after, error.reason())
 }
 
 /// Says that the answer to writes was lost.

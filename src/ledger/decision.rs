@@ -90,5 +90,16 @@ impl Decision {
     }
 }
 
+/// The answer that says that a write is put off.
+pub const PUT_OFF: &str = "later";
+
+impl Receipt {
+    /// Whether it says that a write is put off, after the newest answer of its link and side said so
+    /// for the same.
+    pub(super) fn repeats(&self, newest: &Self) -> bool {
+        self.answer == PUT_OFF && (&self.answer, &self.words) == (&newest.answer, &newest.words)
+    }
+}
+
 /// So many of a link's newest decisions are looked through for the one that is repeated.
 pub(super) const LOOKED_BACK: usize = 32;

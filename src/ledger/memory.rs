@@ -346,7 +346,9 @@ impl Tables {
             self.decided += 1;
             self.decisions.insert(self.decided, decision);
         }
-        self.receipts.extend(batch.receipts);
+        let news: Vec<Receipt> =
+            batch.receipts.into_iter().filter(|receipt| !self.was_told(receipt)).collect();
+        self.receipts.extend(news);
     }
 
     /// A link's decisions, newest first.
@@ -362,6 +364,12 @@ impl Tables {
         let newest = self.decisions_of(decision.link).into_iter().take(LOOKED_BACK);
         let last = newest.into_iter().find(|known| known.field == decision.field);
         last.is_some_and(|last| decision.repeats(last))
+    }
+
+    /// Whether the receipt only says again that a write is put off.
+    fn was_told(&self, receipt: &Receipt) -> bool {
+        let of = |known: &&Receipt| (known.link, known.side) == (receipt.link, receipt.side);
+        self.receipts.iter().rev().find(of).is_some_and(|newest| receipt.repeats(newest))
     }
 
     fn insert(&mut self, keep: Keep) {

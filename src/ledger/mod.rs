@@ -14,7 +14,7 @@ pub use words::{
 };
 
 mod decision;
-pub use decision::{Decision, Receipt, Verdict};
+pub use decision::{Decision, PUT_OFF, Receipt, Verdict};
 
 mod error;
 pub use error::{LedgerError, StoreError};
@@ -109,7 +109,8 @@ pub trait Ledger: Send + Sync {
     /// Each stored link's version rises by one ([`Keep::mark_after`]), and a link that was waiting
     /// for a record whose link changed its identity in this batch becomes due, its version raised.
     /// A decision that repeats the last of its link and field is not stored again, unless a person
-    /// took it.
+    /// took it. Nor is an answer that puts a write off, after one of its link and side that did so for
+    /// the same.
     /// After an error that is no conflict nobody knows: store it again, and where it had been
     /// stored that is a conflict, and the links are loaded afresh.
     fn store(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;

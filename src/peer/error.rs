@@ -51,3 +51,17 @@ pub enum PeerError {
         why: String,
     },
 }
+
+impl PeerError {
+    /// For what a write is put off by it: the same words each time, as the wait is told beside.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Throttled { why, .. } => why.clone(),
+            Self::Transient { .. }
+            | Self::Denied { .. }
+            | Self::CursorLost { .. }
+            | Self::NewEpoch { .. }
+            | Self::Unfit { .. } => self.to_string(),
+        }
+    }
+}

@@ -83,6 +83,18 @@ pub trait Outline: Scan {
     ) -> impl Future<Output = Result<Vec<Listed>, PeerError>> + Send;
 }
 
+/// A scan that finds without the feed who opted out lately.
+pub trait Ahead: Scan {
+    /// Which records that say no were changed since then, by the side's own time of change, in the
+    /// order of their keys after `after`; an empty list is the end.
+    fn opted_out_since(
+        &mut self,
+        entity: Entity,
+        since: Timestamp,
+        after: Option<&RecordId>,
+    ) -> impl Future<Output = Result<Vec<RecordId>, PeerError>> + Send;
+}
+
 /// A record that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {

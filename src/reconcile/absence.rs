@@ -169,7 +169,10 @@ fn new_row(
         }
         let seen = link.seen[present].fields.get(field);
         let Some(seen) = seen.filter(|seen| !is_used_up(&seen.value, moment)) else {
-            decision.read[present] = true;
+            match seen {
+                Some(_) => decision.read[present] = true,
+                None => decision.lacks[present] = true,
+            }
             complete = false;
             continue;
         };

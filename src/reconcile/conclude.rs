@@ -117,7 +117,7 @@ impl Link {
                 concluded.found = found;
             }
             Outcome::Refused(refusal) => concluded.collided = self.refuse(&sent, refusal, now),
-            Outcome::Later(delay) => concluded.again_in = Some(delay),
+            Outcome::Later(delay) => concluded.again_in = Some(delay.after),
             Outcome::Lost => self.lose(sent, now),
         }
         concluded

@@ -68,7 +68,7 @@ fn decide_one(link: &Link, field: Field, moment: &Moment, decision: &mut Decisio
         (out(link, Side::Campaign, field), out(link, Side::Crm, field))
     else {
         for side in Side::BOTH {
-            decision.read[side] |= out(link, side, field).is_none();
+            decision.lacks[side] |= out(link, side, field).is_none();
         }
         return Verdict::Agreed;
     };

@@ -54,6 +54,8 @@ pub struct Decision {
     pub held: Vec<Held>,
     /// Which sides must be read before anything can be said.
     pub read: Sides<bool>,
+    /// Which sides have not shown a field yet: read too, and where that brings nothing seldom.
+    pub lacks: Sides<bool>,
     /// Which records must be known first (parents, a merge's survivor), by the side that named them.
     pub waits: Vec<(Side, Wait)>,
     /// Campaign transactions whose end must be asked for.

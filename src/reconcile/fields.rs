@@ -132,7 +132,7 @@ fn known<'a>(
     decision: &mut Decision,
 ) -> Option<&'a SeenField> {
     let Some(seen) = link.seen[side].fields.get(&field) else {
-        decision.read[side] = true;
+        decision.lacks[side] = true;
         return None;
     };
     if let Some(why) = &seen.unfit {

@@ -15,8 +15,24 @@ pub fn match_key(link: &Link, side: Side, policy: &Policy) -> Option<String> {
         key.push_str(&key_part(link.seen[side].value(*field)?)?);
         key.push('\u{1f}');
     }
-    Some(key)
+    Some(bounded(key))
 }
+
+/// A key that an index takes: of a long one its beginning, and a print of the whole.
+fn bounded(key: String) -> String {
+    if key.len() <= KEY_BYTES_MAX {
+        return key;
+    }
+    // FNV-1a, as its value is kept.
+    let print = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |print, byte| {
+        (print ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let head = &key[..key.floor_char_boundary(KEY_BYTES_MAX)];
+    format!("{head}\u{1f}{print:016x}")
+}
+
+/// PostgreSQL indexes texts of up to some 2,700 bytes.
+const KEY_BYTES_MAX: usize = 1000;
 
 /// One value's part of a match key.
 fn key_part(value: &Value) -> Option<String> {
@@ -105,5 +121,19 @@ fn is_live(link: &Link) -> bool {
     match link.state {
         LinkState::Live => true,
         LinkState::Alias(_) | LinkState::Severed | LinkState::Tombstone => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_key_is_told_from_others_and_fits_an_index() {
+        let long = |end: &str| bounded(format!("{}{end}", "ä".repeat(2000)));
+        assert_eq!(bounded("ann@x.org".to_owned()), "ann@x.org");
+        assert_eq!(long("a"), long("a"));
+        assert_ne!(long("a"), long("b"));
+        assert!(long("a").len() < KEY_BYTES_MAX + 20);
     }
 }

@@ -47,5 +47,5 @@ pub use record::{Entity, Field, LinkId, RecordId, Row, Side, Sides};
 pub use shape::Shape;
 pub use value::{Consent, Decimal, Value};
 pub use write::{
-    Answer, Change, Expected, Lane, Outcome, Refusal, RefusalKind, Stamp, Target, Write,
+    Answer, Change, Delay, Expected, Lane, Outcome, Refusal, RefusalKind, Stamp, Target, Write,
 };

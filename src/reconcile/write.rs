@@ -145,9 +145,31 @@ pub enum Outcome {
     /// Refused. The same write is not tried again until an input changes.
     Refused(Refusal),
     /// Certainly not done, and worth another try after this long.
-    Later(Duration),
+    Later(Delay),
     /// Nobody knows.
     Lost,
+}
+
+/// How long a write is put off, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delay {
+    /// How long.
+    pub after: Duration,
+    /// For what, where that is known: a code of the side, or a few words. Holds no value.
+    pub why: Option<Arc<str>>,
+}
+
+impl Delay {
+    /// For this.
+    pub fn of(after: Duration, why: impl Into<Arc<str>>) -> Self {
+        Self { after, why: Some(why.into()) }
+    }
+}
+
+impl From<Duration> for Delay {
+    fn from(after: Duration) -> Self {
+        Self { after, why: None }
+    }
 }
 
 /// A refusal, in the words of the side that refused.

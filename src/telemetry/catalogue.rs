@@ -50,6 +50,9 @@ pub(super) const OPTOUT: &str = "truce_optout_propagation_seconds";
 pub(super) const OPPOSED: &str = "truce_optout_disagreements";
 pub(super) const WINDOW: &str = "truce_read_write_window_seconds";
 pub(super) const API_CALLS: &str = "truce_crm_calls_total";
+pub(super) const REPEATED: &str = "truce_crm_calls_repeated_total";
+pub(super) const LOST: &str = "truce_crm_calls_lost_total";
+pub(super) const BULK: &str = "truce_crm_bulk_jobs_total";
 pub(super) const CRM_ERRORS: &str = "truce_crm_errors_total";
 pub(super) const API_BUDGET: &str = "truce_crm_budget_left_ratio";
 pub(super) const CALLS_USED: &str = "truce_crm_day_calls_used";
@@ -64,7 +67,7 @@ pub(super) const CENSUS: &str = "truce_census_differing_total";
 pub(super) const BACKFILL: &str = "truce_backfill_progress_ratio";
 
 /// Every metric, in the order in which an operator asks.
-pub(super) const ALL: [Metric; 32] = [
+pub(super) const ALL: [Metric; 35] = [
     gauge(BUILD_INFO, "Always 1; the version that runs is in the label."),
     gauge(LEADER, "1 while this agent writes, 0 while it stands by."),
     gauge(WAL_LAG, "How much of Campaign's log is not durable in the ledger yet."),
@@ -72,7 +75,11 @@ pub(super) const ALL: [Metric; 32] = [
     gauge(CAMPAIGN_CLOCK, "The clock of Campaign's server less ours."),
     gauge(RELOADED, "1 while what was last read of the config is what the agent goes by, else 0."),
     counter(OBSERVATIONS, "Observations kept in the ledger."),
-    counter(DECISIONS, "Writes that were decided on, tried or not."),
+    counter(
+        DECISIONS,
+        "Decisions, of a field or of a record, by what they came to; one that is taken again unchanged \
+         counts again.",
+    ),
     counter(
         CONFLICTS,
         "Fields in which a value was discarded for the other side's, by the rule that decided.",
@@ -107,6 +114,18 @@ pub(super) const ALL: [Metric; 32] = [
         "From reading a record to writing it: an edit of the same field within is lost.",
     ),
     counter(API_CALLS, "Calls to the CRM, answered or not."),
+    counter(
+        REPEATED,
+        "Calls to the CRM that were sent again: the answer before was none, or said to.",
+    ),
+    counter(
+        LOST,
+        "Calls to the CRM that came to no whole answer; what a write among them did is read.",
+    ),
+    counter(
+        BULK,
+        "Bulk jobs of the CRM, by what became of them; one under way is not counted yet.",
+    ),
     counter(
         CRM_ERRORS,
         "Errors that the CRM answered with, by code; what each class means is in \

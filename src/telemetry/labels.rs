@@ -19,6 +19,35 @@ pub enum ApiCall {
     Limits,
 }
 
+/// A bulk job that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BulkJob {
+    /// What it was for.
+    pub kind: BulkKind,
+    /// What became of it.
+    pub end: BulkEnd,
+}
+
+/// What a bulk job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkKind {
+    /// Reading an object whole.
+    Read,
+    /// Writing many records.
+    Write,
+}
+
+/// What became of a bulk job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkEnd {
+    /// It was carried out; rows of it may have been refused.
+    Done,
+    /// It was not carried out to its end: it failed, or it was aborted.
+    Failed,
+    /// Nobody knows: its records are read.
+    Lost,
+}
+
 /// How far a first scan has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scan {
@@ -49,6 +78,21 @@ pub(super) const fn call(kind: ApiCall) -> &'static str {
         ApiCall::Write => "write",
         ApiCall::Describe => "describe",
         ApiCall::Limits => "limits",
+    }
+}
+
+pub(super) const fn bulk_kind(kind: BulkKind) -> &'static str {
+    match kind {
+        BulkKind::Read => "read",
+        BulkKind::Write => "write",
+    }
+}
+
+pub(super) const fn bulk_end(end: BulkEnd) -> &'static str {
+    match end {
+        BulkEnd::Done => "done",
+        BulkEnd::Failed => "failed",
+        BulkEnd::Lost => "lost",
     }
 }
 

@@ -9,7 +9,7 @@ use ::metrics::{Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::catalogue::{self as names, Kind, Metric};
-use super::labels::{self, ApiCall, Scan, real};
+use super::labels::{self, ApiCall, BulkJob, Scan, real};
 use crate::reconcile::{Lane, Outcome, Side};
 
 /// Why there are no metrics.
@@ -110,9 +110,10 @@ pub fn census(mapping: &str, records: u64) {
     counter!(names::CENSUS, "mapping" => mapping.to_owned()).increment(records);
 }
 
-/// Writes that were decided on.
-pub fn decided(mapping: &str, writes: u64) {
-    counter!(names::DECISIONS, "mapping" => mapping.to_owned()).increment(writes);
+/// Decisions that came to this.
+pub fn decided(mapping: &str, verdict: &'static str, decisions: u64) {
+    counter!(names::DECISIONS, "mapping" => mapping.to_owned(), "verdict" => verdict)
+        .increment(decisions);
 }
 
 /// A field in which a value was discarded, by the core's word for the rule that decided.
@@ -186,6 +187,19 @@ pub fn called(crm: &str, kind: ApiCall) {
     counter!(names::API_CALLS, "crm" => crm.to_owned(), "kind" => kind).increment(1);
 }
 
+/// Calls to a CRM that were sent again, and those of which nobody knows what became.
+pub fn faltered(crm: &str, repeated: u64, lost: u64) {
+    counter!(names::REPEATED, "crm" => crm.to_owned()).increment(repeated);
+    counter!(names::LOST, "crm" => crm.to_owned()).increment(lost);
+}
+
+/// A bulk job of a CRM that came to an end, or to none that anybody knows of.
+pub fn bulk_job(crm: &str, job: BulkJob) {
+    let (kind, outcome) = (labels::bulk_kind(job.kind), labels::bulk_end(job.end));
+    counter!(names::BULK, "crm" => crm.to_owned(), "kind" => kind, "outcome" => outcome)
+        .increment(1);
+}
+
 /// An error that a CRM answered with. Codes are the CRM's own, of which there are some hundreds.
 pub fn crm_error(class: &'static str, code: &str) {
     counter!(names::CRM_ERRORS, "class" => class, "code" => code.to_owned()).increment(1);
@@ -249,6 +263,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::telemetry::labels::{BulkEnd, BulkKind};
 
     /// The page after everything happened once.
     fn page() -> String {
@@ -270,7 +285,7 @@ mod tests {
         reloaded(true);
         observed(mapping, Side::Campaign, 2);
         census(mapping, 1);
-        decided(mapping, 1);
+        decided(mapping, "written", 1);
         conflict(mapping, "most_restrictive");
         wrote(mapping, side, &Outcome::Lost);
         held_by(mapping, "ambiguous", 3);
@@ -283,6 +298,8 @@ mod tests {
         opted_out(mapping, side, second);
         window("sales", Duration::from_millis(40));
         called("sales", ApiCall::Write);
+        faltered("sales", 2, 1);
+        bulk_job("sales", BulkJob { kind: BulkKind::Write, end: BulkEnd::Failed });
         crm_error("retry", "UNABLE_TO_LOCK_ROW");
         budget("sales", 0.75);
         calls("sales", 4_000, Some(8_000));

@@ -8,5 +8,5 @@ mod labels;
 pub mod logs;
 pub mod metrics;
 
-pub use labels::{ApiCall, Scan};
+pub use labels::{ApiCall, BulkEnd, BulkJob, BulkKind, Scan};
 pub use metrics::{MetricsError, Page};

@@ -188,7 +188,7 @@ async fn what_is_put_off_goes_in_ever_smaller_batches_and_ever_later() {
         set(&mut link, Side::Campaign, NAME, Value::text("eve"));
         stage.put(link).await;
     }
-    let busy = Says(Outcome::Later(Duration::from_secs(1)), Mutex::default());
+    let busy = Says(Outcome::Later(Duration::from_secs(1).into()), Mutex::default());
     let mut tried = Vec::new();
     for _ in 0..40 {
         let settled =

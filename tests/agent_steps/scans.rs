@@ -1,7 +1,7 @@
 //! What a first scan brings by and by, and what is left of records that it never knew.
 
 use serde_json::json;
-use truce::agent::backfill::{Compared, compared, shut};
+use truce::agent::compared::{Compared, compared, shut};
 use truce::agent::held::store_fact;
 use truce::agent::{Plan, Plans};
 use truce::reconcile::decide::Gate;

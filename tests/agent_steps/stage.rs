@@ -176,14 +176,14 @@ impl Stage {
 
     pub(crate) async fn release(&self, way: Way) {
         let (wanted, now) = (Wanted::default(), self.clock.now());
-        let opened = open(&self.ledger, &self.plans, &wanted, &way, now).await.unwrap();
+        let opened = open(&self.ledger, &self.plans, &wanted, &way, now.into()).await.unwrap();
         assert_eq!((opened.changed, opened.left.len()), (1, 0), "{opened:?}");
     }
 
     /// Why nothing is changed by this way.
     pub(crate) async fn refused(&self, way: Way) -> &'static str {
         let (wanted, now) = (Wanted::default(), self.clock.now());
-        let opened = open(&self.ledger, &self.plans, &wanted, &way, now).await.unwrap();
+        let opened = open(&self.ledger, &self.plans, &wanted, &way, now.into()).await.unwrap();
         assert_eq!(opened.changed, 0, "{opened:?}");
         *opened.left.keys().next().unwrap()
     }

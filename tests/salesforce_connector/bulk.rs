@@ -179,7 +179,7 @@ async fn lost_answers_of_a_job_are_resolved_by_looking_and_never_by_a_second_job
             // Nothing was carried out: it was not closed.
             Err(error) => {
                 assert!(matches!(error, PeerError::Transient { .. }), "{method}: {error:?}");
-                vec![Outcome::Later(Duration::ZERO); 20]
+                vec![Outcome::Later(Duration::ZERO.into()); 20]
             }
         };
         for (id, outcome) in ids.iter().zip(&outcomes) {
@@ -265,14 +265,91 @@ async fn a_large_object_is_read_as_one_job_and_goes_on_by_another() {
     assert_eq!(seen[0].value(MEMBER), Some(&Value::Null));
 }
 
-#[tokio::test]
-async fn a_scan_goes_by_calls_where_no_job_comes_about() {
-    let mut stage = eager().await;
-    let made = contacts(&stage, 30_000).await;
-    let fault = json!({ "count": 1, "status": 400, "code": "FEATURENOTENABLED", "path_contains": "jobs/query" });
+/// Spoils all requests of this kind; says later how many there were.
+async fn refuse(stage: &Stage, code: &str, (method, path): (&str, &str)) {
+    let fault = json!({ "count": 50, "status": 400, "code": code, "method": method,
+        "path_contains": path });
     stage.order("fail", fault).await;
-    let mut scan = stage.crm.scan();
-    let page = scan.scan(CONTACTS, None, 100_000, &mut stage.ticks).await.unwrap();
-    assert_eq!(page.len(), 2_000);
-    assert!(made.contains(&page[0].record));
+}
+
+async fn refused(stage: &Stage) -> u64 {
+    stage.look("faults").await["answers"][0]["hits"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn writes_go_by_calls_where_no_job_is_to_be_had_and_jobs_are_left_alone() {
+    const MADE: (&str, &str) = ("POST", "jobs/ingest");
+    for (code, step) in [
+        ("LIMIT_EXCEEDED", MADE),
+        ("EXCEEDED_QUOTA", MADE),
+        ("FUNCTIONALITY_NOT_ENABLED", MADE),
+        ("FEATURENOTENABLED", MADE),
+        ("INSUFFICIENT_ACCESS", MADE),
+        ("LIMIT_EXCEEDED", ("PUT", "batches")),
+        ("EXCEEDED_QUOTA", ("PATCH", "jobs/ingest/")),
+    ] {
+        let mut stage = eager().await;
+        let ids = contacts(&stage, 20).await;
+        refuse(&stage, code, step).await;
+        assert_eq!(stage.writer.appetite(20), 20);
+        let writes = titled(&mut stage, &ids);
+        let told = Told::default();
+        let outcomes = stage.writer.write(writes, &told, &mut stage.ticks).await.unwrap();
+        assert_eq!(outcomes, vec![DONE; 20], "{code} {step:?}");
+        assert!(told.0.lock().unwrap().last().is_none_or(Option::is_none), "no job is left");
+        assert_eq!(stage.crm.account().usage().paused, None, "{code} {step:?}");
+
+        let again = ids.iter().map(|id| stage.set(id, &[(TITLE, text("again"))])).collect();
+        assert_eq!(stage.write(again).await.unwrap(), vec![DONE; 20], "{code} {step:?}");
+        let tries = refused(&stage).await;
+        assert_eq!(tries, 1, "{code} {step:?}");
+        assert_eq!(stage.writer.appetite(20), 0, "as many as come");
+    }
+}
+
+/// Keeps the ends of jobs from being noted.
+struct Unended;
+
+impl Notes for Unended {
+    async fn note(&self, _: Vec<LinkId>, _: u64) -> Result<(), PeerError> {
+        panic!("a CRM has no transactions to note");
+    }
+
+    async fn job(&self, job: Option<&str>) -> Result<(), PeerError> {
+        let source = "the ledger is away".into();
+        let error = PeerError::Transient { doing: "noting the end of a job", source };
+        job.map(|_| ()).ok_or(error)
+    }
+}
+
+#[tokio::test]
+async fn what_a_job_did_is_told_also_where_its_end_is_not_noted() {
+    let mut stage = eager().await;
+    let ids = contacts(&stage, 20).await;
+    let writes = titled(&mut stage, &ids);
+    let outcomes = stage.writer.write(writes, &Unended, &mut stage.ticks).await.unwrap();
+    assert_eq!(outcomes, vec![DONE; 20]);
+    let again = ids.iter().map(|id| stage.set(id, &[(TITLE, text("again"))])).collect();
+    let told = Told::default();
+    assert_eq!(stage.writer.write(again, &told, &mut stage.ticks).await.unwrap(), vec![DONE; 20]);
+    let told = told.0.lock().unwrap().clone();
+    assert!(matches!(told.as_slice(), [None, Some(_), None]), "the first is ended first: {told:?}");
+}
+
+#[tokio::test]
+async fn a_scan_goes_by_calls_where_no_job_is_to_be_had_and_jobs_are_left_alone() {
+    for code in ["LIMIT_EXCEEDED", "EXCEEDED_QUOTA", "FUNCTIONALITY_NOT_ENABLED"] {
+        let mut stage = eager().await;
+        let made = contacts(&stage, 27_000).await;
+        refuse(&stage, code, ("POST", "jobs/query")).await;
+        for _ in 0..2 {
+            let mut scan = stage.crm.scan();
+            let page = scan.scan(CONTACTS, None, 100_000, &mut stage.ticks).await.unwrap();
+            assert_eq!(page.len(), 2_000);
+            assert!(made.contains(&page[0].record));
+        }
+        assert_eq!(refused(&stage).await, 1, "{code}");
+        assert_eq!(stage.crm.account().usage().paused, None, "{code}");
+        assert_eq!(stage.writer.appetite(20), 20, "{code}: jobs that write are another allowance");
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use truce::crm::http::Call;
-use truce::reconcile::{Outcome, RecordId};
+use truce::reconcile::{Delay, Outcome, RecordId};
 
 use crate::stage::{Stage, TITLE, text};
 
@@ -31,15 +31,16 @@ async fn a_locked_record_waits_its_neighbours_do_not_and_it_comes_again_in_a_sma
     };
     let writes = all(&mut stage, &ids);
     let outcomes = stage.write(writes).await.unwrap();
-    let later = Outcome::Later(Duration::from_secs(2));
-    assert_eq!(outcomes, [later.clone(), later, DONE, DONE]);
+    let later =
+        |seconds| Outcome::Later(Delay::of(Duration::from_secs(seconds), "UNABLE_TO_LOCK_ROW"));
+    assert_eq!(outcomes, [later(2), later(2), DONE, DONE]);
     let sent = |stage: &Stage| stage.crm.account().calls().made(Call::Write);
     assert_eq!(sent(&stage), 1);
     assert_eq!(stage.crm.account().usage().at_once, 4, "half of eight");
 
     let writes = all(&mut stage, &ids);
     let outcomes = stage.write(writes).await.unwrap();
-    assert_eq!(outcomes, [Outcome::Later(Duration::from_secs(4)), DONE, DONE, DONE]);
+    assert_eq!(outcomes, [later(4), DONE, DONE, DONE]);
     assert_eq!(sent(&stage), 3, "the free ones, and the two by their parent");
 
     let writes = all(&mut stage, &ids);
@@ -64,4 +65,22 @@ async fn too_many_calls_at_once_halve_those_that_are_made() {
         account.describe("Contact").await.unwrap();
     }
     assert_eq!(account.usage().at_once, 4, "both at once are one sign");
+}
+
+#[tokio::test]
+async fn a_record_that_is_told_of_too_many_calls_at_once_halves_them() {
+    for (code, message) in [
+        ("REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded."),
+        ("TOO_MANY_APEX_REQUESTS", "too many"),
+    ] {
+        let mut stage = Stage::new().await;
+        let id = stage.contact(json!({})).await;
+        let fault = json!({ "key": &*id.0, "status_code": code, "message": message });
+        stage.order("fail-record", fault).await;
+        let write = stage.set(&id, &[(TITLE, text("x"))]);
+        let later = Outcome::Later(Delay::of(Duration::from_secs(2), code));
+        assert_eq!(stage.write_one(write).await, later, "{code}");
+        let usage = stage.crm.account().usage();
+        assert_eq!((usage.at_once, usage.paused), (4, None), "{code}");
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use truce::peer::{Cursor, Feed as _, PeerError};
 use truce::reconcile::{Outcome, Presence, RefusalKind};
 
-use crate::stage::{LAST_NAME, Stage, TITLE, text};
+use crate::stage::{LAST_NAME, SOURCE, Stage, TITLE, text};
 
 const DONE: Outcome = Outcome::Done { created: None, xid: None };
 
@@ -69,6 +69,24 @@ async fn a_field_that_takes_less_is_read_and_not_written() {
     let outcome = stage.write_one(title).await;
     let Outcome::Refused(refusal) = outcome else { panic!("{outcome:?}") };
     assert!(refusal.message.contains("takes 5 characters now"), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn a_value_that_a_picklist_takes_from_now_on_is_sent() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    let mut watch = stage.crm.drift();
+    watch.look().await.unwrap();
+    let chat = stage.set(&id, &[(SOURCE, text("Chat"))]);
+    let refused = stage.write_one(chat.clone()).await;
+    assert!(matches!(refused, Outcome::Refused(_)), "{refused:?}");
+    let values = ["Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other", "Chat"];
+    let source = json!({ "name": "LeadSource", "type": "picklist", "length": 255,
+        "restricted": true, "values": values });
+    fields(&stage, json!({ "fields": [source] })).await;
+    watch.look().await.unwrap();
+    assert_eq!(stage.write_one(chat).await, DONE);
+    assert_eq!(stage.held(&id).await["LeadSource"], "Chat");
 }
 
 #[tokio::test]

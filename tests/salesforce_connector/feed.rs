@@ -264,6 +264,37 @@ async fn a_server_that_breaks_for_a_moment_is_asked_again() {
     assert_eq!(stage.crm.account().calls().repeated(), 6);
 }
 
+/// How many rows the questions asked for, in order.
+async fn limits(stage: &Stage) -> Vec<String> {
+    let told = stage.look("requests?limit=1000").await;
+    let targets = told["requests"].as_array().unwrap().iter().filter_map(|r| r["query"].as_str());
+    targets.filter_map(|query| Some(query.split_once("LIMIT%20")?.1.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_page_that_takes_too_long_is_asked_for_in_halves() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({ "SystemModstamp": "2026-10-31T12:00:00Z" })).await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    for status in [400, 500] {
+        let fault = json!({ "status": status, "code": "QUERY_TIMEOUT", "path_contains": "query" });
+        stage.order("fail", fault).await;
+    }
+    assert_eq!(ids(&stage.pass(&mut feed, &mut cursor).await), from_ref(&id));
+    assert_eq!(limits(&stage).await, ["2000", "1000", "500"]);
+    stage.pass(&mut feed, &mut cursor).await;
+    assert_eq!(limits(&stage).await.last().unwrap(), "500", "it stays with what is answered");
+
+    let mut scan = stage.crm.scan();
+    // The count of all, and the first page.
+    let fault = json!({ "count": 2, "status": 400, "code": "QUERY_TIMEOUT",
+        "path_contains": "query" });
+    stage.order("fail", fault).await;
+    let seen = scan.scan(CONTACTS, None, 300, &mut stage.ticks).await.unwrap();
+    assert_eq!(ids(&seen), [id]);
+    assert_eq!(limits(&stage).await[4..], ["300", "150"]);
+}
+
 #[tokio::test]
 async fn the_clocks_are_compared_with_each_page() {
     let mut stage = Stage::new().await;

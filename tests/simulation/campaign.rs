@@ -217,7 +217,7 @@ impl World {
         let (key, before) = match &write.target {
             Target::Record(key) => {
                 if self.is_locked(entity, key) {
-                    return Err(Outcome::Later(Duration::from_millis(500)));
+                    return Err(Outcome::Later(Duration::from_millis(500).into()));
                 }
                 let Some(row) = self.campaign.rows.get(&(entity, key.clone())) else {
                     return Err(Outcome::Gone(Some(Box::new(self.select(entity, key)))));

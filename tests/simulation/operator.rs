@@ -16,8 +16,9 @@ pub(crate) fn resolves(ledger: &MemoryLedger, plans: &Plans, world: &Shared) -> 
     let mut held = Vec::new();
     for reason in REASONS {
         let filter = HeldFilter { reason: Some(reason.to_owned()), ..HeldFilter::default() };
-        let wanted = Wanted { filter, key: None };
-        held.extend(drive(list(ledger, &wanted, usize::MAX), usize::MAX - 1).unwrap().unwrap());
+        let wanted = Wanted { filter, keys: Vec::new() };
+        let listed = drive(list(ledger, &wanted, usize::MAX), usize::MAX - 1);
+        held.extend(listed.unwrap().unwrap().links);
     }
     if held.is_empty() {
         return false;
@@ -36,8 +37,8 @@ pub(crate) fn resolves(ledger: &MemoryLedger, plans: &Plans, world: &Shared) -> 
     let reason = link.held.first().map(|held| held.reason.clone());
     let field = link.held.first().and_then(|held| held.field);
     let filter = HeldFilter { reason, field, link: Some(link.link), ..HeldFilter::default() };
-    let wanted = Wanted { filter, key: None };
+    let wanted = Wanted { filter, keys: Vec::new() };
     // What cannot be, as it would go against a field's direction, is left and said.
-    drive(open(ledger, plans, &wanted, &way, now), usize::MAX - 1).unwrap().unwrap();
+    drive(open(ledger, plans, &wanted, &way, now.into()), usize::MAX - 1).unwrap().unwrap();
     true
 }

@@ -105,6 +105,13 @@ impl Health {
         }
     }
 
+    /// A loop comes round, and what stands in its way still does.
+    pub fn lives(&self, name: &str) {
+        if let Some(known) = self.state().loops.get_mut(name) {
+            known.beat = Instant::now();
+        }
+    }
+
     /// A feed saw the end of what there is, after having drawn this tick.
     pub fn passes(&self, name: &str, tick: u64) {
         if let Some(known) = self.state().loops.get_mut(name) {

@@ -11,6 +11,7 @@
 //! No loop talks to another but through the ledger; a wake-up only says that there is something
 //! to look for. Each may be killed between any two steps.
 
+mod ahead;
 mod doors;
 mod health;
 mod settler;
@@ -26,7 +27,7 @@ use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::ledger::Ledger;
-use crate::peer::Outline;
+use crate::peer::{Ahead, Outline};
 use crate::reconcile::{Entity, Side};
 
 use super::AgentError;
@@ -85,7 +86,7 @@ type Loops = JoinSet<Result<(), AgentError>>;
 impl<L, C, CF, A, F> Agent<L, C, CF, A, F>
 where
     L: Ledger + 'static,
-    C: Doors,
+    C: Doors<Scan: Ahead>,
     CF: Watch,
     A: Doors<Scan: Outline>,
     F: Watch,
@@ -101,27 +102,34 @@ where
     ) -> Result<(), AgentError> {
         let (stopping, stopped) = channel::channel(false);
         let drain = self.drain;
-        let mut loops = self.start(stopped).await?;
         tokio::pin!(stop, lost);
+        let mut loops = tokio::select! {
+            loops = self.start(stopped) => loops?,
+            error = &mut lost => return Err(error),
+        };
         let outcome = tokio::select! {
             () = &mut stop => Ok(()),
-            error = &mut lost => Err(error),
             ended = loops.join_next() => ended_early(ended),
+            error = &mut lost => {
+                stopping.send_replace(true);
+                return lead_is_lost(error, &mut loops, drain).await;
+            }
         };
         stopping.send_replace(true);
-        let outcome = match outcome {
-            Err(error @ AgentError::Deposed { .. }) => {
-                loops.abort_all();
-                return Err(error);
-            }
-            other => other,
-        };
-        tracing::info!(drain_s = drain.as_secs(), "draining");
-        let drained = tokio::time::timeout(drain, all_ended(&mut loops)).await;
-        if drained.is_err() {
-            tracing::warn!("not everything under way ended in time; the next start resolves it");
+        if let Err(error @ AgentError::Deposed { .. }) = outcome {
             loops.abort_all();
+            return Err(error);
         }
+        let error = tokio::select! {
+            () = drained(&mut loops, drain) => return outcome,
+            error = &mut lost => error,
+        };
+        // Nothing is written on beyond the lease; that anything else is lost is no news any more.
+        if matches!(error, AgentError::Deposed { .. }) {
+            loops.abort_all();
+            return Err(error);
+        }
+        drained(&mut loops, drain).await;
         outcome
     }
 
@@ -138,6 +146,7 @@ where
             totals: channel::Sender::new(BTreeMap::new()),
             waiting: channel::Sender::new(BTreeMap::new()),
             round: self.round,
+            behind: channel::Sender::new(None),
             stop,
         });
         refresh(&shared).await?;
@@ -171,6 +180,7 @@ where
                 Backfill::new(&shared, (number, account.name), &self.campaign, &account.doors);
             loops.spawn(backfill.run());
         }
+        loops.spawn(ahead::look_ahead(Arc::clone(&shared), self.campaign));
         loops.spawn(tend::tend(shared));
         Ok(loops)
     }
@@ -184,6 +194,29 @@ fn spawn<L: Ledger + 'static, F: Watch>(
 ) {
     let shared = Arc::clone(shared);
     loops.spawn(async move { follow(&shared, &followed, feed).await });
+}
+
+/// Ends the loops: at once where another leads, in order otherwise.
+async fn lead_is_lost(
+    error: AgentError,
+    loops: &mut Loops,
+    drain: Duration,
+) -> Result<(), AgentError> {
+    if matches!(error, AgentError::Deposed { .. }) {
+        loops.abort_all();
+    } else {
+        drained(loops, drain).await;
+    }
+    Err(error)
+}
+
+/// Lets what is under way come to its end, for so long.
+async fn drained(loops: &mut Loops, drain: Duration) {
+    tracing::info!(drain_s = drain.as_secs(), "draining");
+    if tokio::time::timeout(drain, all_ended(loops)).await.is_err() {
+        tracing::warn!("not everything under way ended in time; the next start resolves it");
+        loops.abort_all();
+    }
 }
 
 /// A loop that ends before it is told to has an error, or died.

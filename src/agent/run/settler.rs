@@ -2,8 +2,9 @@
 //!
 //! A round decides what is due and keeps what is to be written; the deliveries go on beside the
 //! next rounds, a bounded number at once, so that an opt-out never waits for a slow call. While a
-//! side cannot be written nothing is decided for this account: what its feeds bring is kept all
-//! the same, and no other account waits.
+//! lane of a side cannot be written nothing of that lane is decided for this account: what its feeds
+//! bring is kept all the same, and neither the other lane nor another account waits. So a day's
+//! calls that are used up for ordinary writes stop no opt-out, for which some are kept.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,9 +45,24 @@ pub(super) struct Settler<L, C: Doors, A: Doors> {
     scans: (Option<C::Scan>, Option<A::Scan>),
     /// Whether no job of an earlier leader is running any more.
     jobs_ended: bool,
-    failures: Sides<u32>,
-    /// A side that stumbled is left alone until then.
-    paused: Sides<Option<Instant>>,
+    /// What stumbled, and until when it is left alone.
+    stumbled: BTreeMap<Way, Stumbled>,
+}
+
+/// A way to a side: what stumbles there is left alone, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// Writing, by lane.
+    Write(Side, Lane),
+    /// Reading.
+    Read(Side),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stumbled {
+    /// How often in a row.
+    times: u32,
+    until: Instant,
 }
 
 /// Something that went on beside the rounds, and came to its end.
@@ -93,8 +109,7 @@ where
             under_way: JoinSet::new(),
             busy: BTreeMap::new(),
             jobs_ended: false,
-            failures: Sides::default(),
-            paused: Sides::default(),
+            stumbled: BTreeMap::new(),
             shared: Arc::clone(shared),
         }
     }
@@ -131,7 +146,7 @@ where
     /// Decides what is due and begins what follows; says how many links it looked at.
     async fn round(&mut self) -> Result<usize, AgentError> {
         let lanes = self.open_lanes();
-        if lanes.is_empty() || self.pause().is_some() {
+        if lanes.is_empty() {
             return Ok(0);
         }
         self.take_gates();
@@ -158,14 +173,22 @@ where
     }
 
     /// The lanes in which another delivery may begin: consent goes on while ordinary writes are as
-    /// many as may be under way.
+    /// many as may be under way, or may not be made for a while.
     fn open_lanes(&self) -> Vec<Lane> {
         let full = |lane: Lane| {
             let busy = |side| self.busy.get(&(side, lane)).copied().unwrap_or(0);
             Side::BOTH.into_iter().any(|side| DELIVERIES <= busy(side))
         };
+        let paused =
+            |lane| Side::BOTH.into_iter().any(|side| self.is_paused(Way::Write(side, lane)));
         let consent_full = full(Lane::Consent);
-        Lane::ALL.into_iter().filter(|lane| !consent_full && !full(*lane)).collect()
+        let open = |lane: &Lane| !consent_full && !full(*lane) && !paused(*lane);
+        Lane::ALL.into_iter().filter(open).collect()
+    }
+
+    /// Whether a way is left alone now.
+    fn is_paused(&self, way: Way) -> bool {
+        self.stumbled.get(&way).is_some_and(|stumbled| Instant::now() < stumbled.until)
     }
 
     /// How many of this account's links wait to be looked at, as of a few seconds ago.
@@ -191,15 +214,6 @@ where
 
     /// Begins deliveries, reads and questions.
     fn begin(&mut self, settled: Settled) {
-        let mut counts: BTreeMap<Entity, u64> = BTreeMap::new();
-        for write in &settled.writes {
-            *counts.entry(write.entity).or_default() += 1;
-        }
-        for (entity, count) in counts {
-            if let Some(plan) = self.plans.get(&entity) {
-                metrics::decided(&plan.name, count);
-            }
-        }
         for (side, lane) in Side::BOTH.into_iter().flat_map(|s| Lane::ALL.map(|l| (s, l))) {
             let of_lane =
                 |write: &&crate::reconcile::Write| write.side == side && write.lane == lane;
@@ -233,7 +247,9 @@ where
     /// Reads what must be known first, with the scan of each side that is free.
     fn read(&mut self, mut wanted: Sides<BTreeMap<Entity, Vec<RecordId>>>) {
         let account = self.account;
+        // What is not read now is asked for again by the link's next look.
         if !wanted.campaign.is_empty()
+            && !self.is_paused(Way::Read(Side::Campaign))
             && let Some(mut scan) = self.scans.0.take()
         {
             let (shared, plans) = (Arc::clone(&self.shared), Arc::clone(&self.plans));
@@ -245,6 +261,7 @@ where
             });
         }
         if !wanted.crm.is_empty()
+            && !self.is_paused(Way::Read(Side::Crm))
             && let Some(mut scan) = self.scans.1.take()
         {
             let (shared, plans) = (Arc::clone(&self.shared), Arc::clone(&self.plans));
@@ -271,68 +288,63 @@ where
         while let Some(ended) = self.under_way.try_join_next() {
             self.end(ended.map_err(died)?)?;
         }
-        let full = self.open_lanes().is_empty();
-        if more && !full && self.pause().is_none() {
+        let shut = self.open_lanes().is_empty();
+        if more && !shut {
             return Ok(());
         }
-        let pause = self.pause();
-        let look = pause.unwrap_or_else(|| Instant::now() + LOOK_EVERY);
+        let look = Instant::now() + LOOK_EVERY;
         let shared = Arc::clone(&self.shared);
         tokio::select! {
             () = shared.stopped() => (),
             Some(ended) = self.under_way.join_next(), if !self.under_way.is_empty() => {
                 self.end(ended.map_err(died)?)?;
             }
-            () = shared.wakes[self.account].notified(), if pause.is_none() && !full => (),
+            () = shared.wakes[self.account].notified(), if !shut => (),
             () = tokio::time::sleep_until(look) => (),
         }
-        if pause.is_none() {
+        if self.stumbled.keys().any(|way| self.is_paused(*way)) {
+            self.shared.health.lives(&self.name);
+        } else {
             self.shared.health.beats(&self.name);
         }
         Ok(())
     }
 
-    /// Until when this account is left alone, if it is.
-    fn pause(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let until = [self.paused.campaign, self.paused.crm].into_iter().flatten().max();
-        until.filter(|until| now < *until)
-    }
-
     fn end(&mut self, ended: Ended<C::Scan, A::Scan>) -> Result<(), AgentError> {
-        let (side, result) = match ended {
+        let (way, result) = match ended {
             Ended::Delivered { side, lane, result } => {
                 if let Some(busy) = self.busy.get_mut(&(side, lane)) {
                     *busy -= 1;
                 }
-                (side, result.map(drop))
+                (Way::Write(side, lane), result.map(drop))
             }
             Ended::CampaignRead { scan, result } => {
                 self.scans.0 = Some(scan);
-                (Side::Campaign, result)
+                (Way::Read(Side::Campaign), result)
             }
             Ended::CrmRead { scan, result } => {
                 self.scans.1 = Some(scan);
-                (Side::Crm, result)
+                (Way::Read(Side::Crm), result)
             }
-            Ended::Asked(result) => (Side::Campaign, result),
+            Ended::Asked(result) => (Way::Read(Side::Campaign), result),
         };
         let Err(error) = result else {
-            self.failures[side] = 0;
-            self.paused[side] = None;
+            self.stumbled.remove(&way);
             // What was answered may make another decision due.
             self.shared.wakes[self.account].notify_one();
             return Ok(());
         };
-        if unsure(&error) {
+        // What the ledger did not take of an answer nobody knows: the next term resolves it.
+        if unsure(&error) || matches!(error, AgentError::Ledger(_)) {
             return Err(error);
         }
         let shared = Arc::clone(&self.shared);
-        let Some(delay) = stumble(&shared.health, &self.name, &error, self.failures[side]) else {
+        let times = self.stumbled.get(&way).map_or(0, |stumbled| stumbled.times);
+        let Some(delay) = stumble(&shared.health, &self.name, &error, times) else {
             return Err(error);
         };
-        self.failures[side] += 1;
-        self.paused[side] = Some(Instant::now() + delay);
+        let until = Instant::now() + delay;
+        self.stumbled.insert(way, Stumbled { times: times.saturating_add(1), until });
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::agent::clock::AgentClock;
@@ -39,6 +40,8 @@ pub struct Shared<L> {
     pub totals: watch::Sender<BTreeMap<Entity, u64>>,
     /// How many links of each mapping wait in the ordinary lane, as of a few seconds ago.
     pub waiting: watch::Sender<BTreeMap<Entity, u64>>,
+    /// While Campaign's log has more to tell than it has told: when it last had not.
+    pub behind: watch::Sender<Option<Timestamp>>,
     /// The most links of a round.
     pub round: usize,
     /// Whether to stop.

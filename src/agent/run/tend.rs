@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::agent::AgentError;
-use crate::agent::backfill::is_open;
+use crate::agent::compared::is_open;
 use crate::agent::epochs::gate_fact;
 use crate::agent::held::retry_held;
 use crate::agent::kept::{brake_fact, read_brake};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::agent::AgentError;
 use crate::agent::absorb::absorb;
 use crate::agent::epochs::demand_compare;
@@ -49,11 +51,20 @@ pub(super) async fn follow<L: Ledger, F: Watch>(
     let Followed { name, .. } = followed;
     shared.health.begins(name, Some(followed.fresh_within));
     let mut cursor: Option<Cursor> = None;
-    let mut failures = 0;
+    let (mut failures, mut passed) = (0, Timestamp::MIN);
     while !shared.is_stopping() {
         match step(shared, followed, &mut feed, &mut cursor).await {
-            Ok(()) => {
+            Ok(more) => {
                 failures = 0;
+                if followed.side == Side::Campaign {
+                    passed = if more { passed } else { shared.clock.now() };
+                    let behind = more.then_some(passed);
+                    shared.behind.send_if_modified(|known| {
+                        let differs = *known != behind;
+                        *known = behind;
+                        differs
+                    });
+                }
                 shared.health.beats(name);
             }
             Err(error) => {
@@ -78,13 +89,13 @@ pub(super) async fn follow<L: Ledger, F: Watch>(
     Ok(())
 }
 
-/// One page: read, kept, confirmed.
+/// One page: read, kept, confirmed; says whether there is more.
 async fn step<L: Ledger, F: Watch>(
     shared: &Shared<L>,
     followed: &Followed,
     feed: &mut F,
     cursor: &mut Option<Cursor>,
-) -> Result<(), AgentError> {
+) -> Result<bool, AgentError> {
     let Followed { name, side, account, .. } = followed;
     let known = match cursor.take() {
         Some(known) => known,
@@ -94,7 +105,7 @@ async fn step<L: Ledger, F: Watch>(
     let mut ticks = Ticks::new(&*shared.clock, *account, *side);
     let page = tokio::select! {
         biased;
-        () = shared.stopped() => return Ok(()),
+        () = shared.stopped() => return Ok(false),
         page = feed.page(&known, PATIENCE, &mut ticks) => page?,
     };
     let more = page.more;
@@ -112,7 +123,7 @@ async fn step<L: Ledger, F: Watch>(
         shared.health.passes(name, begun);
     }
     *cursor = Some(durable);
-    Ok(())
+    Ok(more)
 }
 
 /// Keeps how far a side's clock is ahead of ours.

@@ -32,6 +32,7 @@ pub(super) async fn look(
     }
     findings.extend(rights);
     if mapping.creates {
+        findings.extend(unindexed(&table, mapping));
         findings.extend(keys::look(client, &table, mapping).await?);
     }
     Ok(findings)
@@ -87,6 +88,22 @@ fn columns(table: &Table, mapping: &MappingNeeds) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Before a row is made it is looked for by what it would be known by.
+fn unindexed(table: &Table, mapping: &MappingNeeds) -> Vec<Finding> {
+    let name = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
+    let missing = mapping.matched.iter().filter(|column| !table.is_indexed(column));
+    let told = missing.map(|column| {
+        Finding::warn(
+            format!("mapping.{}: match_on column {column}", mapping.name),
+            "no index begins with it: each batch of new rows takes a pass over the whole table to see \
+             whether they are there; make one, and declare it as a dbindex in the table's schema in \
+             Campaign too, so that a structure update keeps it",
+            format!("create index concurrently on {name} ({})", quoted(column)),
+        )
+    });
+    told.collect()
 }
 
 fn identity(table: &Table, mapping: &MappingNeeds) -> Finding {

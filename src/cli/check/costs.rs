@@ -36,6 +36,24 @@ pub(super) fn look(config: &Config, name: &Label, usage: Usage, findings: &mut F
     }
 }
 
+/// Long calls that a Developer Edition takes at once; others take 25.
+const DEVELOPER_AT_ONCE: u32 = 5;
+
+/// Whether the organisation takes as many calls at once as may be under way.
+pub(super) fn at_once(config: &Config, name: &Label, edition: &str, findings: &mut Findings) {
+    let in_flight = config.crms[name].in_flight.get();
+    if edition == "Developer Edition" && DEVELOPER_AT_ONCE < in_flight {
+        findings.warning(Finding::at(
+            format!("crm.{name}"),
+            format!(
+                "crm.{name}.in_flight is {in_flight}, and a Developer Edition takes {DEVELOPER_AT_ONCE} \
+                 calls at once that last 20 s or more, by everyone together: beyond them all are \
+                 refused (REQUEST_LIMIT_EXCEEDED); set in_flight = {DEVELOPER_AT_ONCE} or less"
+            ),
+        ));
+    }
+}
+
 fn polls(crm: &Crm, name: &Label, (mappings, day): (u64, u64), findings: &mut Findings) {
     let calls = |every: Duration| mappings.saturating_mul(times(every));
     let described = calls(crm.describe_seconds.get());
@@ -99,6 +117,24 @@ mod tests {
         }
         let found = told(10.0, usage(Some(30_000), None));
         assert!(found.starts_with("ok") && found.contains("1608 to 8808 of the 30000"), "{found}");
+    }
+
+    #[test]
+    fn more_calls_at_once_than_a_developer_edition_takes_are_told() {
+        let told = |edition: &str, in_flight: u32| {
+            let mut config = parsed_with("");
+            let name = config.crms.keys().next().unwrap().clone();
+            config.crms.get_mut(&name).unwrap().in_flight =
+                i64::from(in_flight).try_into().unwrap();
+            let mut findings = Findings::default();
+            at_once(&config, &name, edition, &mut findings);
+            findings.0.iter().map(ToString::to_string).collect::<String>()
+        };
+        let found = told("Developer Edition", 6);
+        assert!(found.starts_with("warning  crm.") && found.contains("in_flight is 6"), "{found}");
+        assert!(found.ends_with("set in_flight = 5 or less"), "{found}");
+        assert_eq!(told("Developer Edition", 5), "");
+        assert_eq!(told("Enterprise Edition", 25), "");
     }
 
     #[test]

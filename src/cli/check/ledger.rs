@@ -17,6 +17,12 @@ use super::super::schemas::Schemas;
 /// What a link of twelve fields takes, measured (DESIGN.md): pages are left half empty.
 const LINK_BYTES: u64 = 1_750;
 
+/// What a decision takes with its answer, measured (`ledger/postgres/decided.rs`).
+const DECISION_BYTES: u64 = 420;
+
+/// One in so many records is reckoned to change a day.
+const CHANGING: u64 = 100;
+
 /// The oldest server that is tried.
 const VERSION_MIN: i32 = 11;
 
@@ -36,7 +42,8 @@ pub(super) async fn look(
         Err(error) => findings.problem(Finding::at("ledger", format!("{error:#}"))),
     }
     if let Some(records) = records {
-        disk(config.ledger.disk_megabytes_max.get().into(), records, findings);
+        let days = config.ledger.decision_keep_days.get().into();
+        disk(config.ledger.disk_megabytes_max.get().into(), (records, days), findings);
     }
 }
 
@@ -94,10 +101,15 @@ fn told_of(server: &Server, place: &str, findings: &mut Findings) {
     findings.good(Finding::at("ledger", what));
 }
 
-fn disk(max: u64, records: u64, findings: &mut Findings) {
-    let megabytes = records.saturating_mul(LINK_BYTES) >> 20;
-    let cost = format!("about {records} records of Campaign's make {megabytes} MB of links");
-    if megabytes <= max {
+fn disk(max: u64, (records, days): (u64, u64), findings: &mut Findings) {
+    let links = records.saturating_mul(LINK_BYTES) >> 20;
+    let decided = (records / CHANGING).saturating_mul(days);
+    let decisions = decided.saturating_mul(DECISION_BYTES) >> 20;
+    let cost = format!(
+        "about {records} records of Campaign's make {links} MB of links, and {decisions} MB of \
+         decisions where one in {CHANGING} changes a day (decision_keep_days = {days})"
+    );
+    if links.saturating_add(decisions) <= max {
         findings.good(Finding::at("ledger", cost));
         return;
     }
@@ -105,7 +117,7 @@ fn disk(max: u64, records: u64, findings: &mut Findings) {
         "ledger",
         format!(
             "{cost}, more than ledger.disk_megabytes_max ({max}), which is an alarm; raise it, \
-             where the server's disk has the room"
+             where the server's disk has the room, or lower decision_keep_days"
         ),
     ));
 }
@@ -176,11 +188,14 @@ mod tests {
 
     #[test]
     fn more_records_than_the_disk_is_given_for_are_told_with_the_key() {
-        let found = told(|findings| disk(20_480, 20_000_000, findings)).concat();
+        let found = told(|findings| disk(20_480, (20_000_000, 30), findings)).concat();
         assert!(
-            found.contains("33378 MB of links, more than ledger.disk_megabytes_max"),
+            found.contains("33378 MB of links, and 2403 MB of decisions where one in 100 changes"),
             "{found}"
         );
-        assert!(told(|findings| disk(20_480, 10_000_000, findings)).concat().starts_with("ok"));
+        assert!(found.contains("more than ledger.disk_megabytes_max"), "{found}");
+        let told = |days| told(|findings| disk(20_480, (10_000_000, days), findings)).concat();
+        assert!(told(30).starts_with("ok"));
+        assert!(told(365).starts_with("warning"), "the log alone makes it so");
     }
 }

@@ -4,12 +4,12 @@ use anyhow::Result;
 
 use crate::agent::held::{self, Way};
 use crate::cli::failure::Unusable;
-use crate::cli::lead::now;
+use crate::cli::places::operator;
 use crate::cli::remembered::plans;
 use crate::cli::visit::Visit;
 use crate::reconcile::{Field, Shape, Side, Value};
 
-use super::{Choice, say, wanted};
+use super::{Choice, say, wanted, word};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true)))]
@@ -56,7 +56,8 @@ pub(super) async fn resolve(options: Options) -> Result<()> {
             Way::Give(value(&visit, choice, field, text).await?)
         }
     };
-    let opened = held::open(&visit.ledger, &visit.plans, &wanted, &way, now()).await?;
+    let by = operator();
+    let opened = held::open(&visit.ledger, &visit.plans, &wanted, &way, word(&by)).await?;
     say(&opened, "resolved", options.json)
 }
 

@@ -11,7 +11,7 @@ use crate::cli::visit::Visit;
 use crate::ledger::Ledger as _;
 use crate::reconcile::LinkId;
 
-use super::{Choice, wanted};
+use super::{Choice, cut, wanted};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Options {
@@ -30,7 +30,8 @@ pub(super) async fn show(options: Options) -> Result<()> {
     let wanted = wanted(&visit, &options.choice)?;
     let field =
         wanted.filter.field.map(|f| options.choice.field.clone().unwrap_or(f.0.to_string()));
-    for found in held::list(&visit.ledger, &wanted, options.limit).await? {
+    let listed = held::list(&visit.ledger, &wanted, options.limit).await?;
+    for found in &listed.links {
         let ids: [LinkId; 1] = [found.link];
         let Some(plan) = visit.plans.get(&found.entity) else { continue };
         for kept in visit.ledger.links(&ids).await? {
@@ -44,7 +45,7 @@ pub(super) async fn show(options: Options) -> Result<()> {
             }
         }
     }
-    Ok(())
+    cut(&listed)
 }
 
 fn print(story: &Story, held: &HeldStory, as_json: bool) -> Result<()> {

@@ -10,10 +10,11 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::agent::Plan;
-use crate::agent::backfill::{compared, scanned};
+use crate::agent::compared::{compared, scanned};
 use crate::agent::epochs::wanted_generation;
 use crate::agent::repair;
 use crate::agent::status::{MappingStatus, status};
+use crate::agent::working::later;
 use crate::cli::lead::now;
 use crate::cli::places::Places;
 use crate::cli::progress::{Bars, Way};
@@ -96,10 +97,12 @@ impl<'a> Waiting<'a> {
         let done = loop {
             let (ledger, plan) = (&self.visit.ledger, self.plan);
             let stands = compared(ledger, plan).await?;
-            if wanted <= stands.generation {
-                let one = self.mapping().await?;
-                if one.due == 0 {
-                    break one;
+            if wanted <= stands.generation && stands.woken {
+                // What is due later waits for something else.
+                let counts = ledger.counts(later(now(), SOON)).await?;
+                let due = counts.due.iter().filter(|((of, _), _)| *of == plan.policy.entity);
+                if due.map(|(_, count)| *count).sum::<u64>() == 0 {
+                    break self.mapping().await?;
                 }
             } else {
                 for (side, bar) in Side::BOTH.into_iter().zip(&mut shown) {
@@ -189,7 +192,7 @@ impl<'a> Waiting<'a> {
 
     /// Whether any of these is about to be looked at or being written.
     async fn is_busy(&self, bearers: &[Bearer]) -> Result<bool> {
-        let soon = crate::agent::working::later(now(), SOON);
+        let soon = later(now(), SOON);
         let links = self.visit.ledger.links_of(bearers).await?;
         Ok(links.iter().any(|kept| {
             let due = kept.mark.due().is_some_and(|due| due.at <= soon);

@@ -14,7 +14,7 @@ use crate::crm::dynamics::errors::{self, ApiError};
 use crate::crm::dynamics::odata::{self, ROOT};
 use crate::crm::dynamics::{Settings, auth};
 use crate::crm::http::{
-    Answer, Call, Client, Connection, Dialect, Failure, Repeat, Request, Urgency,
+    Allowance, Answer, Call, Client, Connection, Dialect, Failure, Repeat, Request, Urgency,
 };
 use crate::peer::PeerError;
 
@@ -30,7 +30,8 @@ pub(super) const PAGE_MAX: usize = 5000;
 const DIALECT: Dialect = Dialect {
     token: auth::token,
     introduction: Some(auth::WHO_AM_I),
-    verdict: errors::verdict,
+    // All calls are of one allowance.
+    verdict: |answer, _| errors::verdict(answer),
     // The headers of service protection are those of one server of many: nothing to steer by.
     usage: |_| None,
     probed: |_| None,
@@ -207,6 +208,7 @@ impl Api {
             body: Some(batch::encode(operations, boundary)),
             repeat: if writes { Repeat::IfUndone } else { Repeat::Freely },
             urgency,
+            allowance: Allowance::Account,
         };
         let answer = self.client.send(&request, about).await?;
         if answer.status != 200 {
@@ -242,6 +244,7 @@ impl Api {
             body: operation.body.as_ref().map(|body| body.to_string().into_bytes()),
             repeat: Repeat::IfUndone,
             urgency,
+            allowance: Allowance::Account,
         };
         let answer = self.client.send(&request, &mut || ()).await?;
         if answer.status < 300 {
@@ -308,6 +311,7 @@ fn get(path: String, call: Call, urgency: Urgency) -> Request {
         body: None,
         repeat: Repeat::Freely,
         urgency,
+        allowance: Allowance::Account,
     }
 }
 

@@ -22,8 +22,8 @@ use crate::crm::dynamics::codes::Action;
 use crate::crm::dynamics::many::target;
 use crate::crm::dynamics::odata;
 use crate::crm::dynamics::plan::Plan;
-use crate::crm::dynamics::writer::{RowWriter, whole};
-use crate::crm::http::{Urgency, encode};
+use crate::crm::dynamics::writer::{RowWriter, urgency, whole};
+use crate::crm::http::encode;
 use crate::crm::writes::{Kind, row, stands_for};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::{Observation, Outcome, RecordId, Refusal, RefusalKind, Target, Write};
@@ -41,8 +41,8 @@ impl RowWriter {
     pub(super) async fn create(
         &self,
         plan: &Plan,
+        (kind, massed): (Kind, bool),
         writes: &[&Write],
-        massed: bool,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
         let chosen: Vec<RecordId> = writes.iter().map(|write| self.chosen(plan, write)).collect();
@@ -68,7 +68,7 @@ impl RowWriter {
                 .iter()
                 .map(|(place, body)| self.making(plan, &chosen[*place], body))
                 .collect();
-            self.send(Kind::Create, &operations, Urgency::Ordinary).await?
+            self.send(kind, &operations, urgency(kind)).await?
         };
         let mut taken = Vec::new();
         for ((place, _), answered) in ready.iter().zip(answered) {

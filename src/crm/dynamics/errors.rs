@@ -12,7 +12,7 @@ use crate::crm::dynamics::codes::{self, Action};
 use crate::crm::http::{Answer, Verdict};
 use crate::peer::PeerError;
 use crate::reconcile::mapping::SideMapping;
-use crate::reconcile::{Field, Outcome, Refusal, RefusalKind};
+use crate::reconcile::{Delay, Field, Outcome, Refusal, RefusalKind};
 use crate::telemetry::metrics;
 
 /// An error, of a request or of one record in it.
@@ -89,7 +89,7 @@ impl ApiError {
             Action::RecordSoon
             | Action::RepeatRequest
             | Action::FewerWorkers
-            | Action::RenewToken => return Outcome::Later(SOON),
+            | Action::RenewToken => return Outcome::Later(Delay::of(SOON, self.code_word())),
             Action::ReadGone => return Outcome::Gone(None),
             Action::ReadAgain | Action::ReadMade | Action::LoadAnew => return Outcome::Stale(None),
             Action::HoldUnique => RefusalKind::Unique(None),

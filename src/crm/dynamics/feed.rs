@@ -120,8 +120,8 @@ impl TableFeed {
         let (path, prefer) = self.request(&progress.place)?;
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
-        // Feeds may use the reserve: an opt-out in the CRM is seen by no other way.
-        let (call, urgency) = (Call::Feed, Urgency::Urgent);
+        // Feeds may use half of the reserve: an opt-out in the CRM is seen by no other way.
+        let (call, urgency) = (Call::Feed, Urgency::Feed);
         let query = Read { path: &path, prefer: &prefer, call, urgency };
         let rows = self.account.api.rows(query, &mut about).await?;
         let tick: Asked = tick.expect("what was answered was sent");
@@ -183,7 +183,7 @@ impl TableFeed {
             (0..observations.len()).filter(|n| observations[*n].row().is_some()).collect();
         let ids: Vec<RecordId> = here.iter().map(|n| observations[*n].record.clone()).collect();
         let ids: Vec<&RecordId> = ids.iter().collect();
-        let (read, _) = self.plan.read_live(&self.account, Urgency::Urgent, &ids, asked).await?;
+        let (read, _) = self.plan.read_live(&self.account, Urgency::Feed, &ids, asked).await?;
         for (place, sighting) in here.into_iter().zip(read) {
             // One that went meanwhile is told by the next poll.
             if let Some(sighting) = sighting {
@@ -198,7 +198,8 @@ impl TableFeed {
         self.idle_polls = if idle { self.idle_polls.saturating_add(1) } else { 0 };
         let polling = &self.account.settings.polling;
         let bounds = (polling.interval, polling.interval_max);
-        let interval = poll_interval(bounds, self.idle_polls, self.account.usage().left);
+        let interval =
+            poll_interval(bounds, self.idle_polls, self.account.api.client.left_for(Urgency::Feed));
         self.next_poll = Some(Instant::now() + interval);
     }
 }

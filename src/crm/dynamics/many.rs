@@ -15,7 +15,7 @@ use crate::crm::dynamics::api::Record;
 use crate::crm::dynamics::plan::{Plan, Sighting};
 use crate::crm::dynamics::save::{Answered, Massed, save_massed};
 use crate::crm::dynamics::writer::RowWriter;
-use crate::crm::writes::{AGAIN, Kind, after};
+use crate::crm::writes::{AGAIN, Kind, delay};
 use crate::peer::PeerError;
 
 /// So many are taken at once from what waits: some twenty calls, and half a minute.
@@ -30,7 +30,7 @@ impl RowWriter {
         let enough = self.account.settings.multiple_from.is_some_and(|from| from <= writes);
         let apt = match kind {
             Kind::Update | Kind::Create => true,
-            Kind::OptOut | Kind::OptIn | Kind::Delete => false,
+            Kind::OptOut | Kind::CreateOut | Kind::OptIn | Kind::Delete => false,
         };
         apt && enough && self.account.takes_multiples()
     }
@@ -75,7 +75,7 @@ impl RowWriter {
             columns.sort_unstable();
             alike.entry(columns).or_default().push(place);
         }
-        let mut answered = vec![Answered::Undone(AGAIN); targets.len()];
+        let mut answered = vec![Answered::Undone(AGAIN.into()); targets.len()];
         let mut sent = false;
         for places in alike.values().flat_map(|places| places.chunks(self.in_a_call())) {
             let some: Vec<Record> = places.iter().map(|place| targets[*place].clone()).collect();
@@ -94,7 +94,7 @@ impl RowWriter {
                 Err(error) if !sent => return Err(error),
                 Err(error) => {
                     for place in places {
-                        answered[*place] = Answered::Undone(after(&error));
+                        answered[*place] = Answered::Undone(delay(&error));
                     }
                 }
             }

@@ -1,7 +1,6 @@
 //! Sending what is to be saved, and what its answer says of each row.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -12,16 +11,16 @@ use crate::crm::dynamics::codes::Action;
 use crate::crm::dynamics::errors::ApiError;
 use crate::crm::dynamics::plan::Plan;
 use crate::crm::http::{Call, Failure, Urgency};
-use crate::crm::writes::{AGAIN, after, lost};
+use crate::crm::writes::{AGAIN, delay, lost};
 use crate::peer::PeerError;
-use crate::reconcile::{Outcome, RecordId, Refusal, RefusalKind};
+use crate::reconcile::{Delay, Outcome, RecordId, Refusal, RefusalKind};
 
 /// What came of one operation.
 #[derive(Clone, Debug)]
 pub(super) enum Answered {
     Done,
     Refused(ApiError),
-    Undone(Duration),
+    Undone(Delay),
     Lost,
 }
 
@@ -33,7 +32,7 @@ impl Answered {
             // A limit may be met in the middle of a batch.
             Some(error) if error.action() == Action::FewerWorkers => {
                 account.api.client.crowded();
-                Self::Undone(AGAIN)
+                Self::Undone(Delay::of(AGAIN, error.code_word()))
             }
             Some(error) => {
                 account.api.doubt_by(&error);
@@ -99,7 +98,7 @@ pub(super) async fn save_all(
                 answered.extend(answers);
             }
             Err(error) => {
-                answered.extend(part.iter().map(|_| Answered::Undone(after(&error))));
+                answered.extend(part.iter().map(|_| Answered::Undone(delay(&error))));
                 failed = failed.or(Some(error));
             }
         }
@@ -138,7 +137,7 @@ async fn save(
             }
             Err(Failure::Undone(error)) if !begun => return Err(error),
             Err(Failure::Undone(error)) => {
-                answered.extend(range.map(|_| Answered::Undone(after(&error))));
+                answered.extend(range.map(|_| Answered::Undone(delay(&error))));
             }
             Err(Failure::Lost(error)) => {
                 lost(&*error, range.len());
@@ -191,7 +190,7 @@ pub(super) async fn save_massed(
             }
             Err(Failure::Undone(error)) if !begun => return Err(error),
             Err(Failure::Undone(error)) => {
-                answered.extend(range.map(|_| Answered::Undone(after(&error))));
+                answered.extend(range.map(|_| Answered::Undone(delay(&error))));
             }
             Err(Failure::Lost(error)) => {
                 lost(&*error, range.len());

@@ -22,9 +22,9 @@ use crate::crm::dynamics::save::{Answered, missing_parent, save_all};
 use crate::crm::dynamics::settings::BATCH_MAX;
 use crate::crm::dynamics::{Account, Plans, odata};
 use crate::crm::http::{Failure, Urgency};
-use crate::crm::writes::{AGAIN, BLOCKED, Cost, Kind, after, as_expected, lost, row, target};
+use crate::crm::writes::{AGAIN, BLOCKED, Cost, Kind, as_expected, delay, lost, row, target};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
-use crate::reconcile::{Entity, Outcome, Presence, RecordId, Refusal, Write};
+use crate::reconcile::{Delay, Entity, Outcome, Presence, RecordId, Refusal, Write};
 
 /// The writer of an account's rows.
 pub struct RowWriter {
@@ -53,8 +53,8 @@ impl RowWriter {
         writes: &[&Write],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        if plan.stands().is_err() {
-            return Ok(vec![Outcome::Later(BLOCKED); writes.len()]);
+        if let Err(error) = plan.stands() {
+            return Ok(vec![Outcome::Later(Delay::of(BLOCKED, error.reason())); writes.len()]);
         }
         let mut outcomes: Vec<Option<Outcome>> =
             writes.iter().map(|write| plan.refuses(write).map(Outcome::Refused)).collect();
@@ -62,7 +62,9 @@ impl RowWriter {
         if !places.is_empty() {
             let fit: Vec<&Write> = places.iter().map(|place| writes[*place]).collect();
             let done = match kind {
-                Kind::Create => self.create(plan, &fit, massed, asked).await?,
+                Kind::CreateOut | Kind::Create => {
+                    self.create(plan, (kind, massed), &fit, asked).await?
+                }
                 Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Delete => {
                     self.change(plan, (kind, massed), &fit, asked).await?
                 }
@@ -141,13 +143,13 @@ impl RowWriter {
         let anything = || "*".to_owned();
         let version = match kind {
             Kind::OptOut => anything(),
-            Kind::OptIn | Kind::Update | Kind::Create | Kind::Delete => {
+            Kind::OptIn | Kind::Update | Kind::CreateOut | Kind::Create | Kind::Delete => {
                 sighting.etag.clone().unwrap_or_else(anything)
             }
         };
         let (method, body) = match kind {
             Kind::Delete => (Method::DELETE, None),
-            Kind::OptOut | Kind::OptIn | Kind::Update | Kind::Create => {
+            Kind::OptOut | Kind::OptIn | Kind::Update | Kind::CreateOut | Kind::Create => {
                 (Method::PATCH, Some(Json::Object(body.clone())))
             }
         };
@@ -197,7 +199,7 @@ impl RowWriter {
         let Ok(read) = plan.read(&self.account, &records, asked).await else {
             // Nobody knows what is gone, the row or its parent.
             for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
-                *outcome = Outcome::Later(AGAIN);
+                *outcome = Outcome::Later(AGAIN.into());
             }
             return Ok(outcomes);
         };
@@ -227,7 +229,7 @@ impl RowWriter {
             cost.reads += writes.div_ceil(super::create::ASKED_TOGETHER as u64);
             cost.writes += match kind {
                 Kind::OptIn => writes,
-                Kind::OptOut | Kind::Update | Kind::Create | Kind::Delete => {
+                Kind::OptOut | Kind::Update | Kind::CreateOut | Kind::Create | Kind::Delete => {
                     writes.div_ceil(in_a_call)
                 }
             };
@@ -258,7 +260,7 @@ impl Writer for RowWriter {
                 let done = match self.carry_out(plan, (kind, massed), &batch, asked).await {
                     Ok(done) => done,
                     Err(error) if !begun => return Err(error),
-                    Err(error) => vec![Outcome::Later(after(&error)); batch.len()],
+                    Err(error) => vec![Outcome::Later(delay(&error)); batch.len()],
                 };
                 begun = true;
                 for (place, outcome) in places.iter().zip(done) {
@@ -285,9 +287,9 @@ impl Writer for RowWriter {
     }
 }
 
-fn urgency(kind: Kind) -> Urgency {
+pub(super) fn urgency(kind: Kind) -> Urgency {
     match kind {
-        Kind::OptOut | Kind::OptIn => Urgency::Urgent,
+        Kind::OptOut | Kind::CreateOut | Kind::OptIn => Urgency::Urgent,
         Kind::Update | Kind::Create | Kind::Delete => Urgency::Ordinary,
     }
 }

@@ -16,7 +16,10 @@ use tokio::time::Instant;
 pub enum Urgency {
     /// Anything that can wait for tomorrow's calls.
     Ordinary,
-    /// Consent, and what keeps the account going.
+    /// Polls, up to half of it: an opt-out over there is seen by no other way, but one that is to be
+    /// written comes first.
+    Feed,
+    /// Writes of consent with their reads, and what keeps the account going.
     Urgent,
     /// The question whether calls are back.
     Probe,
@@ -172,6 +175,13 @@ impl Budget {
         }
     }
 
+    /// How many calls are left to what is so urgent, where there is a limit.
+    pub(super) fn left_for(&mut self, urgency: Urgency, now: Instant) -> Option<u64> {
+        self.turn(now);
+        let left = self.left(urgency).map(|(left, _)| left);
+        if self.refused { Some(0) } else { left }
+    }
+
     /// The calls that are left, and of how many: by our own count or the CRM's, whichever is less.
     fn left(&self, urgency: Urgency) -> Option<(u64, u64)> {
         self.own(urgency).into_iter().chain(self.theirs(urgency)).min()
@@ -187,11 +197,13 @@ impl Budget {
     }
 
     fn less_reserve(&self, urgency: Urgency, allowed: u64, used: u64) -> (u64, u64) {
-        let reserve = match urgency {
-            Urgency::Ordinary => allowed.saturating_mul(u64::from(self.reserve_percent)) / 100,
+        let reserve = allowed.saturating_mul(u64::from(self.reserve_percent)) / 100;
+        let kept = match urgency {
+            Urgency::Ordinary => reserve,
+            Urgency::Feed => reserve.div_ceil(2),
             Urgency::Urgent | Urgency::Probe => 0,
         };
-        let most = allowed - reserve;
+        let most = allowed - kept;
         (most.saturating_sub(used), most)
     }
 
@@ -252,6 +264,29 @@ mod tests {
         };
         assert_eq!(made(Urgency::Ordinary), 8);
         assert_eq!(made(Urgency::Urgent), 2);
+    }
+
+    #[test]
+    fn polls_leave_half_of_the_reserve_to_writes_of_consent() {
+        let start = now();
+        let mut budget = Budget::new(Some(10), 30, start);
+        let mut made = |urgency| {
+            (0..20).filter(|_| budget.take(urgency, start, PROBE) == Spend::Taken).count()
+        };
+        assert_eq!(made(Urgency::Ordinary), 7);
+        assert_eq!(made(Urgency::Feed), 1);
+        assert_eq!(made(Urgency::Urgent), 2);
+        assert_eq!(budget.left_for(Urgency::Feed, start), Some(0));
+        assert_eq!(budget.take(Urgency::Feed, start, PROBE), Spend::Wait(24 * HOUR));
+        assert_eq!(budget.left_for(Urgency::Feed, start + 24 * HOUR), Some(8));
+
+        let mut budget = Budget::new(None, 20, start);
+        budget.report(Reported { used: 89, allowed: 100 }, start);
+        assert_eq!(budget.take(Urgency::Ordinary, start, PROBE), Spend::Wait(PROBE));
+        assert_eq!(budget.take(Urgency::Feed, start, PROBE), Spend::Taken);
+        budget.report(Reported { used: 90, allowed: 100 }, start);
+        assert_eq!(budget.take(Urgency::Feed, start, PROBE), Spend::Wait(PROBE));
+        assert_eq!(budget.take(Urgency::Urgent, start, PROBE), Spend::Taken);
     }
 
     #[test]

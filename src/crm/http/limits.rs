@@ -178,6 +178,11 @@ impl Gate {
         })
     }
 
+    /// How many of the day's calls are left to what is so urgent, where there is a limit.
+    pub(super) fn left_for(&self, urgency: Urgency) -> Option<u64> {
+        self.with(|state| state.budget.left_for(urgency, Instant::now()))
+    }
+
     fn closed(&self, now: Instant) -> Option<(Duration, String)> {
         self.with(|state| {
             let (until, why) = state.closed.as_ref()?;
@@ -195,6 +200,10 @@ impl Gate {
 fn used_up(urgency: Urgency) -> String {
     match urgency {
         Urgency::Ordinary => "the calls of 24 hours are used up, but for the reserve for consent",
+        Urgency::Feed => {
+            "the calls of 24 hours are used up, but for the half of the reserve that is for writes of \
+             consent"
+        }
         Urgency::Urgent | Urgency::Probe => "the calls of 24 hours are used up",
     }
     .to_owned()

@@ -67,7 +67,7 @@ pub struct Dialect {
     /// How to ask who answers, where the answer to a request for a token does not say.
     pub introduction: Option<Introduction>,
     /// What an answer means for the request as a whole.
-    pub verdict: fn(&Answer) -> Verdict,
+    pub verdict: fn(&Answer, Allowance) -> Verdict,
     /// What an answer says of the day's calls.
     pub usage: fn(&HeaderMap) -> Option<Reported>,
     /// What the answer to a probe says of them.
@@ -145,6 +145,17 @@ pub struct Request {
     pub repeat: Repeat,
     /// Whether it may use the reserve.
     pub urgency: Urgency,
+    /// What it is counted against beside the day's calls.
+    pub allowance: Allowance,
+}
+
+/// Of what a refusal for want of an allowance or a right speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// Of the account: other calls would be refused too.
+    Account,
+    /// Of jobs, which have allowances and rights of their own.
+    Jobs,
 }
 
 /// What may be sent again.
@@ -253,6 +264,16 @@ impl Client {
         self.gate.usage()
     }
 
+    /// How many of the day's calls are left to what is so urgent, where there is a limit.
+    pub fn left_for(&self, urgency: Urgency) -> Option<u64> {
+        self.gate.left_for(urgency)
+    }
+
+    /// One record of an answer says that no call is left; tells how long the account is left alone.
+    pub fn exhausted(&self) -> PeerError {
+        self.gate.exhausted()
+    }
+
     /// Nothing is to be asked of the account any more, while this process runs.
     pub fn bar(&self, why: String) {
         self.gate.bar(why);
@@ -349,6 +370,7 @@ impl Client {
             body: None,
             repeat: Repeat::IfUndone,
             urgency: Urgency::Probe,
+            allowance: Allowance::Account,
         };
         let answer = self.send(&request, &mut || ()).await?;
         if let Some(reported) = (self.dialect.probed)(&answer) {
@@ -368,7 +390,7 @@ impl Client {
             Err(Broken::Lost(error)) => self.lost(error, None, repeatable),
             Ok(answer) => {
                 let asked = exchange::retry_after(&answer);
-                match (self.dialect.verdict)(&answer) {
+                match (self.dialect.verdict)(&answer, request.allowance) {
                     Verdict::Answered => Judged::Answered(answer),
                     Verdict::Expired => Judged::Expired,
                     Verdict::Denied(why) => {

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::crm::delays::Delays;
 use crate::crm::http::exchange::{self, Broken};
 use crate::crm::http::{
-    Call, Client, Granted, Identity, Introduction, Token, TokenRefusal, Verdict, only_https, tls,
+    Allowance, Call, Client, Granted, Identity, Introduction, Token, TokenRefusal, Verdict,
+    only_https, tls,
 };
 use crate::peer::PeerError;
 
@@ -93,7 +94,7 @@ impl Client {
         };
         self.listen(&answer);
         let longest = self.connection.pace.longest;
-        match (self.dialect.verdict)(&answer) {
+        match (self.dialect.verdict)(&answer, Allowance::Account) {
             Verdict::Answered => match (introduction.read)(&answer) {
                 Some(identity) => Ok(identity),
                 None if answer.status < 300 => {

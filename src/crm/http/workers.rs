@@ -27,6 +27,10 @@ struct Workers {
     advised: u32,
     allowed: u32,
     busy: u32,
+    /// How many of these are not urgent.
+    patient: u32,
+    /// How many urgent calls wait for a place.
+    waiting: u32,
     /// When it last shrank.
     shrunk: Option<Instant>,
     /// Since when nothing has changed it.
@@ -36,7 +40,16 @@ struct Workers {
 impl Workers {
     fn new(most: u32, now: Instant) -> Self {
         assert!(0 < most, "an account without calls would wait forever");
-        Self { most, advised: u32::MAX, allowed: most, busy: 0, shrunk: None, steady: now }
+        Self {
+            most,
+            advised: u32::MAX,
+            allowed: most,
+            busy: 0,
+            patient: 0,
+            waiting: 0,
+            shrunk: None,
+            steady: now,
+        }
     }
 
     /// A sign of crowding; says how many calls are allowed now, where that is fewer.
@@ -67,17 +80,32 @@ impl Workers {
         }
     }
 
-    /// Takes a place, if there is one. What is urgent may have one more: it never waits for a single
-    /// slow call.
+    /// Takes a place, if there is one. One is always kept for what is urgent, or made for it where
+    /// there is a single one: it never waits for slow calls alone, and goes first where it waits.
     fn take(&mut self, urgency: Urgency, now: Instant) -> bool {
         self.grow(now);
-        let more = match urgency {
-            Urgency::Ordinary => 0,
-            Urgency::Urgent | Urgency::Probe => u32::from(self.allowed < self.most),
+        let free = if is_urgent(urgency) {
+            self.busy < self.allowed + u32::from(self.allowed < self.most)
+        } else {
+            let most = self.allowed.saturating_sub(1).max(1);
+            self.waiting == 0 && self.patient < most && self.busy < self.allowed
         };
-        let free = self.busy < self.allowed + more;
         self.busy += u32::from(free);
+        self.patient += u32::from(free && !is_urgent(urgency));
         free
+    }
+
+    fn give_back(&mut self, urgency: Urgency) {
+        self.busy -= 1;
+        self.patient -= u32::from(!is_urgent(urgency));
+    }
+}
+
+/// Whether a call is not to wait for others.
+fn is_urgent(urgency: Urgency) -> bool {
+    match urgency {
+        Urgency::Ordinary | Urgency::Feed => false,
+        Urgency::Urgent | Urgency::Probe => true,
     }
 }
 
@@ -90,7 +118,13 @@ pub(super) struct Permits {
 
 /// A place, held until the call is answered.
 #[derive(Debug)]
-pub(super) struct Permit<'a>(&'a Permits);
+pub(super) struct Permit<'a> {
+    of: &'a Permits,
+    urgency: Urgency,
+}
+
+/// An urgent call that waits: others do not go before it.
+struct Waiting<'a>(&'a Permits);
 
 impl Permits {
     pub(super) fn new(most: u32, now: Instant) -> Self {
@@ -99,12 +133,16 @@ impl Permits {
 
     /// Waits for a place.
     pub(super) async fn take(&self, urgency: Urgency) -> Permit<'_> {
+        let mut waiting = None;
         loop {
             let next = self.freed.notified();
             tokio::pin!(next);
             next.as_mut().enable();
             if self.with(|workers| workers.take(urgency, Instant::now())) {
-                return Permit(self);
+                return Permit { of: self, urgency };
+            }
+            if is_urgent(urgency) && waiting.is_none() {
+                waiting = Some(Waiting::of(self));
             }
             next.await;
         }
@@ -136,13 +174,29 @@ impl Permits {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.with(|workers| workers.busy -= 1);
+        self.of.with(|workers| workers.give_back(self.urgency));
+        self.of.freed.notify_waiters();
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn of(permits: &'a Permits) -> Self {
+        permits.with(|workers| workers.waiting += 1);
+        Self(permits)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.with(|workers| workers.waiting -= 1);
         self.0.freed.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -183,11 +237,40 @@ mod tests {
         let mut workers = Workers::new(2, now);
         assert!(workers.take(Urgency::Ordinary, now) && workers.take(Urgency::Urgent, now));
         assert!(!workers.take(Urgency::Urgent, now), "the most is the most");
-        workers.busy = 0;
+        workers.give_back(Urgency::Ordinary);
+        workers.give_back(Urgency::Urgent);
         workers.shrink(now);
         assert!(workers.take(Urgency::Ordinary, now));
         assert!(!workers.take(Urgency::Ordinary, now));
         assert!(workers.take(Urgency::Urgent, now));
+    }
+
+    #[test]
+    fn one_place_is_kept_for_what_is_urgent() {
+        let now = Instant::now();
+        let mut workers = Workers::new(3, now);
+        let all = [Urgency::Ordinary, Urgency::Feed, Urgency::Ordinary];
+        assert_eq!(all.map(|urgency| workers.take(urgency, now)), [true, true, false]);
+        assert!(workers.take(Urgency::Urgent, now));
+        workers.give_back(Urgency::Feed);
+        assert!(workers.take(Urgency::Ordinary, now), "an urgent call holds no place of theirs");
+    }
+
+    #[tokio::test]
+    async fn an_urgent_call_that_waits_goes_before_those_that_came_first() {
+        let permits = Permits::new(1, Instant::now());
+        let slow = permits.take(Urgency::Ordinary).await;
+        let ordinary = permits.take(Urgency::Ordinary);
+        let given_up = permits.take(Urgency::Urgent);
+        tokio::pin!(ordinary);
+        assert!(ordinary.as_mut().now_or_never().is_none() && given_up.now_or_never().is_none());
+        let urgent = permits.take(Urgency::Urgent);
+        tokio::pin!(urgent);
+        assert!(urgent.as_mut().now_or_never().is_none());
+        drop(slow);
+        assert!(ordinary.as_mut().now_or_never().is_none());
+        drop(urgent.as_mut().now_or_never().expect("the place is free"));
+        assert!(ordinary.now_or_never().is_some(), "and nobody waits for who gave up");
     }
 
     #[tokio::test]
@@ -196,7 +279,7 @@ mod tests {
         let first = permits.take(Urgency::Ordinary).await;
         let second = permits.take(Urgency::Ordinary);
         tokio::pin!(second);
-        assert!(futures_util::FutureExt::now_or_never(&mut second).is_none());
+        assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         second.await;
     }

@@ -1,7 +1,7 @@
 //! An account: one organisation, reached with one client, whoever asks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +26,7 @@ pub struct Account {
     pub(super) slot: Slot,
     window: Window,
     contention: Mutex<Contention>,
+    edition: OnceLock<Arc<str>>,
 }
 
 /// Which organisation answers, and what it allows.
@@ -75,6 +76,7 @@ impl Account {
             slot: Slot::default(),
             window: Window::default(),
             contention: Mutex::default(),
+            edition: OnceLock::new(),
         })
     }
 
@@ -95,6 +97,7 @@ impl Account {
             });
         };
         let text = |name: &str| row.get(name).and_then(Json::as_str).unwrap_or_default().into();
+        drop(self.edition.set(text("OrganizationType")));
         Ok(Org {
             id: text("Id"),
             name: text("Name"),
@@ -151,11 +154,13 @@ impl Account {
 
     /// Whether the organisation is a sandbox; `None` where the integration user may not see that.
     pub async fn is_sandbox(&self) -> Result<Option<bool>, PeerError> {
-        let statement = "SELECT Id, IsSandbox FROM Organization";
+        let statement = "SELECT Id, IsSandbox, OrganizationType FROM Organization";
         let (rows, call, urgency) = (Rows::Live, Call::Describe, Urgency::Urgent);
         match self.api.query(Query { rows, statement, call, urgency }, &mut || ()).await {
             Ok(selected) => {
                 let row = selected.records.first();
+                let edition = row.and_then(|row| row.get("OrganizationType")?.as_str());
+                drop(edition.map(|edition| self.edition.set(edition.into())));
                 Ok(row.and_then(|row| row.get("IsSandbox")).and_then(Json::as_bool))
             }
             Err(PeerError::Unfit { why }) => {
@@ -164,6 +169,11 @@ impl Account {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The organisation's edition, where it was asked for by now.
+    pub fn edition(&self) -> Option<&str> {
+        self.edition.get().map(AsRef::as_ref)
     }
 
     /// Asks nothing more of the account while this process runs: it is not the one that is meant.

@@ -12,8 +12,10 @@ use serde_json::{Map, Value as Json, json};
 use tokio::sync::Notify;
 
 use crate::crm::http::{
-    Answer, Call, Client, Connection, Dialect, Failure, Repeat, Reported, Request, Urgency,
+    Allowance, Answer, Call, Client, Connection, Dialect, Failure, Repeat, Reported, Request,
+    Urgency,
 };
+use crate::crm::salesforce::bulk::Rests;
 use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::describe::Described;
 use crate::crm::salesforce::errors::{self, ApiError};
@@ -117,6 +119,8 @@ struct QueryAnswer {
 pub(super) struct Api {
     pub(super) client: Client,
     pub(super) root: String,
+    /// The kinds of jobs that are not to be had for a while.
+    pub(super) rests: Rests,
     doubts: Notify,
 }
 
@@ -150,7 +154,7 @@ impl Api {
             limits: settings.limits,
         };
         let client = Client::new(connection, DIALECT, auth::token_request(settings))?;
-        Ok(Self { client, root, doubts: Notify::new() })
+        Ok(Self { client, root, rests: Rests::default(), doubts: Notify::new() })
     }
 
     /// The versions that the instance speaks.
@@ -273,6 +277,7 @@ impl Api {
             body: Some(json!({ "ids": ids_json, "fields": fields }).to_string().into_bytes()),
             repeat: Repeat::Freely,
             urgency,
+            allowance: Allowance::Account,
         };
         let answer = self.client.send(&request, about).await;
         let mut answer = answer.map_err(|failure| failure.into_error(doing))?;
@@ -305,11 +310,12 @@ impl Api {
         object: &str,
         external_id: &str,
         records: &[Record],
+        urgency: Urgency,
     ) -> Result<Saved, Failure> {
         let (object, key) = (soql::encode(object), soql::encode(external_id));
         let path = format!("{}/composite/sobjects/{object}/{key}", self.root);
         let body = collection(records);
-        self.save(write(Method::PATCH, path, Some(&body), Urgency::Ordinary), records.len()).await
+        self.save(write(Method::PATCH, path, Some(&body), urgency), records.len()).await
     }
 
     /// Deletes records by their ids.
@@ -385,6 +391,7 @@ fn write(method: Method, path: String, body: Option<&Json>, urgency: Urgency) ->
         body: body.map(|body| body.to_string().into_bytes()),
         repeat: Repeat::IfUndone,
         urgency,
+        allowance: Allowance::Account,
     }
 }
 
@@ -401,6 +408,7 @@ pub(super) fn get(path: String, call: Call, urgency: Urgency) -> Request {
         body: None,
         repeat: Repeat::Freely,
         urgency,
+        allowance: Allowance::Account,
     }
 }
 

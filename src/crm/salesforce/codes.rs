@@ -11,6 +11,7 @@
 //! record never stops its neighbours.
 
 use crate::crm::class::Class;
+use crate::crm::http::Allowance;
 
 /// What the agent does about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,16 @@ pub(super) enum Action {
     PauseDay,
     /// Fewer calls at once.
     FewerWorkers,
+    /// What was to go as a job goes by calls, and jobs are left alone for a while.
+    RestJobs,
+    /// The same for longer: a right is missing.
+    DenyJobs,
     /// The record waits for minutes; somebody must make room.
     MakeRoom,
     /// The request, again.
     RepeatRequest,
+    /// The question, again, for less.
+    AskForLess,
     /// The record, again, among fewer and with those of its parent.
     SmallerBatch,
     /// The record, again, soon.
@@ -61,11 +68,15 @@ impl Action {
     /// The class of the errors that it is the answer to.
     pub(super) fn class(self) -> Class {
         match self {
-            Self::RepeatRequest | Self::SmallerBatch | Self::RecordSoon | Self::RecordLate => {
-                Class::Retry
+            Self::RepeatRequest
+            | Self::AskForLess
+            | Self::SmallerBatch
+            | Self::RecordSoon
+            | Self::RecordLate => Class::Retry,
+            Self::PauseDay | Self::FewerWorkers | Self::RestJobs | Self::MakeRoom => Class::Quota,
+            Self::RenewToken | Self::StopAccount | Self::DenyRequest | Self::DenyJobs => {
+                Class::Auth
             }
-            Self::PauseDay | Self::FewerWorkers | Self::MakeRoom => Class::Quota,
-            Self::RenewToken | Self::StopAccount | Self::DenyRequest => Class::Auth,
             Self::WaitForParent => Class::Dependency,
             Self::ReadGone | Self::WaitForUnlock | Self::HoldArchived => Class::Gone,
             Self::ReadAgain => Class::Stale,
@@ -88,6 +99,8 @@ pub(super) enum Says {
     PassingCode,
     /// Where the answer's `Sforce-Limit-Info` says that no call is left.
     UsedUp,
+    /// Where a job was to be made, filled or closed.
+    OfJobs,
 }
 
 /// A row of the table.
@@ -106,15 +119,30 @@ const fn told(code: &'static str, says: Says, action: Action) -> Row {
     Row { code, says, action }
 }
 
+/// Where an error was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Met {
+    /// By what.
+    pub(super) of: Allowance,
+    /// Whether the answer says that no call is left.
+    pub(super) used_up: bool,
+}
+
+impl Met {
+    /// In one record of an answer, or in one that does not tell of calls.
+    pub(super) const PLAIN: Self = Self { of: Allowance::Account, used_up: false };
+}
+
 /// What is done about an error; `None` where it is in no row.
-pub(super) fn look_up(code: &str, message: &str, used_up: bool) -> Option<Action> {
+pub(super) fn look_up(code: &str, message: &str, met: Met) -> Option<Action> {
     let fits = |row: &&Row| {
         row.code == code
             && match row.says {
                 Says::Anything => true,
                 Says::Words(words) => message.contains(words),
                 Says::PassingCode => holds_passing_code(message),
-                Says::UsedUp => used_up,
+                Says::UsedUp => met.used_up,
+                Says::OfJobs => met.of == Allowance::Jobs,
             }
     };
     TABLE.iter().find(fits).map(|row| row.action)
@@ -154,6 +182,16 @@ const TABLE: &[Row] = &[
     row("INVALID_OPERATION_WITH_EXPIRED_PASSWORD", Action::StopAccount),
     row("API_DISABLED_FOR_ORG", Action::StopAccount),
     row("API_CURRENTLY_DISABLED", Action::StopAccount),
+    // Jobs have allowances and rights of their own.
+    told("LIMIT_EXCEEDED", Says::OfJobs, Action::RestJobs),
+    told("EXCEEDED_QUOTA", Says::OfJobs, Action::RestJobs),
+    told("STORAGE_LIMIT_EXCEEDED", Says::OfJobs, Action::RestJobs),
+    told("FUNCTIONALITY_TEMPORARILY_UNAVAILABLE", Says::OfJobs, Action::RestJobs),
+    told("FUNCTIONALITY_NOT_ENABLED", Says::OfJobs, Action::DenyJobs),
+    told("FEATURENOTENABLED", Says::OfJobs, Action::DenyJobs),
+    told("INSUFFICIENT_ACCESS", Says::OfJobs, Action::DenyJobs),
+    told("INSUFFICIENT_ACCESS_OR_READONLY", Says::OfJobs, Action::DenyJobs),
+    told("TXN_SECURITY_NO_ACCESS", Says::OfJobs, Action::DenyJobs),
     row("FUNCTIONALITY_NOT_ENABLED", Action::DenyRequest),
     row("TXN_SECURITY_NO_ACCESS", Action::DenyRequest),
     row("TXN_SECURITY_END_A_SESSION", Action::StopAccount),
@@ -188,7 +226,7 @@ const TABLE: &[Row] = &[
     // The request, again.
     row("SERVER_UNAVAILABLE", Action::RepeatRequest),
     row("UNKNOWN_EXCEPTION", Action::RepeatRequest),
-    row("QUERY_TIMEOUT", Action::RepeatRequest),
+    row("QUERY_TIMEOUT", Action::AskForLess),
     row("API_ERROR", Action::RepeatRequest),
     row("HTTP_406", Action::RepeatRequest),
     row("HTTP_408", Action::RepeatRequest),
@@ -290,7 +328,8 @@ mod tests {
     #[test]
     fn one_code_with_two_meanings_is_told_apart_by_its_words() {
         let check = |code: &str, message: &str, used_up: bool, expected: Action| {
-            assert_eq!(look_up(code, message, used_up), Some(expected), "{code} {message}");
+            let met = Met { used_up, ..Met::PLAIN };
+            assert_eq!(look_up(code, message, met), Some(expected), "{code} {message}");
         };
         let missing = "Foreign key external ID: x not found for field F in entity E";
         check("INVALID_FIELD", missing, false, Action::WaitForParent);
@@ -307,6 +346,21 @@ mod tests {
         check(limit, "ConcurrentPerOrgLongTxn Limit exceeded.", false, Action::FewerWorkers);
         check(limit, "", true, Action::PauseDay);
         check(limit, "", false, Action::FewerWorkers);
-        assert_eq!(look_up("A_CODE_OF_NEXT_YEAR", "", false), None);
+        assert_eq!(look_up("A_CODE_OF_NEXT_YEAR", "", Met::PLAIN), None);
+    }
+
+    #[test]
+    fn what_jobs_are_refused_for_is_no_matter_of_calls() {
+        let check = |code: &str, of_jobs: Action, of_calls: Option<Action>| {
+            let jobs = Met { of: Allowance::Jobs, used_up: false };
+            assert_eq!(look_up(code, "", jobs), Some(of_jobs), "{code}");
+            assert_eq!(look_up(code, "", Met::PLAIN), of_calls, "{code}");
+        };
+        check("LIMIT_EXCEEDED", Action::RestJobs, Some(Action::MakeRoom));
+        check("EXCEEDED_QUOTA", Action::RestJobs, Some(Action::PauseDay));
+        check("FUNCTIONALITY_NOT_ENABLED", Action::DenyJobs, Some(Action::DenyRequest));
+        check("FEATURENOTENABLED", Action::DenyJobs, None);
+        let day = Met { of: Allowance::Jobs, used_up: true };
+        assert_eq!(look_up("REQUEST_LIMIT_EXCEEDED", "", day), Some(Action::PauseDay));
     }
 }

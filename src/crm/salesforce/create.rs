@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::api::{Query, READS_MAX, Record, Rows};
-use crate::crm::salesforce::errors::ApiError;
+use crate::crm::salesforce::errors::{self, ApiError};
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::{self, Age, Answered, Batch};
 use crate::crm::salesforce::soql;
@@ -42,14 +42,15 @@ impl RecordWriter {
         &self,
         plan: &Plan,
         writes: &[&Write],
+        urgency: Urgency,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
         let Some(external_id) = &plan.mapping.external_id else {
             return Ok(vec![Outcome::Refused(no_external_id()); writes.len()]);
         };
-        let prepared = self.prepare_creates(plan, external_id, writes, asked).await?;
+        let prepared = self.prepare_creates(plan, (external_id, urgency), writes, asked).await?;
         let Ready { mut outcomes, records, places, read_at } = prepared;
-        let batch = Batch::Upsert(&records, external_id);
+        let batch = Batch::Upsert(&records, external_id, urgency);
         let answered = save::save(&self.account.api, plan, batch).await?;
         if !records.is_empty() {
             self.account.count_window(read_at.elapsed());
@@ -70,7 +71,7 @@ impl RecordWriter {
     ) -> Outcome {
         match answered.error() {
             // Another create of the same key was under way.
-            Some(error) if takes(error, external_id) => Outcome::Later(AGAIN),
+            Some(error) if takes(error, external_id) => Outcome::Later(error.delay(AGAIN)),
             Some(_) | None => self.outcome(plan, write, answered, Age::New),
         }
     }
@@ -79,12 +80,12 @@ impl RecordWriter {
     pub(super) async fn prepare_creates(
         &self,
         plan: &Plan,
-        external_id: &Arc<str>,
+        (external_id, urgency): (&Arc<str>, Urgency),
         writes: &[&Write],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Ready, PeerError> {
         let read_at = Instant::now();
-        let known = self.known(plan, external_id, writes, asked).await?;
+        let known = self.known(plan, (external_id, urgency), writes, asked).await?;
         let mut outcomes: Vec<Option<Outcome>> = known.into_iter().map(settle).collect();
         let (mut records, mut places) = (Vec::new(), Vec::new());
         for (place, write) in writes.iter().enumerate() {
@@ -106,7 +107,7 @@ impl RecordWriter {
     async fn known(
         &self,
         plan: &Plan,
-        external_id: &Arc<str>,
+        (external_id, urgency): (&Arc<str>, Urgency),
         writes: &[&Write],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Known, PeerError> {
@@ -114,9 +115,13 @@ impl RecordWriter {
         let all: Vec<usize> = (0..writes.len()).collect();
         let mut open = questions(plan, external_id, writes, &all);
         while let Some(question) = open.pop() {
-            let found = self.answers(plan, &question, asked).await?;
+            let found = match self.answers(plan, &question, urgency, asked).await {
+                Err(error) if 1 < question.places.len() && errors::timed_out(&error) => None,
+                found => found?,
+            };
             if found.is_none() && 1 < question.places.len() {
-                // One value that thousands hold is nothing against its neighbours.
+                // One value that thousands hold, or that takes long to look for, is nothing against
+                // its neighbours.
                 for half in question.places.chunks(question.places.len().div_ceil(2)) {
                     open.extend(questions(plan, external_id, writes, half));
                 }
@@ -136,6 +141,7 @@ impl RecordWriter {
         &self,
         plan: &Plan,
         question: &Question,
+        urgency: Urgency,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Option<Vec<Observation>>, PeerError> {
         let any: Vec<String> =
@@ -152,12 +158,8 @@ impl RecordWriter {
             );
             let mut tick = None;
             let mut about = || tick = Some(asked.tick());
-            let query = Query {
-                rows: Rows::Live,
-                statement: &statement,
-                call: Call::Read,
-                urgency: Urgency::Ordinary,
-            };
+            let query =
+                Query { rows: Rows::Live, statement: &statement, call: Call::Read, urgency };
             let selected = self.account.api.query(query, &mut about).await?;
             let tick = tick.expect("what was answered was sent");
             for record in &selected.records {

@@ -55,13 +55,15 @@ pub struct RecordType {
     available: bool,
 }
 
-/// What describes a field as a key.
+/// What describes a field beside its column: what it can do as a key, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "as Salesforce describes fields")]
 struct Key {
     external: bool,
     length: usize,
     folds_case: bool,
     filterable: bool,
+    calculated: bool,
 }
 
 impl Object {
@@ -267,6 +269,7 @@ impl Described {
                 length: field.length,
                 folds_case: !field.case_sensitive,
                 filterable: field.filterable,
+                calculated: field.calculated,
             };
             (field.name.as_str().into(), key)
         });

@@ -10,13 +10,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::crm::http::{Answer, Verdict};
+use crate::crm::http::{Allowance, Answer, Verdict};
 use crate::crm::salesforce::api::usage;
-use crate::crm::salesforce::codes::{self, Action};
+use crate::crm::salesforce::codes::{self, Action, Met};
 use crate::crm::salesforce::ids;
 use crate::peer::PeerError;
 use crate::reconcile::mapping::SideMapping;
-use crate::reconcile::{Field, Outcome, RecordId, Refusal, RefusalKind};
+use crate::reconcile::{Delay, Field, Outcome, RecordId, Refusal, RefusalKind};
 use crate::telemetry::metrics;
 
 /// An error, of a request or of one record in it.
@@ -51,6 +51,10 @@ const NAMED_MAX: usize = 10;
 pub(super) const SOON: Duration = Duration::from_secs(2);
 /// Maintenance, an approval that locks the record, a full disk: minutes at best.
 pub(super) const LATE: Duration = Duration::from_mins(10);
+/// A day's allowance comes back bit by bit.
+const JOBS_REST: Duration = Duration::from_mins(10);
+/// What an administrator has to grant.
+const JOBS_DENIED: Duration = Duration::from_hours(1);
 
 impl ApiError {
     /// An error that names no fields.
@@ -60,16 +64,16 @@ impl ApiError {
 
     /// What is done about it, in one record of an answer.
     pub(super) fn action(&self) -> Action {
-        self.known(false).unwrap_or(UNKNOWN)
+        self.known(Met::PLAIN).unwrap_or(UNKNOWN)
     }
 
-    fn known(&self, used_up: bool) -> Option<Action> {
-        codes::look_up(&self.code, &self.message, used_up)
+    fn known(&self, met: Met) -> Option<Action> {
+        codes::look_up(&self.code, &self.message, met)
     }
 
     /// Counts it, once for each time that something follows from it. An unknown one is loud.
-    fn count(&self, used_up: bool) {
-        let known = self.known(used_up);
+    fn count(&self, met: Met) {
+        let known = self.known(met);
         let code = self.code_word();
         if known.is_none() {
             tracing::error!(
@@ -89,6 +93,11 @@ impl ApiError {
         if is_code { &self.code } else { "MALFORMED_CODE" }
     }
 
+    /// That long, for its code.
+    pub(super) fn delay(&self, after: Duration) -> Delay {
+        Delay::of(after, self.code_word())
+    }
+
     /// The record that was locked, where the words name it: mostly a parent.
     pub(super) fn locked(&self) -> Option<RecordId> {
         ids::find(&self.message, "records:")
@@ -97,21 +106,25 @@ impl ApiError {
     /// The outcome of a write that got this error; `Gone` and `Stale` need a read and are the
     /// caller's, and so is how long a record waits that is locked.
     pub(super) fn outcome(&self, mapping: &SideMapping) -> Outcome {
-        self.count(false);
+        self.count(Met::PLAIN);
         let kind = match self.action() {
             Action::SmallerBatch
             | Action::RecordSoon
             | Action::RepeatRequest
+            | Action::AskForLess
             | Action::PauseDay
             | Action::FewerWorkers
-            | Action::RenewToken => return Outcome::Later(SOON),
-            Action::RecordLate | Action::WaitForUnlock => return Outcome::Later(LATE),
+            | Action::RestJobs
+            | Action::RenewToken => return Outcome::Later(self.delay(SOON)),
+            Action::RecordLate | Action::WaitForUnlock => {
+                return Outcome::Later(self.delay(LATE));
+            }
             Action::MakeRoom => {
                 tracing::error!(
                     code = self.code_word(),
                     "Salesforce has no room: somebody must make it"
                 );
-                return Outcome::Later(LATE);
+                return Outcome::Later(self.delay(LATE));
             }
             Action::ReadGone => return Outcome::Gone(None),
             Action::ReadAgain => return Outcome::Stale(None),
@@ -121,7 +134,7 @@ impl ApiError {
             | Action::HoldArchived
             | Action::HoldDuplicate
             | Action::SplitBody => RefusalKind::Record,
-            Action::StopAccount | Action::DenyRequest | Action::DescribeAnew => {
+            Action::StopAccount | Action::DenyRequest | Action::DenyJobs | Action::DescribeAnew => {
                 RefusalKind::Mapping
             }
         };
@@ -181,7 +194,7 @@ pub(super) fn errors(body: &[u8]) -> Vec<ApiError> {
 }
 
 /// What an answer means for the request as a whole.
-pub(super) fn verdict(answer: &Answer) -> Verdict {
+pub(super) fn verdict(answer: &Answer, of: Allowance) -> Verdict {
     // The code in the body of an unmet precondition is not documented: the status tells.
     if matches!(answer.status, 304 | 412) {
         return Verdict::Answered;
@@ -203,13 +216,16 @@ pub(super) fn verdict(answer: &Answer) -> Verdict {
     }
     let error = refusals(answer).swap_remove(0);
     let used_up = usage(&answer.headers).is_some_and(|usage| usage.allowed <= usage.used);
-    let verdict = match error.known(used_up).unwrap_or(UNKNOWN) {
+    let met = Met { of, used_up };
+    let verdict = match error.known(met).unwrap_or(UNKNOWN) {
         Action::RenewToken => Verdict::Expired,
         Action::StopAccount => Verdict::Stopped(denied(&error)),
         Action::DenyRequest => Verdict::Denied(denied(&error)),
         Action::PauseDay => Verdict::Exhausted,
         Action::FewerWorkers => Verdict::Busy,
         Action::RepeatRequest => Verdict::Broken(broken(&error, status)),
+        // Whatever its status: asked again as it was, it would take as long.
+        Action::AskForLess | Action::RestJobs | Action::DenyJobs => Verdict::Answered,
         Action::SmallerBatch
         | Action::RecordSoon
         | Action::RecordLate
@@ -227,7 +243,7 @@ pub(super) fn verdict(answer: &Answer) -> Verdict {
     };
     // What is an answer is counted by whoever reads it.
     if verdict != Verdict::Answered {
-        error.count(used_up);
+        error.count(met);
     }
     verdict
 }
@@ -264,11 +280,14 @@ fn denied(error: &ApiError) -> String {
 /// The error of a read that was answered by refusal: one that passes by itself, or one to mend.
 pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
     let error = refusals(answer).swap_remove(0);
-    error.count(false);
+    error.count(Met::PLAIN);
     let words = format!("{}: {}", error.code, first_words(&error.message));
     match error.action() {
         // What is read anew is asked for otherwise.
-        Action::SmallerBatch | Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
+        Action::AskForLess | Action::SmallerBatch => {
+            PeerError::Transient { doing: what, source: Box::new(TookTooLong(words)) }
+        }
+        Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
             PeerError::Transient { doing: what, source: words.into() }
         }
         Action::RecordLate | Action::MakeRoom | Action::WaitForUnlock => {
@@ -279,6 +298,8 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
         | Action::DenyRequest
         | Action::PauseDay
         | Action::FewerWorkers
+        | Action::RestJobs
+        | Action::DenyJobs
         | Action::WaitForParent
         | Action::ReadGone
         | Action::HoldArchived
@@ -290,6 +311,29 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
             PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
         }
     }
+}
+
+/// A question took too long over there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct TookTooLong(String);
+
+/// Whether less should be asked for.
+pub(super) fn timed_out(error: &PeerError) -> bool {
+    matches!(error, PeerError::Transient { source, .. } if source.is::<TookTooLong>())
+}
+
+/// How long jobs are left alone, where that is why one was refused; with the words.
+pub(super) fn rests_jobs(answer: &Answer) -> Option<(Duration, String)> {
+    let error = refusals(answer).swap_remove(0);
+    let met = Met { of: Allowance::Jobs, used_up: false };
+    let rest = match error.known(met) {
+        Some(Action::RestJobs) => JOBS_REST,
+        Some(Action::DenyJobs) => JOBS_DENIED,
+        Some(_) | None => return None,
+    };
+    error.count(met);
+    Some((rest, format!("{}: {}", error.code, first_words(&error.message))))
 }
 
 /// Messages to a query repeat the query, and with it what records hold: that is no log's business.
@@ -373,7 +417,8 @@ mod tests {
             map.insert(*name, HeaderValue::from_static(value));
         }
         let body = body.as_bytes().to_vec();
-        verdict(&Answer { status, headers: map, body, date: None, took: Duration::ZERO })
+        let answer = Answer { status, headers: map, body, date: None, took: Duration::ZERO };
+        verdict(&answer, Allowance::Account)
     }
 
     fn check(status: u16, body: &str, expected: &Verdict) {

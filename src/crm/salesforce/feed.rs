@@ -15,8 +15,10 @@ use tokio::time::Instant;
 use crate::crm::http::{Call, Urgency, skew};
 use crate::crm::salesforce::Account;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
+use crate::crm::salesforce::errors;
 use crate::crm::salesforce::peek;
 use crate::crm::salesforce::plan::{Plan, Sighting};
+use crate::crm::salesforce::portion::Portion;
 use crate::crm::salesforce::progress::{self, Deep, Pass, Progress};
 use crate::crm::salesforce::review::{Logged, Review};
 use crate::crm::salesforce::seen::{Print, Seen};
@@ -43,12 +45,14 @@ pub struct ObjectFeed {
     /// When to look ahead of a long pass for opt-outs; never twice without a page of it between.
     next_peek: Option<Instant>,
     peeked: bool,
+    portion: Portion,
 }
 
 impl ObjectFeed {
     pub(super) fn new(account: Arc<Account>, plan: Arc<Plan>, org: String) -> Self {
         Self {
             deep: plan.deep,
+            portion: Portion::of(account.settings.polling.page),
             account,
             plan,
             org,
@@ -97,7 +101,7 @@ impl ObjectFeed {
             return Ok(None);
         }
         let records: Vec<&RecordId> = self.again.keys().collect();
-        let sightings = self.plan.read(&self.account, &records, asked).await?;
+        let sightings = self.plan.read(&self.account, Urgency::Feed, &records, asked).await?;
         self.again.clear();
         self.read_again = true;
         Ok(Some(Self::aside(after, sightings)))
@@ -116,7 +120,11 @@ impl ObjectFeed {
         self.peeked = true;
         self.next_peek = Some(Instant::now() + self.account.settings.polling.interval);
         let sightings =
-            peek::opt_outs(&self.account, (&self.plan, &self.seen), pass, asked).await?;
+            match peek::opt_outs(&self.account, (&self.plan, &self.seen), pass, asked).await {
+                // The pass comes by all of them.
+                Err(error) if errors::timed_out(&error) => return Ok(None),
+                sightings => sightings?,
+            };
         Ok((!sightings.is_empty()).then(|| Self::aside(after, sightings)))
     }
 
@@ -143,17 +151,18 @@ impl ObjectFeed {
         if !progress.under_way() {
             self.next_peek = Some(Instant::now() + polling.interval);
         }
-        let statement = format!("{} {}", self.plan.select(), pass.condition(polling.page));
+        let statement = format!("{} {}", self.plan.select(), pass.condition());
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
-        // Feeds may use the reserve: an opt-out in the CRM is seen by no other way.
+        // Feeds may use some of the reserve: an opt-out in the CRM is seen by no other way.
         let query = Query {
             rows: Rows::All,
             statement: &statement,
             call: Call::Feed,
-            urgency: Urgency::Urgent,
+            urgency: Urgency::Feed,
         };
-        let selected = self.account.api.query(query, &mut about).await?;
+        let page = (&mut self.portion, polling.page);
+        let selected = self.account.api.page(query, page, &mut about).await?;
         let tick: Asked = tick.expect("what was answered was sent");
         // What the query saw may be as old as its start.
         let now = selected.date.map(|date| {
@@ -169,9 +178,8 @@ impl ObjectFeed {
         let last =
             sightings.last().map(|last| (last.modified, last.observation.record.to_string()));
         let (observations, prints) = self.fresh(sightings);
-        let all = selected.done && selected.records.len() < polling.page;
         let next = match last {
-            Some(last) if !all => progress.went_on(pass, last),
+            Some(last) if !selected.done => progress.went_on(pass, last),
             Some(_) | None => progress.ended(pass, now),
         };
         self.read_again = false;
@@ -206,7 +214,7 @@ impl ObjectFeed {
         let records: Vec<&RecordId> = records.iter().collect();
         let sightings = match records.as_slice() {
             [] => Vec::new(),
-            some => self.plan.read(&self.account, some, asked).await?,
+            some => self.plan.read(&self.account, Urgency::Ordinary, some, asked).await?,
         };
         let (observations, prints) = self.fresh(sightings);
         let mut next = match records.last() {
@@ -245,7 +253,7 @@ impl ObjectFeed {
     fn rest(&mut self, idle: bool) {
         self.idle_polls = if idle { self.idle_polls.saturating_add(1) } else { 0 };
         let polling = &self.account.settings.polling;
-        let left = self.account.usage().left;
+        let left = self.account.api.client.left_for(Urgency::Feed);
         let interval = progress::interval(polling, self.idle_polls, left);
         self.next_poll = Some(Instant::now() + interval);
     }
@@ -283,6 +291,11 @@ impl Feed for ObjectFeed {
                     let mapping = &self.plan.mapping.name;
                     tracing::warn!(%mapping, why, "looking back by stamps instead of by the log");
                     self.deep = Deep::Stamps;
+                }
+                // It waits for calls; the polls that tell of opt-outs do not wait with it. What it had
+                // read is read again.
+                Err(PeerError::Throttled { why, .. }) => {
+                    tracing::debug!(mapping = %self.plan.mapping.name, why, "the look back waits");
                 }
                 page => return page,
             }

@@ -10,21 +10,23 @@ use tokio::time::Instant;
 
 use crate::crm::http::Urgency;
 use crate::crm::salesforce::api::READS_MAX;
-use crate::crm::salesforce::bulk::{JOB_WRITES_MAX, Rows};
+use crate::crm::salesforce::bulk::{JOB_WRITES_MAX, Jobs, Rows};
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::Age;
 use crate::crm::salesforce::writer::{Ready, RecordWriter};
-use crate::crm::writes::{Kind, row};
+use crate::crm::writes::Kind;
 use crate::peer::{Ask, Notes, PeerError};
-use crate::reconcile::{Outcome, Value, Write};
+use crate::reconcile::{Outcome, Write};
 
 impl RecordWriter {
     /// Whether so many writes of this kind are to go as a job.
     pub(super) fn wants_job(&self, kind: Kind, writes: usize) -> bool {
         let settings = &self.account.settings;
         match kind {
-            Kind::Update | Kind::Create => settings.bulk.writes(writes, settings.batch),
-            Kind::OptOut | Kind::OptIn | Kind::Delete => false,
+            Kind::Update | Kind::Create => {
+                settings.bulk.writes(writes, settings.batch) && !self.rests()
+            }
+            Kind::OptOut | Kind::CreateOut | Kind::OptIn | Kind::Delete => false,
         }
     }
 
@@ -33,7 +35,12 @@ impl RecordWriter {
     pub(super) fn job_size(&self, waiting: usize) -> usize {
         let most = waiting.min(JOB_WRITES_MAX);
         let wanted = self.account.settings.bulk.from_records.is_some_and(|from| from <= waiting);
-        if wanted && self.account.slot.is_free() { most } else { 0 }
+        if wanted && !self.rests() && self.account.slot.is_free() { most } else { 0 }
+    }
+
+    /// Whether no job that writes is to be had for now.
+    fn rests(&self) -> bool {
+        self.account.api.rests.hold(Jobs::Ingest, Instant::now())
     }
 
     /// Carries writes out as a job; `None` for those that it leaves to calls. An error means that
@@ -45,19 +52,27 @@ impl RecordWriter {
         notes: &(impl Notes + Sync),
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Option<Outcome>>, PeerError> {
-        let Some(mut slot) = self.account.slot.take() else { return Ok(vec![None; writes.len()]) };
-        let (taken, external_id) = match (kind, &plan.mapping.external_id) {
-            (Kind::Create, Some(external_id)) => {
-                ((0..writes.len()).filter(|n| !opts_out(writes[*n])).collect(), Some(external_id))
-            }
-            (Kind::Update, _) => ((0..writes.len()).collect::<Vec<usize>>(), None),
-            (Kind::Create, None) | (Kind::OptOut | Kind::OptIn | Kind::Delete, _) => {
-                return Ok(vec![None; writes.len()]);
+        let to_calls = || Ok(vec![None; writes.len()]);
+        if plan.stands().is_err() {
+            return to_calls();
+        }
+        let Some(mut slot) = self.account.slot.take() else { return to_calls() };
+        // What is refused for a paused field costs no call.
+        let fit = (0..writes.len()).filter(|n| plan.refuses(writes[*n]).is_none());
+        let (taken, external_id): (Vec<usize>, _) = match (kind, &plan.mapping.external_id) {
+            (Kind::Create, Some(external_id)) => (fit.collect(), Some(external_id)),
+            (Kind::Update, _) => (fit.collect(), None),
+            (Kind::Create, None)
+            | (Kind::OptOut | Kind::CreateOut | Kind::OptIn | Kind::Delete, _) => {
+                return to_calls();
             }
         };
         let batch: Vec<&Write> = taken.iter().map(|n| writes[*n]).collect();
         let ready = match external_id {
-            Some(external_id) => self.prepare_creates(plan, external_id, &batch, asked).await?,
+            Some(external_id) => {
+                let how = (external_id, Urgency::Ordinary);
+                self.prepare_creates(plan, how, &batch, asked).await?
+            }
             None => self.prepare_all_updates(plan, &batch, asked).await?,
         };
         let Ready { mut outcomes, records, places, read_at } = ready;
@@ -136,9 +151,4 @@ impl RecordWriter {
         }
         Ok(all)
     }
-}
-
-/// Whether a new record would say that somebody is opted out.
-fn opts_out(write: &Write) -> bool {
-    row(write).values().any(|value| matches!(value, Value::Consent(consent) if consent.is_out()))
 }

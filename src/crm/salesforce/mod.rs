@@ -27,6 +27,7 @@ mod ids;
 mod massed;
 mod peek;
 mod plan;
+mod portion;
 mod progress;
 mod review;
 mod save;

@@ -35,7 +35,7 @@ pub(super) async fn opt_outs(
     );
     let mut tick = None;
     let mut about = || tick = Some(asked.tick());
-    let (rows, call, urgency) = (Rows::Live, Call::Feed, Urgency::Urgent);
+    let (rows, call, urgency) = (Rows::Live, Call::Feed, Urgency::Feed);
     let query = Query { rows, statement: &statement, call, urgency };
     let selected = account.api.query(query, &mut about).await?;
     let tick = tick.expect("what was answered was sent");

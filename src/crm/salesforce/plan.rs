@@ -207,12 +207,14 @@ impl Plan {
     /// is told as its own refusal would be, and costs no call.
     pub(super) fn fields(&self, row: &Row, new: bool, stamp: &str) -> Result<Record, Refusal> {
         let mut record = if new { self.constants.clone() } else { Record::new() };
+        let standing = self.standing.now();
         for (field, value) in row {
             let mapped = self.mapping.field(*field).and_then(|mapped| mapped.columns.first());
             let column = mapped.ok_or_else(|| refusal(*field, &Unsaid::NoForm))?;
             // What may only be set later is set by the update that follows.
             if !new || column.creatable {
-                let said = values::encode(column, value).map_err(|why| refusal(*field, &why))?;
+                let said = values::encode(standing.takes(column), value);
+                let said = said.map_err(|why| refusal(*field, &why))?;
                 record.insert(column.name.to_string(), said);
             }
         }
@@ -233,19 +235,20 @@ impl Plan {
     pub(super) async fn read(
         &self,
         account: &Account,
+        urgency: Urgency,
         records: &[&RecordId],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Sighting>, PeerError> {
         let mut sightings = Vec::with_capacity(records.len());
         for chunk in records.chunks(READS_MAX) {
-            let (live, _) = self.read_live(account, Urgency::Urgent, chunk, asked).await?;
+            let (live, _) = self.read_live(account, urgency, chunk, asked).await?;
             let absent: Vec<&RecordId> = chunk
                 .iter()
                 .zip(&live)
                 .filter(|(_, live)| live.is_none())
                 .map(|(id, _)| *id)
                 .collect();
-            let mut gone = self.read_gone(account, &absent, asked).await?.into_iter();
+            let mut gone = self.read_gone(account, urgency, &absent, asked).await?.into_iter();
             let found = live.into_iter().map(|live| live.or_else(|| gone.next()));
             sightings.extend(found.flatten());
         }
@@ -275,6 +278,7 @@ impl Plan {
     pub(super) async fn read_gone(
         &self,
         account: &Account,
+        urgency: Urgency,
         records: &[&RecordId],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Sighting>, PeerError> {
@@ -282,7 +286,7 @@ impl Plan {
         for chunk in records.chunks(IDS_IN_QUERY) {
             let (mut found, mut open) = (BTreeMap::new(), chunk.to_vec());
             while !open.is_empty() {
-                let (selected, tick) = self.select_gone(account, &open, asked).await?;
+                let (selected, tick) = self.select_gone(account, urgency, &open, asked).await?;
                 for record in &selected.records {
                     let sighting = self.observe(record, tick)?;
                     found.insert(sighting.observation.record.clone(), sighting);
@@ -312,6 +316,7 @@ impl Plan {
     async fn select_gone(
         &self,
         account: &Account,
+        urgency: Urgency,
         ids: &[&RecordId],
         asked: &mut (dyn Ask + Send),
     ) -> Result<(Selected, Asked), PeerError> {
@@ -319,12 +324,7 @@ impl Plan {
         let statement = format!("{} WHERE {}", self.select(), soql::within("Id", &literals));
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
-        let query = Query {
-            rows: Rows::All,
-            statement: &statement,
-            call: Call::Read,
-            urgency: Urgency::Urgent,
-        };
+        let query = Query { rows: Rows::All, statement: &statement, call: Call::Read, urgency };
         let selected = account.api.query(query, &mut about).await?;
         Ok((selected, tick.expect("what was answered was sent")))
     }

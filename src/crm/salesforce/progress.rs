@@ -209,8 +209,8 @@ impl Pass {
     }
 
     /// The condition and order of the pass's next page.
-    pub(super) fn condition(&self, page: usize) -> String {
-        let order = format!("ORDER BY SystemModstamp, Id LIMIT {page}");
+    pub(super) fn condition(&self) -> String {
+        let order = "ORDER BY SystemModstamp, Id";
         match &self.at {
             None => format!("WHERE SystemModstamp >= {} {order}", soql::instant(self.from)),
             Some((stamp, id)) => {
@@ -364,9 +364,9 @@ mod tests {
         let read = Progress::of(&progress.cursor(), "o", at(10_007), &POLLING).unwrap();
         assert_eq!(read, progress);
         assert_eq!(
-            read.pass(at(10_400), &POLLING, Deep::Log).condition(50),
+            read.pass(at(10_400), &POLLING, Deep::Log).condition(),
             "WHERE SystemModstamp >= 1970-01-01T02:46:30Z AND (SystemModstamp > \
-             1970-01-01T02:46:30Z OR Id > '003xx000004TmiQAAS') ORDER BY SystemModstamp, Id LIMIT 50"
+             1970-01-01T02:46:30Z OR Id > '003xx000004TmiQAAS') ORDER BY SystemModstamp, Id"
         );
     }
 

@@ -212,8 +212,8 @@ impl Api {
         let time = |at| soql::encode(&soql::instant(at));
         let (object, from, until) = (soql::encode(object), time(from), time(until));
         let path = format!("{}/sobjects/{object}/{which}/?start={from}&end={until}", self.root);
-        // What no poll tells may be an opt-out.
-        let request = get(path, Call::Feed, Urgency::Urgent);
+        // It comes hourly, reads whatever was late, and waits for calls; polls do not wait for it.
+        let request = get(path, Call::Feed, Urgency::Ordinary);
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         if answer.status == 200 {

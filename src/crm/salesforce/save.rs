@@ -1,7 +1,6 @@
 //! Sending what is to be saved, and what its answer says of each record.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -11,9 +10,9 @@ use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::ids;
 use crate::crm::salesforce::plan::Plan;
-use crate::crm::writes::{after, lost};
+use crate::crm::writes::{delay, lost};
 use crate::peer::PeerError;
-use crate::reconcile::{Outcome, RecordId, Refusal, RefusalKind};
+use crate::reconcile::{Delay, Outcome, RecordId, Refusal, RefusalKind};
 
 /// Records of one object, to be saved in one way.
 #[derive(Clone, Copy)]
@@ -21,7 +20,7 @@ pub(super) enum Batch<'a> {
     /// By their own ids.
     Update(&'a [Record], Urgency),
     /// By this external id.
-    Upsert(&'a [Record], &'a str),
+    Upsert(&'a [Record], &'a str, Urgency),
     /// Away with these.
     Delete(&'a [&'a RecordId]),
 }
@@ -33,8 +32,8 @@ impl<'a> Batch<'a> {
             Self::Update(records, urgency) => {
                 records.chunks(most).map(|part| Self::Update(part, urgency)).collect()
             }
-            Self::Upsert(records, key) => {
-                records.chunks(most).map(|part| Self::Upsert(part, key)).collect()
+            Self::Upsert(records, key, urgency) => {
+                records.chunks(most).map(|part| Self::Upsert(part, key, urgency)).collect()
             }
             Self::Delete(ids) => ids.chunks(most).map(Self::Delete).collect(),
         }
@@ -42,7 +41,7 @@ impl<'a> Batch<'a> {
 
     fn len(self) -> usize {
         match self {
-            Self::Update(records, _) | Self::Upsert(records, _) => records.len(),
+            Self::Update(records, _) | Self::Upsert(records, _, _) => records.len(),
             Self::Delete(ids) => ids.len(),
         }
     }
@@ -50,8 +49,8 @@ impl<'a> Batch<'a> {
     async fn send(self, api: &Api, plan: &Plan, part: Range<usize>) -> Result<Saved, Failure> {
         match self {
             Self::Update(records, urgency) => api.update(&records[part], urgency).await,
-            Self::Upsert(records, key) => {
-                api.upsert(&plan.mapping.table, key, &records[part]).await
+            Self::Upsert(records, key, urgency) => {
+                api.upsert(&plan.mapping.table, key, &records[part], urgency).await
             }
             Self::Delete(ids) => api.delete(&ids[part]).await,
         }
@@ -63,7 +62,7 @@ impl<'a> Batch<'a> {
 pub(super) enum Answered {
     Saved(SaveResult),
     Refused(ApiError),
-    Undone(Duration),
+    Undone(Delay),
     Lost,
 }
 
@@ -106,7 +105,7 @@ pub(super) async fn save_all(
                 answered.extend(answers);
             }
             Err(error) => {
-                answered.extend((0..part.len()).map(|_| Answered::Undone(after(&error))));
+                answered.extend((0..part.len()).map(|_| Answered::Undone(delay(&error))));
                 failed = failed.or(Some(error));
             }
         }
@@ -146,7 +145,7 @@ pub(super) async fn save(
             }
             Err(Failure::Undone(error)) if !sent => return Err(error),
             Err(Failure::Undone(error)) => {
-                answered.extend(part.map(|_| Answered::Undone(after(&error))));
+                answered.extend(part.map(|_| Answered::Undone(delay(&error))));
             }
             Err(Failure::Lost(error)) => {
                 lost(&*error, part.len());
@@ -173,7 +172,7 @@ pub(super) fn outcome(answered: Answered, plan: &Plan, age: Age) -> Outcome {
         }
         (Answered::Saved(result), age) => refused(result.errors, plan, age),
         (Answered::Refused(error), age) => refused(vec![error], plan, age),
-        (Answered::Undone(after), _) => Outcome::Later(after),
+        (Answered::Undone(delay), _) => Outcome::Later(delay),
         (Answered::Lost, _) => Outcome::Lost,
     }
 }

@@ -9,14 +9,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::crm::http::{Call, Urgency};
 use crate::crm::salesforce::Account;
 use crate::crm::salesforce::Plans;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
-use crate::crm::salesforce::bulk::Extract;
+use crate::crm::salesforce::bulk::{Extract, Jobs};
+use crate::crm::salesforce::errors;
 use crate::crm::salesforce::ids::record_id;
 use crate::crm::salesforce::plan::{Plan, identity};
+use crate::crm::salesforce::portion::Portion;
 use crate::crm::salesforce::soql;
 use crate::crm::sightings::second_of;
 use crate::peer::{Ask, Listed, Outline, PeerError, Scan};
@@ -30,11 +33,13 @@ pub struct ObjectScan {
     extract: Option<Extract>,
     /// The mappings that were asked whether a job is worth it: once each.
     asked: BTreeSet<Entity>,
+    portion: Portion,
 }
 
 impl ObjectScan {
     pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
-        Self { account, plans, extract: None, asked: BTreeSet::new() }
+        let portion = Portion::of(READS_MAX);
+        Self { account, plans, extract: None, asked: BTreeSet::new(), portion }
     }
 
     /// Begins a job where what follows is so much that it costs fewer calls.
@@ -45,7 +50,8 @@ impl ObjectScan {
         asked: &mut (dyn Ask + Send),
     ) -> Result<(), PeerError> {
         let bulk = &self.account.settings.bulk;
-        if bulk.from_records.is_none() || !self.asked.insert(entity) {
+        let rests = self.account.api.rests.hold(Jobs::Query, Instant::now());
+        if bulk.from_records.is_none() || rests || !self.asked.insert(entity) {
             return Ok(());
         }
         let plan: &Plan = self.plans.of(entity)?;
@@ -57,7 +63,12 @@ impl ObjectScan {
             call: Call::Scan,
             urgency: Urgency::Ordinary,
         };
-        let records = self.account.api.query(query, &mut || ()).await?.total;
+        let records = match self.account.api.query(query, &mut || ()).await {
+            Ok(counted) => counted.total,
+            // Pages need no number.
+            Err(error) if errors::timed_out(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         if !bulk.reads(records, READS_MAX) {
             return Ok(());
         }
@@ -94,8 +105,7 @@ impl Scan for ObjectScan {
             return extract.page(&self.account, plan, limit).await;
         }
         let condition = plan.standing(after);
-        let limit = limit.clamp(1, READS_MAX);
-        let statement = format!("{}{condition} ORDER BY Id LIMIT {limit}", plan.select());
+        let statement = format!("{}{condition} ORDER BY Id", plan.select());
         let mut tick = None;
         let mut about = || tick = Some(asked.tick());
         let query = Query {
@@ -104,7 +114,8 @@ impl Scan for ObjectScan {
             call: Call::Scan,
             urgency: Urgency::Ordinary,
         };
-        let selected = self.account.api.query(query, &mut about).await?;
+        let page = (&mut self.portion, limit);
+        let selected = self.account.api.page(query, page, &mut about).await?;
         let tick = tick.expect("what was answered was sent");
         let sightings = selected.records.iter().map(|record| plan.observe(record, tick));
         sightings.map(|sighting| Ok(sighting?.observation)).collect()
@@ -124,7 +135,7 @@ impl Scan for ObjectScan {
         let mut seen: Vec<Observation> =
             others.into_iter().map(|record| plan.missing(record, tick)).collect();
         if !ids.is_empty() {
-            let sightings = plan.read(&self.account, &ids, asked).await?;
+            let sightings = plan.read(&self.account, Urgency::Ordinary, &ids, asked).await?;
             seen.extend(sightings.into_iter().map(|sighting| sighting.observation));
         }
         Ok(seen)
@@ -146,7 +157,7 @@ impl ObjectScan {
         let behind = after.map(|id| format!(" AND Id > {}", soql::text(&id.0))).unwrap_or_default();
         let statement = format!(
             "SELECT Id, SystemModstamp FROM {object} WHERE SystemModstamp >= {since}{behind} \
-             ORDER BY Id LIMIT {READS_MAX}"
+             ORDER BY Id"
         );
         let query = Query {
             rows: Rows::All,
@@ -154,7 +165,8 @@ impl ObjectScan {
             call: Call::Scan,
             urgency: Urgency::Ordinary,
         };
-        let selected = self.account.api.query(query, &mut || ()).await?;
+        let page = (&mut Portion::of(READS_MAX), READS_MAX);
+        let selected = self.account.api.page(query, page, &mut || ()).await?;
         selected.records.iter().map(|record| Ok(identity(record)?.0)).collect()
     }
 }
@@ -168,16 +180,15 @@ impl Outline for ObjectScan {
     ) -> Result<Vec<Listed>, PeerError> {
         let plan: &Plan = self.plans.of(entity)?;
         let (object, condition) = (&plan.mapping.table, plan.standing(after));
-        let limit = limit.clamp(1, READS_MAX);
-        let statement =
-            format!("SELECT Id, SystemModstamp FROM {object}{condition} ORDER BY Id LIMIT {limit}");
+        let statement = format!("SELECT Id, SystemModstamp FROM {object}{condition} ORDER BY Id");
         let query = Query {
             rows: Rows::Live,
             statement: &statement,
             call: Call::Scan,
             urgency: Urgency::Ordinary,
         };
-        let selected = self.account.api.query(query, &mut || ()).await?;
+        let page = (&mut self.portion, limit);
+        let selected = self.account.api.page(query, page, &mut || ()).await?;
         let listed = |record| {
             let (record, modified) = identity(record)?;
             Ok(Listed { record, modified: Some(second_of(modified).until) })

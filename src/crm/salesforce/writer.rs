@@ -20,9 +20,9 @@ use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::plan::{Plan, Sighting};
 use crate::crm::salesforce::save::{self, Age, Answered, Batch};
 use crate::crm::salesforce::{Account, Plans};
-use crate::crm::writes::{AGAIN, BLOCKED, Kind, after, as_expected, known_by, lost, row, target};
+use crate::crm::writes::{AGAIN, BLOCKED, Kind, as_expected, delay, known_by, lost, row, target};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
-use crate::reconcile::{Entity, Outcome, Presence, RecordId, Refusal, Write};
+use crate::reconcile::{Delay, Entity, Outcome, Presence, RecordId, Refusal, Write};
 
 /// The writer of an account's records.
 pub struct RecordWriter {
@@ -63,8 +63,8 @@ impl RecordWriter {
         writes: &[&Write],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        if plan.stands().is_err() {
-            return Ok(vec![Outcome::Later(BLOCKED); writes.len()]);
+        if let Err(error) = plan.stands() {
+            return Ok(vec![Outcome::Later(Delay::of(BLOCKED, error.reason())); writes.len()]);
         }
         let mut outcomes: Vec<Option<Outcome>> =
             writes.iter().map(|write| plan.refuses(write).map(Outcome::Refused)).collect();
@@ -90,7 +90,8 @@ impl RecordWriter {
             Kind::OptOut => self.update(plan, writes, Urgency::Urgent, asked).await,
             Kind::Update => self.update(plan, writes, Urgency::Ordinary, asked).await,
             Kind::Delete => self.delete(plan, writes, asked).await,
-            Kind::Create => self.create(plan, writes, asked).await,
+            Kind::CreateOut => self.create(plan, writes, Urgency::Urgent, asked).await,
+            Kind::Create => self.create(plan, writes, Urgency::Ordinary, asked).await,
             Kind::OptIn => {
                 let mut outcomes = Vec::with_capacity(writes.len());
                 for write in writes {
@@ -183,13 +184,13 @@ impl RecordWriter {
     ) -> Result<Outcome, PeerError> {
         let (mut fresh, read_at) = self.check(plan, &[write], Urgency::Urgent, asked).await?;
         let Some(Fresh { settled, sighting }) = fresh.pop() else {
-            return Ok(Outcome::Later(AGAIN));
+            return Ok(Outcome::Later(AGAIN.into()));
         };
         if let Some(settled) = settled {
             return Ok(settled);
         }
         let (Some(sighting), Some(id)) = (sighting, target(write)) else {
-            return Ok(Outcome::Later(AGAIN));
+            return Ok(Outcome::Later(AGAIN.into()));
         };
         // Somebody changed the record, if not these fields, since the decision was taken.
         if write.unmodified_since.is_some_and(|since| since < sighting.modified) {
@@ -198,7 +199,7 @@ impl RecordWriter {
         // An opt-out in the rest of this second would pass the header.
         let second_over = sighting.modified.saturating_add(SignedDuration::from_secs(1));
         if !second_over.is_ok_and(|over| self.account.server_had(read_at) >= Some(over)) {
-            return Ok(Outcome::Later(AGAIN));
+            return Ok(Outcome::Later(AGAIN.into()));
         }
         let stamp = write.stamp.to_string();
         let body = match plan.fields(row(write), false, &stamp) {
@@ -235,14 +236,25 @@ impl RecordWriter {
         age: Age,
     ) -> Outcome {
         let (record, error) = (known_by(write), answered.error());
-        if let Some(error) = error.filter(|error| error.action() == Action::SmallerBatch) {
-            let after = self.account.locked(record, error.locked());
+        let is = |action| error.filter(|error| error.action() == action);
+        let client = &self.account.api.client;
+        let after = match (is(Action::SmallerBatch), is(Action::PauseDay)) {
+            (Some(error), _) => Some(self.account.locked(record, error.locked())),
+            // The day's calls are everyone's, whichever record is told of them.
+            (None, Some(_)) => Some(delay(&client.exhausted()).after),
+            (None, None) => None,
+        };
+        if is(Action::FewerWorkers).is_some() {
+            client.crowded();
+        }
+        if is(Action::DescribeAnew).is_some() {
+            self.account.api.doubt();
+        }
+        if let (Some(after), Some(error)) = (after, error) {
+            let delay = error.delay(after);
             // It is counted like every error; only the wait is ours.
             drop(save::outcome(answered, plan, age));
-            return Outcome::Later(after);
-        }
-        if error.is_some_and(|error| error.action() == Action::DescribeAnew) {
-            self.account.api.doubt();
+            return Outcome::Later(delay);
         }
         self.account.contention(|contention| contention.passed(record));
         save::outcome(answered, plan, age)
@@ -294,10 +306,11 @@ impl RecordWriter {
             return Ok(outcomes);
         }
         // The writes are done: an error of this read must not say that they were not.
-        let Ok(read) = plan.read(&self.account, &records, asked).await else {
+        let read = plan.read(&self.account, Urgency::Ordinary, &records, asked).await;
+        let Ok(read) = read else {
             // Nobody knows what is gone, the record or its parent.
             for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
-                *outcome = Outcome::Later(AGAIN);
+                *outcome = Outcome::Later(AGAIN.into());
             }
             return Ok(outcomes);
         };
@@ -336,7 +349,7 @@ impl Writer for RecordWriter {
                 let done = match self.as_job(plan, (kind, &batch), notes, asked).await {
                     Ok(done) => done,
                     Err(error) if !begun => return Err(error),
-                    Err(error) => vec![Some(Outcome::Later(after(&error))); batch.len()],
+                    Err(error) => vec![Some(Outcome::Later(delay(&error))); batch.len()],
                 };
                 begun = true;
                 let mut rest = Vec::new();
@@ -358,7 +371,7 @@ impl Writer for RecordWriter {
                 let done = match self.carry_out(plan, kind, &batch, asked).await {
                     Ok(done) => done,
                     Err(error) if !begun => return Err(error),
-                    Err(error) => vec![Outcome::Later(after(&error)); batch.len()],
+                    Err(error) => vec![Outcome::Later(delay(&error)); batch.len()],
                 };
                 begun = true;
                 for (place, outcome) in places.iter().zip(done) {

@@ -50,6 +50,11 @@ const RECEIPTS: &str = "
     select n.link, n.side, n.sequence, n.at, n.answer, n.words
       from unnest($1::bigint[], $2::text[], $3::integer[], $4::timestamptz[], $5::text[], $6::text[])
       with ordinality as n (link, side, sequence, at, answer, words, ordinal)
+     where n.answer <> 'later' or not exists (
+       select from (
+         select k.answer, k.words from truce.receipt as k where k.link = n.link and k.side = n.side
+          order by k.at desc, k.sequence desc limit 1) as newest
+        where newest.answer = n.answer and newest.words is not distinct from n.words)
      order by n.ordinal";
 
 impl Statements {

@@ -66,6 +66,13 @@ const RENEW: &str = "
      where term = $1
     returning term";
 
+const ADVANCE: &str = "
+    update truce.lease
+       set term = term + 1, renewed_at = clock_timestamp(),
+           ends_at = clock_timestamp() + make_interval(secs => $2)
+     where term = $1
+    returning term";
+
 const RESIGN: &str = "
     update truce.lease set ends_at = '-infinity' where term = $1 returning term";
 
@@ -127,6 +134,23 @@ impl Leader {
         }
         self.until = Some(asked + self.lease);
         Ok(())
+    }
+
+    /// Begins another term under the same lease: what begins anew draws its ticks above all that
+    /// were drawn before, and resolves what was left unanswered.
+    pub async fn advance(&mut self) -> Result<u64, LeaseError> {
+        let asked = Instant::now();
+        let (ours, lease) = (self.term.cast_signed(), self.lease.as_secs_f64());
+        let rows = self.line.ask(DOING, ADVANCE, &[&ours, &lease]).await?;
+        let Some(row) = rows.first() else {
+            self.until = None;
+            let rows = self.line.ask(DOING, TERM, &[]).await?;
+            let current = rows.first().map_or(0, |row| row.get::<_, i64>(0).cast_unsigned());
+            return Err(LeaseError::Deposed { ours: self.term, current });
+        };
+        self.term = row.get::<_, i64>(0).cast_unsigned();
+        self.until = Some(asked + self.lease);
+        Ok(self.term)
     }
 
     /// For how long it is ours yet, unless it is renewed.

@@ -119,7 +119,9 @@ pub(super) fn failed(doing: &'static str, error: tokio_postgres::Error) -> Ledge
         Some(code) => {
             let class = code.code().get(..2).unwrap_or_default();
             // Connection, rollback (deadlock), resources, operator, system.
-            ["08", "40", "53", "57", "58"].contains(&class) || *code == SqlState::LOCK_NOT_AVAILABLE
+            // Read-only is a server that is being failed over, or whose disk is full.
+            let passing = [SqlState::LOCK_NOT_AVAILABLE, SqlState::READ_ONLY_SQL_TRANSACTION];
+            ["08", "40", "53", "57", "58"].contains(&class) || passing.contains(code)
         }
         None => true,
     };

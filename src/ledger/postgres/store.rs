@@ -36,6 +36,7 @@ pub(super) struct Statements {
     held_in: Statement,
     tally: Statement,
     woken: Statement,
+    lock: Statement,
     wake: Statement,
     cursors: Statement,
     facts: Statement,
@@ -134,6 +135,10 @@ const WOKEN: &str = "
                  where l.state = 'live' and l.entity = n.entity and l.crm = n.record)
              end, 0)";
 
+/// Before they are woken: the statement that wakes them must see what a store that it waited for
+/// left in `due`.
+const LOCK: &str = "select id from truce.link where id = any($1::bigint[]) order by id for update";
+
 /// A row of `due` that is due by now stays; one of later goes, and one of now comes.
 const WAKE: &str = "
     with later as (
@@ -197,6 +202,7 @@ impl Statements {
             held_in: client.prepare(HELD_IN).await?,
             tally: client.prepare(TALLY).await?,
             woken: client.prepare(WOKEN).await?,
+            lock: client.prepare(LOCK).await?,
             wake: client.prepare(WAKE).await?,
             cursors: client.prepare(CURSORS).await?,
             facts: client.prepare(FACTS).await?,
@@ -357,6 +363,7 @@ impl Attempt<'_> {
         let woken = self.ask(&self.statements.woken, given).await?;
         let woken: Vec<i64> = woken.iter().map(|row| row.get(0)).collect();
         if !woken.is_empty() {
+            self.ask(&self.statements.lock, &[&woken]).await?;
             self.run(&self.statements.wake, &[&woken, &moment(batch.now)]).await?;
         }
         Ok(())

@@ -15,6 +15,7 @@ use crate::crm::salesforce::plan::Plan;
 use crate::crm::sightings::Asked;
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::{Entity, Observation, RecordId};
+use crate::telemetry::{BulkEnd, BulkJob, BulkKind, metrics};
 
 /// A job that reads, and how far it was read.
 #[derive(Debug)]
@@ -43,7 +44,10 @@ impl Extract {
         let asked = asked.tick();
         let made = account.api.make_job(Jobs::Query, &body).await?;
         let bulk = &account.settings.bulk;
-        let ended = account.api.watch(Jobs::Query, &made.id, bulk, None).await?;
+        let ended = account.api.watch(Jobs::Query, &made.id, bulk, None).await;
+        let end = ended.as_ref().map_or(BulkEnd::Lost, |ended| ended.state.end());
+        metrics::bulk_job(&account.settings.name, BulkJob { kind: BulkKind::Read, end });
+        let ended = ended?;
         if ended.state != State::JobComplete {
             let why = ended.error_message.unwrap_or_else(|| "without a word".to_owned());
             return Err(PeerError::Transient {

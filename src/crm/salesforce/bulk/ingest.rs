@@ -14,6 +14,7 @@ use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::save::Answered;
 use crate::crm::writes::{AGAIN, lost};
 use crate::peer::{Notes, PeerError};
+use crate::telemetry::{BulkEnd, BulkJob, BulkKind, metrics};
 
 /// Nothing larger is uploaded: Salesforce takes 100 megabytes.
 const UPLOAD_BYTES_MAX: usize = 50 << 20;
@@ -91,7 +92,12 @@ impl<'a> Rows<'a> {
             body["externalIdFieldName"] = json!(name);
         }
         let id = api.make_job(Jobs::Ingest, &body).await?.id;
+        let ended = |end| {
+            let job = BulkJob { kind: BulkKind::Write, end };
+            metrics::bulk_job(&account.settings.name, job);
+        };
         if let Err(error) = api.fill(&id, self.csv.clone()).await {
+            ended(BulkEnd::Failed);
             // Open and unfilled it does nothing: that it is not taken away is no error of its own.
             drop(api.end_job(&id).await);
             return Err(error);
@@ -102,16 +108,24 @@ impl<'a> Rows<'a> {
         let rows = self.by_key.len();
         tracing::info!(job = id, object = self.object, rows, "writing as a bulk job");
         if let Closed::Never(error) = self.close(account, &id).await {
+            ended(BulkEnd::Failed);
             notes.job(None).await?;
             *slot = None;
             return Err(error);
         }
         let deadline = begun + account.settings.bulk.patience;
         let Some(state) = finish(account, &id, deadline).await else {
+            ended(BulkEnd::Lost);
             return Ok(self.by_key.into_values().map(|place| (place, Answered::Lost)).collect());
         };
-        notes.job(None).await?;
-        *slot = None;
+        ended(state.end());
+        // Rows have landed: that the ledger still names the job must not say that none has.
+        match notes.job(None).await {
+            Ok(()) => *slot = None,
+            Err(error) => {
+                tracing::warn!(%error, job = id, "the end of a bulk job was not noted: the next job does");
+            }
+        }
         tracing::info!(job = id, ?state, "the bulk job has ended");
         Ok(self.read(account, &id).await)
     }
@@ -121,7 +135,7 @@ impl<'a> Rows<'a> {
             Ok(answer) if (200..300).contains(&answer.status) => Closed::Perhaps,
             Ok(answer) => {
                 let doing = "closing a bulk job";
-                Closed::Never(crate::crm::salesforce::errors::refused_read(&answer, doing))
+                Closed::Never(account.api.refused_job(Jobs::Ingest, &answer, doing))
             }
             Err(Failure::Undone(error)) => Closed::Never(error),
             // The job itself says whether it runs.
@@ -215,7 +229,7 @@ fn answer_of<'r>(which: &str, cell: impl Fn(&str) -> Option<&'r str>) -> Answere
             Answered::Saved(SaveResult { id, success: false, errors: vec![error] })
         }
         // The job ended before it came to this row.
-        _ => Answered::Undone(AGAIN),
+        _ => Answered::Undone(AGAIN.into()),
     }
 }
 

@@ -1,4 +1,7 @@
-//! A job's calls, and the one job of an account that may be writing.
+//! A job's calls, the one job of an account that may be writing, and when jobs are left alone.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderName};
@@ -7,15 +10,16 @@ use serde_json::{Value as Json, json};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::crm::http::{Answer, Call, Failure, Repeat, Request, Urgency};
+use crate::crm::http::{Allowance, Answer, Call, Failure, Repeat, Request, Urgency};
 use crate::crm::salesforce::api::{Api, get, read, write_headers};
 use crate::crm::salesforce::bulk::Bulk;
 use crate::crm::salesforce::errors;
 use crate::crm::salesforce::errors::refusals;
 use crate::peer::PeerError;
+use crate::telemetry::BulkEnd;
 
 /// Which of the two kinds of jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::crm::salesforce) enum Jobs {
     Ingest,
     Query,
@@ -58,6 +62,32 @@ impl State {
             Self::Open | Self::UploadComplete | Self::InProgress => false,
         }
     }
+
+    /// What became of a job that has ended so.
+    pub(super) fn end(self) -> BulkEnd {
+        match self {
+            Self::JobComplete => BulkEnd::Done,
+            Self::Failed | Self::Aborted => BulkEnd::Failed,
+            Self::Open | Self::UploadComplete | Self::InProgress => BulkEnd::Lost,
+        }
+    }
+}
+
+/// The kinds of jobs that are left alone, each until when: they have allowances and rights of their
+/// own, and calls do as well.
+#[derive(Debug, Default)]
+pub(in crate::crm::salesforce) struct Rests(std::sync::Mutex<BTreeMap<Jobs, Instant>>);
+
+impl Rests {
+    fn begin(&self, jobs: Jobs, until: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(jobs, until);
+    }
+
+    /// Whether jobs of this kind are left alone.
+    pub(in crate::crm::salesforce) fn hold(&self, jobs: Jobs, now: Instant) -> bool {
+        let rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rests.get(&jobs).is_some_and(|until| now < *until)
+    }
 }
 
 /// The place of the one job that may be writing: two would lock each other's rows. Who holds it may
@@ -93,13 +123,32 @@ impl Api {
             body: Some(body.to_string().into_bytes()),
             repeat: Repeat::Freely,
             urgency: Urgency::Ordinary,
+            allowance: Allowance::Jobs,
         };
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
             200..300 => read(&answer, doing),
-            _ => Err(errors::refused_read(&answer, doing)),
+            _ => Err(self.refused_job(jobs, &answer, doing)),
         }
+    }
+
+    /// The error of a step towards a job that was refused. Where no jobs are to be had they are left
+    /// alone for a while, and this is no error of what was to go as one.
+    pub(super) fn refused_job(
+        &self,
+        jobs: Jobs,
+        answer: &Answer,
+        doing: &'static str,
+    ) -> PeerError {
+        let Some((rest, words)) = errors::rests_jobs(answer) else {
+            return errors::refused_read(answer, doing);
+        };
+        self.rests.begin(jobs, Instant::now() + rest);
+        let minutes = rest.as_secs() / 60;
+        let why =
+            format!("Salesforce refuses {doing}: {words}; asked again after {minutes} minutes");
+        PeerError::Unfit { why }
     }
 
     /// Fills a job that writes; where that comes to nothing, the job is never closed.
@@ -115,12 +164,13 @@ impl Api {
             body: Some(csv),
             repeat: Repeat::IfUndone,
             urgency: Urgency::Ordinary,
+            allowance: Allowance::Jobs,
         };
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
             200..300 => Ok(()),
-            _ => Err(errors::refused_read(&answer, doing)),
+            _ => Err(self.refused_job(Jobs::Ingest, &answer, doing)),
         }
     }
 
@@ -134,6 +184,7 @@ impl Api {
             body: Some(json!({ "state": to }).to_string().into_bytes()),
             repeat: Repeat::IfUndone,
             urgency: Urgency::Urgent,
+            allowance: Allowance::Jobs,
         };
         self.client.send(&request, &mut || ()).await
     }
@@ -146,7 +197,8 @@ impl Api {
             Jobs::Ingest => Call::Write,
             Jobs::Query => Call::Scan,
         };
-        let answer = self.client.send(&get(path, call, Urgency::Urgent), &mut || ()).await;
+        let request = of_job(path, call);
+        let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
             200 => read(&answer, doing),
@@ -195,13 +247,20 @@ impl Api {
     pub(super) async fn results(&self, path: &str, call: Call) -> Result<Answer, PeerError> {
         let doing = "reading the results of a bulk job";
         let path = format!("{}/jobs/{path}", self.root);
-        let answer = self.client.send(&get(path, call, Urgency::Urgent), &mut || ()).await;
+        let request = of_job(path, call);
+        let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
             200 => Ok(answer),
             _ => Err(errors::refused_read(&answer, doing)),
         }
     }
+}
+
+fn of_job(path: String, call: Call) -> Request {
+    // What was written must be known; what is read may wait.
+    let urgency = if call == Call::Write { Urgency::Urgent } else { Urgency::Ordinary };
+    Request { allowance: Allowance::Jobs, ..get(path, call, urgency) }
 }
 
 /// The rows of a job's results, each cell with its name.

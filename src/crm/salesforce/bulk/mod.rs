@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(super) use cells::Cells;
 pub(super) use extract::Extract;
 pub(super) use ingest::Rows;
-pub(super) use job::Slot;
+pub(super) use job::{Jobs, Rests, Slot};
 
 /// When and how jobs are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Default for Bulk {
 }
 
 /// The calls of a job that writes: made, filled, closed, its three results; and so many looks.
-const INGEST_CALLS: usize = 6 + LOOKS;
+pub(super) const INGEST_CALLS: usize = 6 + LOOKS;
 /// The calls of a job that reads, besides its pages: counted, made, and so many looks.
 const EXTRACT_CALLS: usize = 2 + LOOKS;
 /// A job is looked at in lengthening intervals: this is two minutes of them, in which most have ended.

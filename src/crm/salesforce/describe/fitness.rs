@@ -59,6 +59,11 @@ impl Object {
         })
     }
 
+    /// Whether Salesforce calculates a field from others.
+    pub fn is_calculated(&self, name: &str) -> bool {
+        self.key(name).is_some_and(|(_, key)| key.calculated)
+    }
+
     fn key(&self, name: &str) -> Option<(&str, super::Key)> {
         let column = &self.column(name)?.name;
         Some((column, *self.keys.get(column)?))
