@@ -108,7 +108,7 @@ pub struct Crm {
     #[serde(default)]
     pub calls_per_day: Whole<1, 100_000, 100_000_000>,
     /// The share of the organisation's own daily allowance that is left to others: below it only
-    /// consent is written.
+    /// consent is written, and polls use at most half of it.
     #[serde(default)]
     pub reserve: Share<20>,
     /// How many calls start in a second at most.
