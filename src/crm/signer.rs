@@ -186,10 +186,10 @@ mod tests {
         let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
         let public = certificate.public_key().subject_public_key.data.to_vec();
         let token = signer.sign(Algorithm::Ps256, json!({ "typ": "JWT" }), &json!({})).unwrap();
-        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let (said, signature) = token.rsplit_once('.').unwrap();
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
         let public = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, public);
-        public.verify(signed.as_bytes(), &signature).unwrap();
+        public.verify(said.as_bytes(), &signature).unwrap();
         assert_eq!(signer.thumbprint(Thumbprint::Sha1).unwrap().len(), 27);
         assert_eq!(signer.thumbprint(Thumbprint::Sha256).unwrap().len(), 43);
         assert_eq!(read(&[KEY]).unwrap().thumbprint(Thumbprint::Sha1), None);

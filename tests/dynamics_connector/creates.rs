@@ -10,10 +10,8 @@ async fn count(stage: &Stage, column: &str, value: &str) -> usize {
 }
 
 fn created(outcome: &Outcome) -> RecordId {
-    match outcome {
-        Outcome::Done { created: Some(id), .. } => id.clone(),
-        other => panic!("{other:?}"),
-    }
+    let Outcome::Done { created: Some(id), .. } = outcome else { panic!("{outcome:?}") };
+    id.clone()
 }
 
 #[tokio::test]

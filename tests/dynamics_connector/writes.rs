@@ -53,11 +53,11 @@ async fn a_row_that_is_not_as_it_was_seen_is_stale_and_told_as_it_is() {
     let id = stage.contact(json!({ "jobtitle": "Dr" })).await;
     let other = stage.contact(json!({ "jobtitle": "Dr" })).await;
     stage.edit(&id, json!({ "jobtitle": "Prof" })).await;
-    let stale = stage.set(&id, &[(TITLE, text("Mr"))]);
-    let stale = expecting(stale, TITLE, text("Dr"));
+    let late = stage.set(&id, &[(TITLE, text("Mr"))]);
+    let late = expecting(late, TITLE, text("Dr"));
     let fine = stage.set(&other, &[(TITLE, text("Mr"))]);
     let fine = expecting(fine, TITLE, text("Dr"));
-    let outcomes = stage.write(vec![stale, fine]).await.unwrap();
+    let outcomes = stage.write(vec![late, fine]).await.unwrap();
     let Outcome::Stale(Some(seen)) = &outcomes[0] else { panic!("{outcomes:?}") };
     assert_eq!(seen.value(TITLE), Some(&text("Prof")));
     assert_eq!(outcomes[1], DONE);
@@ -181,8 +181,8 @@ async fn a_delete_goes_where_nobody_was_faster() {
     let id = stage.contact(json!({ "jobtitle": "Dr" })).await;
     let mut write = stage.set(&id, &[]);
     write.change = Change::Delete;
-    let stale = expecting(write.clone(), TITLE, text("Mr"));
-    assert!(matches!(stage.write_one(stale).await, Outcome::Stale(Some(_))));
+    let late = expecting(write.clone(), TITLE, text("Mr"));
+    assert!(matches!(stage.write_one(late).await, Outcome::Stale(Some(_))));
     assert_eq!(stage.write_one(expecting(write, TITLE, text("Dr"))).await, DONE);
     assert!(stage.contacts().await.iter().all(|record| record["contactid"] != *id.0));
 }

@@ -297,7 +297,7 @@ mod tests {
             TokenRefusal::Denied(why) => {
                 assert!(why.contains(words) && !why.contains("Trace"), "{why}");
             }
-            other => panic!("{other:?}"),
+            other @ (TokenRefusal::Again(_) | TokenRefusal::Later(..)) => panic!("{other:?}"),
         };
         check(401, "invalid_client", 7_000_215, "client_secret_file");
         check(401, "invalid_client", 700_027, "upload the one in private_key_file");

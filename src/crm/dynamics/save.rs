@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn halves_are_taken_in_the_order_of_the_rows() {
-        let mut rest = Vec::from([0..5]);
+        let (mut rest, all) = (Vec::new(), 0..5);
+        rest.push(all);
         let mut order = Vec::new();
         while let Some(range) = rest.pop() {
             if 1 < range.len() { rest.extend(halves(range)) } else { order.push(range.start) }

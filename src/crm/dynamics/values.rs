@@ -293,7 +293,7 @@ mod tests {
         Shape::Text(Text { max: 80, case: Case::Kept, too_long: TooLong::Reject, only: None })
     }
 
-    fn record(json: Json) -> Record {
+    fn record(json: &Json) -> Record {
         json.as_object().unwrap().clone()
     }
 
@@ -301,10 +301,10 @@ mod tests {
         let (told, source) = (told.into(), source(wire));
         let field = field(shape, 1);
         let sources = std::slice::from_ref(&source);
-        let read = decode(&field, sources, &record(json!({ "c": told })));
+        let read = decode(&field, sources, &record(&json!({ "c": told })));
         assert_eq!(read, Told::Value(expected.clone()), "{told}");
         let back = encode(&field.columns[0], &source, &expected).unwrap();
-        let read = decode(&field, sources, &record(json!({ "c": back })));
+        let read = decode(&field, sources, &record(&json!({ "c": back })));
         assert_eq!(read, Told::Value(expected), "{back}");
     }
 
@@ -341,7 +341,7 @@ mod tests {
         let forbids = Source::plain("donotbulkemail");
         let allows = Source { allows: true, ..Source::plain("followemail") };
         let told = |forbids: &Source, allows: &Source, no: Json, yes: Json| {
-            let row = record(json!({ "donotbulkemail": no, "followemail": yes }));
+            let row = record(&json!({ "donotbulkemail": no, "followemail": yes }));
             decode(&field, &[forbids.clone(), allows.clone()], &row)
         };
         let is = |consent| Told::Value(Value::Consent(consent));
@@ -371,7 +371,7 @@ mod tests {
                 "_parentcustomerid_value": id,
                 "_parentcustomerid_value@Microsoft.Dynamics.CRM.lookuplogicalname": table,
             });
-            decode(&field, std::slice::from_ref(&source), &record(row))
+            decode(&field, std::slice::from_ref(&source), &record(&row))
         };
         assert_eq!(told("account"), Told::Value(Value::Record(id.into())));
         assert!(matches!(told("contact"), Told::Unfit(why, _) if why.contains("row of `contact`")));
