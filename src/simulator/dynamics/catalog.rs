@@ -67,6 +67,8 @@ pub(super) fn model() -> Model {
             consent(),
             membership(),
             purpose(),
+            message(),
+            message_filter(),
         ],
     }
 }
@@ -404,6 +406,25 @@ fn purpose() -> Table {
     columns.push(text("msdynmkt_name", "Name", 100));
     let table = Table::new(("msdynmkt_purpose", "msdynmkt_purposes"), "Purpose", 10_101, columns);
     Table { tracking: false, primary_name: "msdynmkt_name".to_owned(), ..table }
+}
+
+/// The actions that the service knows, by name.
+fn message() -> Table {
+    let mut columns = system("sdkmessageid");
+    columns.push(text("name", "Name", 256));
+    let table = Table::new(("sdkmessage", "sdkmessages"), "Message", 4606, columns);
+    Table { tracking: false, ..table }
+}
+
+/// For which tables an action is there.
+fn message_filter() -> Table {
+    let mut columns = system("sdkmessagefilterid");
+    columns.push(text("primaryobjecttypecode", "Primary Object Type", 128));
+    let targets = [("sdkmessage", "sdkmessageid", "sdkmessageid_sdkmessagefilter")];
+    columns.push(lookup("sdkmessageid", "Message", &targets));
+    let name = ("sdkmessagefilter", "sdkmessagefilters");
+    let table = Table::new(name, "Message Filter", 4607, columns);
+    Table { tracking: false, primary_name: "primaryobjecttypecode".to_owned(), ..table }
 }
 
 /// What a person agreed to. `true` forbids, but for the one that allows.
