@@ -60,6 +60,10 @@ async fn filters_find_what_they_say() {
     for (filter, expected) in cases {
         assert_eq!(world.names(filter).await, expected, "{filter}");
     }
+    let by_ids =
+        format!("contactid eq {} or (contactid eq {} and lastname eq 'x')", ids[0], ids[1]);
+    assert_eq!(world.names(&by_ids).await, ["Ada"], "by ids and more");
+    assert_eq!(world.names("new_truceid eq 'nobody' or firstname eq 'Cy'").await, ["Cy"]);
     let any = "accounts?$filter=contact_customer_accounts/any(c:c/firstname eq 'Ada')";
     assert_eq!(world.get(any).await.rows().len(), 1);
 }

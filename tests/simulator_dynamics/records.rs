@@ -126,6 +126,25 @@ async fn lookups_are_bound_by_their_own_names_and_let_go() {
 }
 
 #[tokio::test]
+async fn an_owner_is_a_user_or_a_team_by_one_name() {
+    let world = World::new().await;
+    let id = world.make("contacts", json!({ "lastname": "Bell" })).await;
+    let path = format!("contacts({id})");
+    assert_eq!(world.get(&path).await.body["_ownerid_value"], json!(world.running.user_id));
+    let team = world.get("teams").await.rows()[0]["teamid"].as_str().unwrap().to_owned();
+    let bind = json!({ "ownerid@odata.bind": format!("/teams({team})") });
+    assert_eq!(world.patch(&path, bind).await.status, 204);
+    let all = world.prefer(&path, "odata.include-annotations=\"*\"").await.body;
+    assert_eq!(all["_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname"], "team");
+    let bind = json!({ "ownerid@odata.bind": format!("/contacts({id})") });
+    assert_eq!(world.patch(&path, bind).await.code(), (400, "0x80048d19"));
+    world.order("/tables", json!({ "name": "contact", "concurrency": false })).await;
+    let version = ("if-match", "W/\"1\"");
+    let told = world.patch_if(&path, version, json!({ "fax": "1" })).await;
+    assert_eq!(told.code(), (400, "0x8006088D"));
+}
+
+#[tokio::test]
 async fn state_and_status_belong_together() {
     let world = World::new().await;
     let id = world.make("leads", json!({ "lastname": "Bell" })).await;
@@ -175,6 +194,8 @@ async fn what_does_not_fit_is_refused_with_its_code() {
         (json!({ "new_interests": "1,99" }), "0x8004431A"),
         (json!({ "numberofchildren": -1 }), "0x8004432F"),
         (json!({ "creditlimit": 1e15 }), "0x80044330"),
+        (json!({ "creditlimit": -1 }), "0x80044330"),
+        (json!({ "new_weight": 1e12 }), "0x80044330"),
         (json!({ "birthdate": "1984-02-30" }), "0x80040239"),
         (json!({ "new_lastvisit": "1700-01-01T00:00:00Z" }), "0x80040239"),
         (json!({ "lastname": 5 }), "0x80048d19"),

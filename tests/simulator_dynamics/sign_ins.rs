@@ -170,6 +170,8 @@ async fn without_a_token_there_is_a_challenge_and_no_json() {
     assert_eq!(who.body["OrganizationId"], json!(world.running.org_id));
     assert_eq!(who.body["UserId"], json!(world.running.user_id));
     assert_eq!(who.header("x-ms-dop-hint"), "4");
+    let own = world.get("organizations?$select=name").await;
+    assert_eq!(own.rows()[0]["organizationid"], json!(world.running.org_id));
     world.order("/tokens", json!({ "expire": true })).await;
     let told = world.get("WhoAmI()").await;
     assert_eq!((told.status, &told.body), (401, &Value::Null));

@@ -69,6 +69,7 @@ pub(super) fn model() -> Model {
             purpose(),
             message(),
             message_filter(),
+            organization(),
         ],
     }
 }
@@ -413,6 +414,14 @@ fn message() -> Table {
     let mut columns = system("sdkmessageid");
     columns.push(text("name", "Name", 256));
     let table = Table::new(("sdkmessage", "sdkmessages"), "Message", 4606, columns);
+    Table { tracking: false, ..table }
+}
+
+/// The environment itself: one record, with the id that `WhoAmI` tells.
+fn organization() -> Table {
+    let mut columns = system("organizationid");
+    columns.push(text("name", "Organization Name", 160));
+    let table = Table::new(("organization", "organizations"), "Organization", 1019, columns);
     Table { tracking: false, ..table }
 }
 

@@ -286,6 +286,8 @@ impl Org {
                 ("exchangerate", Value::Number(Number::whole(1))),
             ],
         );
+        let name = Value::text("Simulated Environment");
+        self.furnish_one("organization", self.names.org, &[("name", name)]);
         self.furnish_messages();
         self.data.commit();
         let rules = [("contact", "emailaddress1"), ("lead", "emailaddress1"), ("account", "name")];
