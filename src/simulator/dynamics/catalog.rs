@@ -3,8 +3,9 @@
 //! Lengths and choices are those of a fresh environment (the public Common Data Model); what begins
 //! with `new_` an integration would have asked its administrator for.
 
+use super::catalog_service;
 use super::columns::{
-    BULK, DO_NOT, address, amount, choice, count, flag, id, lookup, memo, multi, ownership, person,
+    BULK, DO_NOT, address, amount, choice, count, flag, lookup, memo, multi, ownership, person,
     phones, read_only, state, system, text, truce,
 };
 use super::model::{Choices, Column, Flavour, Kind, Model, Required, Table, Target, Zone};
@@ -55,20 +56,10 @@ const RATINGS: [&str; 3] = ["Hot", "Warm", "Cold"];
 
 /// The model of a fresh environment.
 pub(super) fn model() -> Model {
-    Model {
-        tables: vec![
-            account(),
-            contact(),
-            lead(),
-            opportunity(),
-            user(),
-            team(),
-            currency(),
-            consent(),
-            membership(),
-            purpose(),
-        ],
-    }
+    let mut tables =
+        vec![account(), contact(), lead(), opportunity(), consent(), membership(), purpose()];
+    tables.extend(catalog_service::tables());
+    Model { tables }
 }
 
 fn account() -> Table {
@@ -311,35 +302,6 @@ fn opportunity() -> Table {
     columns.extend(truce());
     let table = Table::new(("opportunity", "opportunities"), "Opportunity", 3, columns);
     table.with_key("new_OpportunityTruceKey", &["new_truceid"])
-}
-
-fn user() -> Table {
-    let mut columns = system("systemuserid");
-    columns.extend(person(&[("firstname", 256), ("lastname", 256)]));
-    columns.push(text("domainname", "User Name", 1024));
-    columns.push(text("internalemailaddress", "Primary Email", 100));
-    columns.push(id("applicationid", "Application ID"));
-    columns.push(flag("isdisabled", "Status", ["Enabled", "Disabled"], false));
-    let table = Table::new(("systemuser", "systemusers"), "User", 8, columns);
-    Table { primary_name: "fullname".to_owned(), ..table }
-}
-
-fn team() -> Table {
-    let mut columns = system("teamid");
-    columns.push(text("name", "Team Name", 160));
-    Table::new(("team", "teams"), "Team", 9, columns)
-}
-
-fn currency() -> Table {
-    let mut columns = system("transactioncurrencyid");
-    columns.push(text("currencyname", "Currency Name", 100));
-    columns.push(text("isocurrencycode", "Currency Code", 5));
-    columns.push(text("currencysymbol", "Currency Symbol", 10));
-    columns.push(count("currencyprecision", "Currency Precision", 4));
-    columns.push(Column::new("exchangerate", "Exchange Rate", Kind::Decimal { precision: 10 }));
-    let name = ("transactioncurrency", "transactioncurrencies");
-    let table = Table::new(name, "Currency", 9105, columns);
-    Table { primary_name: "currencyname".to_owned(), ..table }
 }
 
 /// Consent by address, as Customer Insights keeps it.

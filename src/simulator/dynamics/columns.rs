@@ -126,7 +126,7 @@ pub(super) fn ownership(table: &str) -> Vec<Column> {
         "Owner",
         &[
             ("systemuser", "ownerid", &format!("owner_{table}s")),
-            ("team", "ownerid_team", &format!("team_{table}")),
+            ("team", "ownerid", &format!("team_{table}")),
         ],
     );
     let targets = owner.kind.targets().to_vec();

@@ -111,12 +111,15 @@ fn bind(
     changes: &mut Changes,
 ) -> Result<(), Refusal> {
     let spec = data.model.table(table);
-    let (at, target) = spec.navigation(navigation).ok_or_else(|| undeclared(spec, navigation))?;
+    let (at, _) = spec.navigation(navigation).ok_or_else(|| undeclared(spec, navigation))?;
     let value = match given {
         Json::Null => Value::Null,
         Json::String(reference) => {
             let (to, id) = follow(data, reference)?;
-            if data.model.table(to).name != target {
+            // An owner is a user or a team by one name.
+            let targets = spec.column(at).kind.targets();
+            let mut named = targets.iter().filter(|one| one.navigation == navigation);
+            if !named.any(|one| one.table == data.model.table(to).name) {
                 let message = format!(
                     "A resource of type 'Microsoft.Dynamics.CRM.{}' cannot be bound to '{navigation}'",
                     data.model.table(to).name
@@ -166,18 +169,17 @@ pub(super) fn value(spec: &Table, column: &Column, given: &Json) -> Result<Value
             Ok(Value::Int(chosen))
         }
         Kind::MultiChoice(_) => options(spec, column, given),
-        Kind::Decimal { precision } => {
+        Kind::Decimal { precision } | Kind::Double { precision } => {
             let number = number(column, given)?;
             if Number::whole(DECIMAL_MAX) < number || number < Number::whole(-DECIMAL_MAX) {
                 return Err(out_of_range(spec, column, "0x80044330"));
             }
             Ok(Value::Number(number.round(*precision)))
         }
-        Kind::Double { precision } => Ok(Value::Number(number(column, given)?.round(*precision))),
         Kind::Money { precision, .. } => {
             let number = number(column, given)?;
             let max = Number::whole(super::columns::AMOUNT_MAX);
-            if max < number || number < Number::whole(-super::columns::AMOUNT_MAX) {
+            if max < number || number < Number::whole(0) {
                 return Err(out_of_range(spec, column, "0x80044330"));
             }
             Ok(Value::Number(number.round(*precision)))

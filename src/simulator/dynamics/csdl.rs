@@ -72,7 +72,10 @@ fn entity(xml: &mut String, model: &Model, table: &Table) {
         line(xml, format_args!("<Property Name=\"{property}\" Type=\"{edm}\"{more}/>"));
     }
     for (_, column) in table.live() {
-        for target in column.kind.targets() {
+        // An owner is a user or a team by one name, which is described once.
+        let mut known = std::collections::BTreeSet::new();
+        let targets = column.kind.targets().iter();
+        for target in targets.filter(|target| known.insert(&target.navigation)) {
             let (navigation, to) = (&target.navigation, &target.table);
             let key = model.by_name(to).map_or("id", |at| &model.table(at).column(ID).name);
             line(

@@ -17,6 +17,7 @@
 mod address;
 mod api;
 mod catalog;
+mod catalog_service;
 mod columns;
 pub mod control;
 mod convert;

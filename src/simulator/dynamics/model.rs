@@ -349,9 +349,9 @@ impl Table {
         for (at, column) in live {
             self.names.properties.insert(column.property(), at);
             for target in column.kind.targets() {
-                self.names
-                    .navigations
-                    .insert(target.navigation.clone(), (at, target.table.clone()));
+                let to = (at, target.table.clone());
+                // An owner is a user or a team by one name: the first stands for it.
+                self.names.navigations.entry(target.navigation.clone()).or_insert(to);
             }
         }
     }

@@ -286,6 +286,9 @@ impl Org {
                 ("exchangerate", Value::Number(Number::whole(1))),
             ],
         );
+        let name = Value::text("Simulated Environment");
+        self.furnish_one("organization", self.names.org, &[("name", name)]);
+        self.furnish_messages();
         self.data.commit();
         let rules = [("contact", "emailaddress1"), ("lead", "emailaddress1"), ("account", "name")];
         self.duplicates.clear();
@@ -293,6 +296,28 @@ impl Org {
             if let Some(at) = self.data.model.by_name(table) {
                 let column = self.data.model.table(at).find(column);
                 self.duplicates.insert(at, column.into_iter().collect());
+            }
+        }
+    }
+
+    /// Which actions there are for which tables: clients look before they use them.
+    fn furnish_messages(&mut self) {
+        let Some(messages) = self.data.model.by_name("sdkmessage") else { return };
+        let tables: Vec<String> =
+            self.data.model.tables.iter().map(|table| table.name.clone()).collect();
+        for message in ["CreateMultiple", "UpdateMultiple", "UpsertMultiple"] {
+            let id = Guid::named(message);
+            self.furnish_one("sdkmessage", id, &[("name", Value::text(message))]);
+            for table in &tables {
+                let filter = Guid::named(&format!("{message} {table}"));
+                self.furnish_one(
+                    "sdkmessagefilter",
+                    filter,
+                    &[
+                        ("primaryobjecttypecode", Value::text(table)),
+                        ("sdkmessageid", Value::Reference(messages, id)),
+                    ],
+                );
             }
         }
     }

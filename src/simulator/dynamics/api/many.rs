@@ -1,5 +1,7 @@
 //! Actions for many records of one table: all or none of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::super::address::{Named, follow_key};
@@ -39,7 +41,14 @@ pub(super) fn action(org: &mut Org, call: &Call<'_>, (table, name): (usize, &str
     let actor = org.api_actor(call.request);
     let mark = org.data.mark();
     let mut ids = Vec::with_capacity(targets.len());
+    let mut addressed = BTreeSet::new();
     for target in targets {
+        // What becomes of two targets of one key is not documented: they are refused.
+        let address = target.get("@odata.id").and_then(Json::as_str);
+        if address.is_some_and(|address| !addressed.insert(address.to_lowercase())) {
+            org.data.roll_back(mark);
+            return Err(Refusal::argument("Two targets are the same record."));
+        }
         let done = match target.as_object() {
             Some(target) => one(org, (table, deed), target, actor),
             None => Err(Refusal::payload("a target is not an object")),

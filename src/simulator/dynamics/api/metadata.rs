@@ -51,8 +51,8 @@ pub(super) fn definitions(org: &Org, call: &Call<'_>, (first, rest): (&str, &[&s
     let (name, key) = segment(first);
     match (name, key, rest) {
         ("EntityDefinitions", None, []) => {
-            let all = org.data.model.tables.iter().map(definitions::table).collect();
-            list(call, "EntityDefinitions", all)
+            let all = org.data.model.tables.iter().map(|table| expanded(org, call, table));
+            list(call, "EntityDefinitions", all.collect::<Result<_, _>>()?)
         }
         ("EntityDefinitions", Some(key), rest) => {
             let found = org
@@ -100,14 +100,7 @@ fn is_meant(key: &str, by: &str, name: &str, id: Guid) -> bool {
 fn of_table(org: &Org, call: &Call<'_>, (table, key): (&Table, &str), rest: &[&str]) -> Answered {
     let base = format!("EntityDefinitions({key})");
     let Some((first, more)) = rest.split_first() else {
-        let mut whole = definitions::table(table);
-        for part in split(call.request.option("$expand").unwrap_or_default(), ',') {
-            let name = part.split('(').next().unwrap_or_default().trim();
-            let inner = option_of(part, "$select");
-            let all = collection(org, table, name).ok_or_else(|| unknown(name))?;
-            let all = all.into_iter().map(|each| selected(each, inner.as_deref())).collect();
-            whole[name] = Json::Array(all);
-        }
+        let whole = expanded(org, call, table)?;
         return Ok(one(call, "EntityDefinitions", whole));
     };
     let (name, inside) = segment(first);
@@ -131,6 +124,18 @@ fn of_table(org: &Org, call: &Call<'_>, (table, key): (&Table, &str), rest: &[&s
             Ok(one(call, &format!("{base}/{name}"), found.ok_or_else(|| Refusal::segment(key))?))
         }
     }
+}
+
+/// A table's definition with the parts that are to be expanded.
+fn expanded(org: &Org, call: &Call<'_>, table: &Table) -> Result<Json, Refusal> {
+    let mut whole = definitions::table(table);
+    for part in split(call.request.option("$expand").unwrap_or_default(), ',') {
+        let name = part.split('(').next().unwrap_or_default().trim();
+        let inner = option_of(part, "$select");
+        let all = collection(org, table, name).ok_or_else(|| unknown(name))?;
+        whole[name] = all.into_iter().map(|each| selected(each, inner.as_deref())).collect();
+    }
+    Ok(whole)
 }
 
 fn collection(org: &Org, table: &Table, name: &str) -> Option<Vec<Json>> {
@@ -258,7 +263,15 @@ fn list(call: &Call<'_>, what: &str, all: Vec<Json>) -> Answered {
 fn selected(json: Json, select: Option<&str>) -> Json {
     let (Some(select), Json::Object(object)) = (select, &json) else { return json };
     let names: Vec<&str> = select.split(',').map(str::trim).collect();
-    let expanded = ["OptionSet", "GlobalOptionSet"];
+    let expanded = [
+        "OptionSet",
+        "GlobalOptionSet",
+        "Attributes",
+        "Keys",
+        "ManyToOneRelationships",
+        "OneToManyRelationships",
+        "ManyToManyRelationships",
+    ];
     let is_kept = |name: &str| {
         names.contains(&name)
             || name == "MetadataId"

@@ -13,6 +13,7 @@ use super::super::model::{Children, ID};
 use super::super::odata::aggregate;
 use super::super::odata::bind::{Condition, Path, Side};
 use super::super::odata::filter::Comparison;
+use super::super::odata::narrow::candidates;
 use super::super::odata::run::{Order, World, ordering};
 use super::super::org::Org;
 use super::super::refusal::Refusal;
@@ -159,11 +160,16 @@ fn rows<'a>(
     let records = world.data.records(table);
     let meets = |row: &&Arc<Row>| inquiry.condition.as_ref().is_none_or(|c| world.holds(row, c));
     let behind = cookie.map(cookie_id).transpose()?;
-    if inquiry.order.is_empty() {
+    let narrowed = inquiry.condition.as_ref().and_then(|c| candidates(world.data, table, c));
+    if inquiry.order.is_empty() && narrowed.is_none() {
         return Ok(records.behind(behind).filter(meets).take(limit + 1).collect());
     }
+    let all: Vec<&Arc<Row>> = match narrowed {
+        Some(ids) => ids.into_iter().filter_map(|id| records.row(id)).filter(meets).collect(),
+        None => records.all().filter(meets).collect(),
+    };
     let keyed = |row: &'a Arc<Row>| (sort_keys(world, &inquiry.order, row), row);
-    let mut all: Vec<(Vec<Value>, &Arc<Row>)> = records.all().filter(meets).map(keyed).collect();
+    let mut all: Vec<(Vec<Value>, &Arc<Row>)> = all.into_iter().map(keyed).collect();
     if let (Some(cookie), Some(id)) = (cookie, behind) {
         let keys = cookie_keys(world.data, &inquiry.order, cookie);
         let mut last = Row::default();

@@ -4,4 +4,5 @@ pub(super) mod aggregate;
 pub(super) mod bind;
 pub(super) mod filter;
 pub(super) mod lex;
+pub(super) mod narrow;
 pub(super) mod run;
