@@ -160,7 +160,7 @@ async fn three_sides_agree_through_edits_an_opt_out_an_expired_token_and_a_kill(
     agree(&agent, &["ann@x.org|Ann|Roe|0", "eve@x.org|Eva|Poe|1"]).await;
     world.sql("update nmsrecipient set sfirstname = 'Anna' where irecipientid = 1").await;
     agree(&agent, &["ann@x.org|Anna|Roe|0", "eve@x.org|Eva|Poe|1"]).await;
-    world.sql("update nmsrecipient set iblacklist = 1 where irecipientid = 1").await;
+    world.sql("update nmsrecipient set iblacklistemail = 1 where irecipientid = 1").await;
     agree(&agent, &["ann@x.org|Anna|Roe|1", "eve@x.org|Eva|Poe|1"]).await;
 
     // The change token expires, and nobody has to do anything.
