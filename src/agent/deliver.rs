@@ -347,7 +347,7 @@ impl<L: Ledger, C: Clock> Notes for LedgerNotes<'_, L, C> {
 }
 
 /// The fact that names the job that an account's CRM may be running by itself.
-fn job_fact(account: usize) -> String {
+pub fn job_fact(account: usize) -> String {
     format!("job/{account}")
 }
 

@@ -26,7 +26,7 @@ pub mod time;
 pub mod working;
 
 mod asked;
-mod error;
+pub(crate) mod error;
 mod log;
 mod meet;
 mod prepare;

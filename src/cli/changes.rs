@@ -13,10 +13,12 @@ use serde_json::{Value as Json, json};
 
 use crate::agent::Plans;
 use crate::agent::compared::compared;
+use crate::agent::deliver::job_fact;
 use crate::agent::epochs::demand_compare;
+use crate::agent::error::unless_conflict;
 use crate::agent::held::{retry_held, store_fact};
-use crate::config::Config;
-use crate::ledger::{Ledger as _, PostgresLedger};
+use crate::config::{Config, Label};
+use crate::ledger::{Batch, Ledger as _, PostgresLedger};
 
 use super::mapped::Mapped;
 
@@ -32,6 +34,7 @@ pub(super) async fn make_good(
     mapped: &[Mapped],
     now: Timestamp,
 ) -> Result<()> {
+    renumber(ledger, config, now).await?;
     let plans: Plans =
         mapped.iter().map(|one| (one.plan.policy.entity, one.plan.clone())).collect();
     for one in mapped {
@@ -69,6 +72,34 @@ pub(super) async fn make_good(
         }
     }
     Ok(())
+}
+
+/// A job that a CRM may be running is kept by its account's number, and numbers move where accounts
+/// come and go: it goes with its account.
+async fn renumber(ledger: &PostgresLedger, config: &Config, now: Timestamp) -> Result<()> {
+    const ACCOUNTS: &str = "accounts";
+    let names: Vec<&str> = config.crms.keys().map(Label::as_str).collect();
+    let is = json!(names);
+    let was = ledger.fact(ACCOUNTS).await?.unwrap_or_else(|| is.clone());
+    let mut batch = Batch::new(now);
+    let mut running = Vec::new();
+    for (number, name) in was.as_array().into_iter().flatten().enumerate() {
+        if let Some(job) = ledger.fact(&job_fact(number)).await? {
+            batch.facts.insert(job_fact(number), Json::Null);
+            running.push((name.as_str().unwrap_or_default().to_owned(), job));
+        }
+    }
+    for (name, job) in running {
+        match names.iter().position(|known| **known == *name) {
+            Some(number) => drop(batch.facts.insert(job_fact(number), job)),
+            None => tracing::error!(crm = name, %job, "a job may be running there: end it by hand"),
+        }
+    }
+    batch.facts.insert(ACCOUNTS.to_owned(), is);
+    match ledger.store(batch).await {
+        Ok(()) => Ok(()),
+        Err(error) => Ok(unless_conflict(error).map(drop)?),
+    }
 }
 
 /// A print of what a mapping says: another version may print it otherwise, which costs a look at

@@ -334,6 +334,7 @@ impl Candidate {
             let what = finding.to_string();
             tracing::error!(what, "a mapping no longer fits: it goes by what it fitted last");
         }
+        changes::make_good(ledger, config, &mapped, now()).await?;
         Ok(mapped)
     }
 

@@ -58,6 +58,10 @@ impl Doors for CrmDoors {
         self.peer.scan()
     }
 
+    fn reader(&self) -> Scan {
+        self.peer.scan().urgent()
+    }
+
     fn writer(&self) -> &Writer {
         &self.writer
     }

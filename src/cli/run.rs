@@ -14,7 +14,7 @@ use crate::agent::{AgentError, http};
 use crate::config::{self, Config, CrmKind, Label};
 use crate::crm::any::Account;
 use crate::crm::{dynamics, salesforce};
-use crate::ledger::LedgerError;
+use crate::ledger::{LeaseError, LedgerError};
 use crate::peer::PeerError;
 use crate::telemetry::{Page, logs, metrics};
 
@@ -118,11 +118,16 @@ fn is_passing(error: &anyhow::Error, come: Come) -> bool {
     let passing = |error: &PeerError| {
         matches!(error, PeerError::Transient { .. } | PeerError::Throttled { .. })
     };
-    let unavailable = |cause: &(dyn std::error::Error + 'static)| {
-        let error = cause.downcast_ref::<LedgerError>();
-        error.is_some_and(|error| matches!(error, LedgerError::Unavailable { .. }))
-            || cause.is::<Unreached>()
+    let away = |error: &LedgerError| matches!(error, LedgerError::Unavailable { .. });
+    // A transparent wrapper stands in the chain in the place of what it wraps.
+    let ledgers = |cause: &'_ (dyn std::error::Error + 'static)| {
+        let direct = cause.downcast_ref::<LedgerError>().is_some_and(away);
+        let agents = matches!(cause.downcast_ref(), Some(AgentError::Ledger(error)) if away(error));
+        let leases = matches!(cause.downcast_ref(), Some(LeaseError::Ledger(error)) if away(error));
+        direct || agents || leases
     };
+    let unavailable =
+        |cause: &(dyn std::error::Error + 'static)| ledgers(cause) || cause.is::<Unreached>();
     let gone = come.opened && error.chain().any(unavailable);
     gone || error.chain().any(|cause| {
         cause.downcast_ref::<PeerError>().is_some_and(passing)

@@ -23,7 +23,7 @@ use crate::peer::Ahead;
 use crate::reconcile::{RecordId, Shape, Side};
 
 use super::doors::Doors;
-use super::shared::{Shared, told};
+use super::shared::{After, Shared, after, told};
 
 /// Between two looks, at the least.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -57,15 +57,22 @@ where
                 Err(_) => return Ok(()),
             },
         };
-        let mut since = passed.max(back(shared.clock.now(), FIRST));
+        let (mut since, mut failures) = (passed.max(back(shared.clock.now(), FIRST)), 0);
         while behind.borrow().is_some() && !shared.is_stopping() {
             let (timer, looked_at) = (Instant::now(), shared.clock.now());
             match look(&shared, &mut scan, since).await {
-                Ok(()) => since = looked_at,
-                Err(error @ AgentError::Peer(_)) => {
-                    tracing::debug!(error = told(&error), "could not look ahead of the log");
+                Ok(()) => (since, failures) = (looked_at, 0),
+                // The log brings them all the same, only later.
+                Err(error) => {
+                    if after(&error, failures) == After::Stop {
+                        return Err(error);
+                    }
+                    if failures == 0 {
+                        let error = told(&error);
+                        tracing::warn!(error, "could not look ahead of the log for opt-outs");
+                    }
+                    failures += 1;
                 }
-                Err(error) => return Err(error),
             }
             shared.rest(LOOK_EVERY.max(timer.elapsed().saturating_mul(LOOK_SHARE))).await;
         }
@@ -94,11 +101,11 @@ async fn look<L: Ledger>(
         let offset = shared.clock.clocks(plan.account).campaign.offset;
         let since = back(since, MARGIN);
         let since = since.checked_add(offset).unwrap_or(since);
-        let mut after: Option<RecordId> = None;
+        let mut behind: Option<RecordId> = None;
         loop {
-            let page = scan.opted_out_since(entity, since, after.as_ref()).await?;
+            let page = scan.opted_out_since(entity, since, behind.as_ref()).await?;
             let Some(last) = page.last() else { break };
-            after = Some(last.clone());
+            behind = Some(last.clone());
             let mut ticks = Ticks::new(&*shared.clock, plan.account, Side::Campaign);
             let seen = scan.read(entity, &page, &mut ticks).await?;
             let desk = shared.desk(&shared.plans, plan.account);

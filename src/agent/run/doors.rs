@@ -13,6 +13,12 @@ pub trait Doors: Send + Sync + 'static {
     /// A scan of its own for whoever asks.
     fn scan(&self) -> Self::Scan;
 
+    /// A scan for single records that must be known before something can be decided: a day's calls
+    /// that are used up for ordinary work must not keep an opt-out from being settled.
+    fn reader(&self) -> Self::Scan {
+        self.scan()
+    }
+
     /// The one writer.
     fn writer(&self) -> &Self::Writer;
 }

@@ -82,6 +82,13 @@ impl Health {
         crate::telemetry::metrics::leader(false);
     }
 
+    /// Forgets loops that ended: after a reload others may run.
+    pub fn begins_anew(&self) {
+        let mut state = self.state();
+        state.loops.clear();
+        state.reads.clear();
+    }
+
     /// Says that this agent leads.
     pub fn leads(&self) {
         let mut state = self.state();

@@ -152,6 +152,7 @@ where
         refresh(&shared).await?;
         // A share of nothing is nothing: uncounted, a few deletions would put the brake on.
         tend::count(&shared, &mut BTreeSet::new()).await?;
+        shared.health.begins_anew();
         shared.health.leads();
         let mut loops = JoinSet::new();
         let followed = Followed {

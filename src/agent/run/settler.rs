@@ -101,7 +101,7 @@ where
         Self {
             account,
             name: format!("settle/{account}").into(),
-            scans: (Some(campaign.scan()), Some(crm.scan())),
+            scans: (Some(campaign.reader()), Some(crm.reader())),
             campaign: Arc::clone(campaign),
             crm: Arc::clone(crm),
             plans: Arc::new(plans),
@@ -179,8 +179,13 @@ where
             let busy = |side| self.busy.get(&(side, lane)).copied().unwrap_or(0);
             Side::BOTH.into_iter().any(|side| DELIVERIES <= busy(side))
         };
-        let paused =
-            |lane| Side::BOTH.into_iter().any(|side| self.is_paused(Way::Write(side, lane)));
+        // What cannot be read is looked at again and again in vain, but for consent.
+        let paused = |lane| {
+            Side::BOTH.into_iter().any(|side| {
+                let unread = lane == Lane::Ordinary && self.is_paused(Way::Read(side));
+                unread || self.is_paused(Way::Write(side, lane))
+            })
+        };
         let consent_full = full(Lane::Consent);
         let open = |lane: &Lane| !consent_full && !full(*lane) && !paused(*lane);
         Lane::ALL.into_iter().filter(open).collect()

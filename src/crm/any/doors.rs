@@ -145,6 +145,14 @@ pub enum Scan {
 }
 
 impl Scan {
+    /// It reads single records also out of what is kept for opt-outs.
+    pub fn urgent(self) -> Self {
+        match self {
+            Self::Salesforce(scan) => Self::Salesforce(scan.urgent()),
+            Self::Dynamics(scan) => Self::Dynamics(scan.urgent()),
+        }
+    }
+
     /// Which records follow `after` in the order of their ids and changed since then by their own
     /// stamp; an empty list is the end.
     pub async fn changed_since(

@@ -82,7 +82,7 @@ impl TableFeed {
         asked: &mut (dyn Ask + Send),
     ) -> Result<Page, PeerError> {
         let records: Vec<&RecordId> = self.again.iter().collect();
-        let sightings = self.plan.read(&self.account, &records, asked).await?;
+        let sightings = self.plan.read(&self.account, Urgency::Feed, &records, asked).await?;
         self.again.clear();
         self.read_again = true;
         let observations = sightings.into_iter().map(|sighting| sighting.observation);

@@ -35,10 +35,11 @@ impl Plan {
     pub(super) async fn read(
         &self,
         account: &Account,
+        urgency: Urgency,
         records: &[&RecordId],
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Sighting>, PeerError> {
-        let (live, _) = self.read_live(account, Urgency::Urgent, records, asked).await?;
+        let (live, _) = self.read_live(account, urgency, records, asked).await?;
         let pairs = || records.iter().zip(&live);
         let absent: Vec<&RecordId> =
             pairs().filter(|(_, live)| live.is_none()).map(|(id, _)| *id).collect();

@@ -22,11 +22,20 @@ pub struct TableScan {
     plans: Plans,
     /// Where it goes on behind this row; without a link, at the end.
     walk: Option<(Entity, RecordId, Option<String>)>,
+    /// Of reads of single rows.
+    urgency: Urgency,
 }
 
 impl TableScan {
     pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
-        Self { account, plans, walk: None }
+        Self { account, plans, walk: None, urgency: Urgency::Ordinary }
+    }
+
+    /// It reads single rows also out of what is kept for opt-outs.
+    #[must_use]
+    pub fn urgent(mut self) -> Self {
+        self.urgency = Urgency::Urgent;
+        self
     }
 
     /// Which records follow `after` in the order of their ids and changed since then by their own
@@ -127,7 +136,7 @@ impl Scan for TableScan {
         let mut seen: Vec<Observation> =
             others.into_iter().map(|record| plan.absent(record, Gone::Missing, tick)).collect();
         if !ids.is_empty() {
-            let sightings = plan.read(&self.account, &ids, asked).await?;
+            let sightings = plan.read(&self.account, self.urgency, &ids, asked).await?;
             seen.extend(sightings.into_iter().map(|sighting| sighting.observation));
         }
         Ok(seen)

@@ -196,7 +196,8 @@ impl RowWriter {
             return Ok(outcomes);
         }
         // The writes are done: an error of this read must not say that they were not.
-        let Ok(read) = plan.read(&self.account, &records, asked).await else {
+        let read = plan.read(&self.account, Urgency::Ordinary, &records, asked).await;
+        let Ok(read) = read else {
             // Nobody knows what is gone, the row or its parent.
             for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
                 *outcome = Outcome::Later(AGAIN.into());

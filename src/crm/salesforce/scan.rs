@@ -34,12 +34,22 @@ pub struct ObjectScan {
     /// The mappings that were asked whether a job is worth it: once each.
     asked: BTreeSet<Entity>,
     portion: Portion,
+    /// Of reads of single records.
+    urgency: Urgency,
 }
 
 impl ObjectScan {
     pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
         let portion = Portion::of(READS_MAX);
-        Self { account, plans, extract: None, asked: BTreeSet::new(), portion }
+        let urgency = Urgency::Ordinary;
+        Self { account, plans, extract: None, asked: BTreeSet::new(), portion, urgency }
+    }
+
+    /// It reads single records also out of what is kept for opt-outs.
+    #[must_use]
+    pub fn urgent(mut self) -> Self {
+        self.urgency = Urgency::Urgent;
+        self
     }
 
     /// Begins a job where what follows is so much that it costs fewer calls.
@@ -135,7 +145,7 @@ impl Scan for ObjectScan {
         let mut seen: Vec<Observation> =
             others.into_iter().map(|record| plan.missing(record, tick)).collect();
         if !ids.is_empty() {
-            let sightings = plan.read(&self.account, Urgency::Ordinary, &ids, asked).await?;
+            let sightings = plan.read(&self.account, self.urgency, &ids, asked).await?;
             seen.extend(sightings.into_iter().map(|sighting| sighting.observation));
         }
         Ok(seen)
