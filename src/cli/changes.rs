@@ -90,9 +90,10 @@ async fn renumber(ledger: &PostgresLedger, config: &Config, now: Timestamp) -> R
         }
     }
     for (name, job) in running {
-        match names.iter().position(|known| **known == *name) {
-            Some(number) => drop(batch.facts.insert(job_fact(number), job)),
-            None => tracing::error!(crm = name, %job, "a job may be running there: end it by hand"),
+        if let Some(number) = names.iter().position(|known| **known == *name) {
+            batch.facts.insert(job_fact(number), job);
+        } else {
+            tracing::error!(crm = name, %job, "a job may be running there: end it by hand");
         }
     }
     batch.facts.insert(ACCOUNTS.to_owned(), is);
