@@ -27,6 +27,7 @@ use super::compared::{
 };
 use super::epochs::wanted_generation;
 use super::error::unless_conflict;
+use super::held::retry_held;
 use super::plan::Plan;
 use super::prepare::alone;
 use super::repair;
@@ -174,6 +175,12 @@ where
             }
             let woken = 0 < done.generation;
             self.keep(plan, Compared { generation: wanted, woken }).await?;
+            if 1 < wanted {
+                // What was refused may be taken by now; a field that is back was refused until then.
+                let (plans, now) = (&self.shared.plans, self.shared.clock.now());
+                retry_held(ledger, plans, plan, "refused", now).await?;
+                self.shared.wakes[self.account].notify_one();
+            }
             tracing::info!(mapping = %plan.name, "both sides are scanned");
         }
         let done = compared(ledger, plan).await?;

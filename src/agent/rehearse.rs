@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use crate::ledger::{Batch, Due, Keep, Ledger as _, MemoryLedger};
+use crate::ledger::{Batch, Due, Keep, Ledger as _, MemoryLedger, State};
 use crate::peer::{Ask, Ended, Notes, PeerError, Scan, Writer};
 use crate::reconcile::{
     Bond, Change, Entity, Lane, Link, LinkId, LinkState, Observation, Outcome, Presence, Read,
@@ -23,11 +23,11 @@ use crate::reconcile::{
 
 use super::absorb::absorb;
 use super::clock::AgentClock;
-use super::deliver::{deliver, row_of};
+use super::deliver::{deliver, reads, row_of};
 use super::epochs::Epochs;
 use super::error::unless_conflict;
 use super::plan::{Plan, Plans};
-use super::settle::settle;
+use super::settle::{Settled, settle};
 use super::time::{Clock as _, Ticks};
 use super::working::keys;
 use super::{AgentError, Desk};
@@ -37,6 +37,9 @@ const PAGE: usize = 2_000;
 
 /// So many links are decided in one round, as in `run` under load.
 const ROUND: usize = 2_000;
+
+/// Keys of records that are only pretended begin so.
+const PRETENDED: &str = "new ";
 
 /// A write that would be made, and what its fields hold now.
 #[derive(Clone, Debug)]
@@ -156,19 +159,24 @@ impl<'a> Rehearsal<'a> {
     pub async fn decide<W: Writer>(
         &self,
         crm_writer: &W,
+        (ours, theirs): (&mut impl Scan, &mut impl Scan),
         mut round: impl FnMut(Vec<Intended>) + Send,
     ) -> Result<(), AgentError> {
         loop {
             let counts = self.ledger.counts(Timestamp::MAX).await?;
+            let live = counts.links.iter().filter(|((_, state), _)| *state == State::Live);
+            let totals = live.map(|((entity, _), count)| (*entity, *count)).collect();
             let ordinary = counts.due.iter().filter(|((_, lane), _)| *lane == Lane::Ordinary);
             let links = ROUND.max(crm_writer.appetite(ordinary.map(|(_, count)| count).sum()));
             let pretend = |side| Pretend { side, xid: &self.xid, written: Mutex::default() };
             let (campaign, crm) = (pretend(Side::Campaign), pretend(Side::Crm));
-            let (desk, none) = (self.desk(), BTreeMap::new());
-            let settled = settle(&desk, &campaign, &none, &Lane::ALL, links).await?;
+            let desk = self.desk();
+            let settled = settle(&desk, &campaign, &totals, &Lane::ALL, links).await?;
             if settled.looked_at == 0 {
                 return Ok(());
             }
+            self.read_first(Side::Campaign, ours, &settled).await?;
+            self.read_first(Side::Crm, theirs, &settled).await?;
             let intended = self.intended(&settled.writes).await?;
             round(intended);
             for (side, writer) in [(Side::Campaign, &campaign), (Side::Crm, &crm)] {
@@ -176,6 +184,25 @@ impl<'a> Rehearsal<'a> {
                 self.echo(side, writer.take()).await?;
             }
         }
+    }
+
+    /// Reads what must be known before it can be decided, as `run` does: a record whose parent has
+    /// found its counterpart since it was read, for one.
+    async fn read_first(
+        &self,
+        side: Side,
+        scan: &mut impl Scan,
+        settled: &Settled,
+    ) -> Result<(), AgentError> {
+        for (entity, mut records) in reads(settled, side) {
+            records.retain(|record| !record.0.starts_with(PRETENDED));
+            for page in records.chunks(PAGE) {
+                let mut ticks = Ticks::new(&self.clock, self.account, side);
+                let seen = scan.read(entity, page, &mut ticks).await?;
+                absorb(&self.desk(), side, &seen, &BTreeMap::new()).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn intended(&self, writes: &[Write]) -> Result<Vec<Intended>, AgentError> {
@@ -268,7 +295,7 @@ impl Writer for Pretend<'_> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = |write: Write| {
             let number = self.next();
-            let new = || RecordId(Arc::from(format!("new {number}")));
+            let new = || RecordId(Arc::from(format!("{PRETENDED}{number}")));
             let (record, created) = match &write.target {
                 Target::Record(id) => (id.clone(), None),
                 Target::New { key: Some(key), .. } => (key.clone(), Some(key.clone())),
@@ -285,7 +312,7 @@ impl Writer for Pretend<'_> {
     }
 
     async fn draw_keys(&self, _: Entity, count: usize) -> Result<Vec<RecordId>, PeerError> {
-        Ok((0..count).map(|_| RecordId(Arc::from(format!("new {}", self.next())))).collect())
+        Ok((0..count).map(|_| RecordId(Arc::from(format!("{PRETENDED}{}", self.next())))).collect())
     }
 
     async fn transaction(&self, _: u64) -> Result<Option<Ended>, PeerError> {

@@ -15,6 +15,7 @@ use crate::agent::rehearse::{Intended, Rehearsal};
 use crate::agent::{Plan, Plans};
 use crate::crm::Cost;
 use crate::crm::any::Writer;
+use crate::crm::http::Call;
 use crate::ledger::{HeldFilter, HeldPage, Ledger as _, PostgresLedger};
 use crate::reconcile::decide::Gate;
 use crate::reconcile::{Link, Side, Sides, Write};
@@ -74,13 +75,15 @@ pub(super) async fn plan(options: Options) -> Result<()> {
             bounded(&report, options.records_max)?;
         }
         let before = account.calls();
-        report.calls(name.as_str(), before.made(crate::crm::http::Call::Scan));
+        report.calls(name.as_str(), before.made(Call::Scan));
         let writer = peer.writer();
         let told = Mutex::new(Vec::new());
-        let deciding = rehearsal.decide(&writer, |round| {
+        let deciding = rehearsal.decide(&writer, (&mut campaign, &mut crm), |round| {
             told.lock().unwrap_or_else(PoisonError::into_inner).push(round);
         });
         bars.during("deciding", deciding).await?;
+        let reads = account.calls().made(Call::Read) - before.made(Call::Read);
+        report.cost(name.as_str(), Cost { reads, writes: 0 });
         let rounds = told.into_inner().unwrap_or_else(PoisonError::into_inner);
         for round in rounds {
             report.cost(name.as_str(), cost(&writer, &round)?);

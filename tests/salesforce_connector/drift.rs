@@ -27,7 +27,10 @@ async fn a_hidden_field_is_left_out_and_refused_alone_until_it_is_back() {
     fields(&stage, json!({ "hide": ["Title"] })).await;
     let mut feed = stage.feed();
     let refused = feed.page(&Cursor::start(), Duration::ZERO, &mut stage.ticks).await;
-    assert!(matches!(refused, Err(PeerError::Unfit { .. })), "nobody has looked yet: {refused:?}");
+    assert!(
+        matches!(refused, Err(PeerError::Transient { .. })),
+        "nobody has looked yet: {refused:?}"
+    );
     let drifts = watch.look().await.unwrap();
     let paused: Vec<_> = drifts.iter().flat_map(|drift| drift.paused.iter()).collect();
     assert_eq!(paused.len(), 1, "{paused:?}");

@@ -287,7 +287,8 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
         Action::AskForLess | Action::SmallerBatch => {
             PeerError::Transient { doing: what, source: Box::new(TookTooLong(words)) }
         }
-        Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
+        // The object is described anew at once, and then asked for without what is not there.
+        Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain | Action::DescribeAnew => {
             PeerError::Transient { doing: what, source: words.into() }
         }
         Action::RecordLate | Action::MakeRoom | Action::WaitForUnlock => {
@@ -306,8 +307,7 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
         | Action::HoldRecord
         | Action::HoldUnique
         | Action::HoldDuplicate
-        | Action::SplitBody
-        | Action::DescribeAnew => {
+        | Action::SplitBody => {
             PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
         }
     }
