@@ -287,8 +287,11 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
         Action::AskForLess | Action::SmallerBatch => {
             PeerError::Transient { doing: what, source: Box::new(TookTooLong(words)) }
         }
+        Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain => {
+            PeerError::Transient { doing: what, source: words.into() }
+        }
         // The object is described anew at once, and then asked for without what is not there.
-        Action::RecordSoon | Action::RepeatRequest | Action::ReadAgain | Action::DescribeAnew => {
+        Action::DescribeAnew if &*error.code == "INVALID_FIELD" => {
             PeerError::Transient { doing: what, source: words.into() }
         }
         Action::RecordLate | Action::MakeRoom | Action::WaitForUnlock => {
@@ -307,7 +310,8 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
         | Action::HoldRecord
         | Action::HoldUnique
         | Action::HoldDuplicate
-        | Action::SplitBody => {
+        | Action::SplitBody
+        | Action::DescribeAnew => {
             PeerError::Unfit { why: format!("Salesforce refuses {what}: {words}") }
         }
     }
@@ -399,7 +403,7 @@ mod tests {
         };
         assert!(matches!(refused("REQUEST_RUNNING_TOO_LONG"), PeerError::Transient { .. }));
         assert!(matches!(refused("ORG_IN_MAINTENANCE"), PeerError::Throttled { .. }));
-        assert!(matches!(refused("INVALID_FIELD"), PeerError::Unfit { .. }));
+        assert!(matches!(refused("INVALID_TYPE"), PeerError::Unfit { .. }));
     }
 
     #[test]
