@@ -107,36 +107,58 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    /// Reads all records of a mapping on one side; says how many, page by page. What is known and not
-    /// among them is read by its key, as a census does: it is told as gone, or missing.
-    pub async fn read<S: Scan>(
+    /// Reads all records of a mapping on both sides, page beside page, as a first scan does; says how many.
+    /// What is known and not among them is read by its key, as a census does: it is told as gone, or
+    /// missing.
+    pub async fn read(
         &self,
         plan: &Plan,
-        side: Side,
-        scan: &mut S,
-        mut told: impl FnMut(u64) + Send,
-    ) -> Result<u64, AgentError> {
-        let (mut after, mut count): (Option<RecordId>, u64) = (None, 0);
-        let mut absent = self.borne(plan.policy.entity, side).await?;
-        loop {
-            let mut ticks = Ticks::new(&self.clock, self.account, side);
-            let page = scan.scan(plan.policy.entity, after.as_ref(), PAGE, &mut ticks).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.record.clone());
-            for seen in &page {
-                absent.remove(&seen.record);
-            }
-            count += page.len() as u64;
-            absorb(&self.desk(), side, &page, &BTreeMap::new()).await?;
-            told(count);
+        (ours, theirs): (&mut impl Scan, &mut impl Scan),
+    ) -> Result<Sides<u64>, AgentError> {
+        let mut campaign = Reading::of(self.borne(plan.policy.entity, Side::Campaign).await?);
+        let mut crm = Reading::of(self.borne(plan.policy.entity, Side::Crm).await?);
+        while !(campaign.done && crm.done) {
+            self.read_page(plan, (Side::Campaign, &mut campaign), ours).await?;
+            self.read_page(plan, (Side::Crm, &mut crm), theirs).await?;
         }
-        let absent: Vec<RecordId> = absent.into_iter().collect();
+        self.read_absent(plan, (Side::Campaign, &campaign), ours).await?;
+        self.read_absent(plan, (Side::Crm, &crm), theirs).await?;
+        Ok(Sides { campaign: campaign.count, crm: crm.count })
+    }
+
+    async fn read_page(
+        &self,
+        plan: &Plan,
+        (side, reading): (Side, &mut Reading),
+        scan: &mut impl Scan,
+    ) -> Result<(), AgentError> {
+        if reading.done {
+            return Ok(());
+        }
+        let mut ticks = Ticks::new(&self.clock, self.account, side);
+        let page = scan.scan(plan.policy.entity, reading.after.as_ref(), PAGE, &mut ticks).await?;
+        reading.done = page.is_empty();
+        reading.after = page.last().map(|seen| seen.record.clone()).or(reading.after.take());
+        for seen in &page {
+            reading.absent.remove(&seen.record);
+        }
+        reading.count += page.len() as u64;
+        absorb(&self.desk(), side, &page, &BTreeMap::new()).await.map(drop)
+    }
+
+    async fn read_absent(
+        &self,
+        plan: &Plan,
+        (side, reading): (Side, &Reading),
+        scan: &mut impl Scan,
+    ) -> Result<(), AgentError> {
+        let absent: Vec<RecordId> = reading.absent.iter().cloned().collect();
         for records in absent.chunks(PAGE) {
             let mut ticks = Ticks::new(&self.clock, self.account, side);
             let seen = scan.read(plan.policy.entity, records, &mut ticks).await?;
             absorb(&self.desk(), side, &seen, &BTreeMap::new()).await?;
         }
-        Ok(count)
+        Ok(())
     }
 
     /// The records of a side that are there, for all that is known.
@@ -266,6 +288,22 @@ impl<'a> Rehearsal<'a> {
             });
         }
         absorb(&self.desk(), side, &seen, &BTreeMap::new()).await.map(drop)
+    }
+}
+
+/// How far a side is read.
+#[derive(Debug, Default)]
+struct Reading {
+    after: Option<RecordId>,
+    count: u64,
+    done: bool,
+    /// What is known and was not met yet.
+    absent: BTreeSet<RecordId>,
+}
+
+impl Reading {
+    fn of(known: BTreeSet<RecordId>) -> Self {
+        Self { absent: known, ..Self::default() }
     }
 }
 

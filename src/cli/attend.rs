@@ -242,7 +242,8 @@ fn kind(call: Call) -> ApiCall {
     match call {
         Call::Token => ApiCall::Token,
         Call::Describe => ApiCall::Describe,
-        Call::Feed | Call::Scan => ApiCall::Poll,
+        Call::Feed => ApiCall::Poll,
+        Call::Scan => ApiCall::Scan,
         Call::Read => ApiCall::Read,
         Call::Write => ApiCall::Write,
         Call::Limits => ApiCall::Limits,

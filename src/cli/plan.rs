@@ -59,38 +59,32 @@ pub(super) async fn plan(options: Options) -> Result<()> {
         let rehearsal = Rehearsal::new(&of_account, number, epochs(&known));
         rehearsal.know(known).await?;
         rehearsal.recall(brakes(survey.ledger.as_ref(), &of_account).await?).await?;
-        let (mut campaign, mut crm) = (survey.campaign(), peer.scan());
+        let (mut campaign, mut crm, writer) = (survey.campaign(), peer.scan(), peer.writer());
         let bars = Bars::on_stderr();
         for (label, _) in config.in_order() {
             let plan = of_account.values().find(|plan| *plan.name == *label.as_str());
             let Some(plan) = plan else { continue };
-            let mut read = Sides { campaign: 0, crm: 0 };
-            let reading = async {
-                read.campaign = rehearsal.read(plan, Side::Campaign, &mut campaign, |_| ()).await?;
-                read.crm = rehearsal.read(plan, Side::Crm, &mut crm, |_| ()).await?;
-                anyhow::Ok(())
-            };
-            bars.during(&format!("reading both sides of {label}"), reading).await?;
+            let reading = rehearsal.read(plan, (&mut campaign, &mut crm));
+            let read = bars.during(&format!("reading both sides of {label}"), reading).await?;
             report.read(label.as_str(), read);
             bounded(&report, options.records_max)?;
-        }
-        let before = account.calls();
-        report.calls(name.as_str(), before.made(Call::Scan));
-        let writer = peer.writer();
-        let told = Mutex::new(Vec::new());
-        let deciding = rehearsal.decide(&writer, (&mut campaign, &mut crm), |round| {
-            told.lock().unwrap_or_else(PoisonError::into_inner).push(round);
-        });
-        bars.during("deciding", deciding).await?;
-        let reads = account.calls().made(Call::Read) - before.made(Call::Read);
-        report.cost(name.as_str(), Cost { reads, writes: 0 });
-        let rounds = told.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for round in rounds {
-            report.cost(name.as_str(), cost(&writer, &round)?);
-            for one in &round {
-                report.intend(&of_account, one);
+            let before = account.calls();
+            let told = Mutex::new(Vec::new());
+            // As in `run`, where a mapping waits for those that it refers to.
+            let deciding = rehearsal.decide(&writer, (&mut campaign, &mut crm), |round| {
+                told.lock().unwrap_or_else(PoisonError::into_inner).push(round);
+            });
+            bars.during(&format!("deciding {label}"), deciding).await?;
+            let reads = account.calls().made(Call::Read) - before.made(Call::Read);
+            report.cost(name.as_str(), Cost { reads, writes: 0 });
+            for round in told.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                report.cost(name.as_str(), cost(&writer, &round)?);
+                for one in &round {
+                    report.intend(&of_account, one);
+                }
             }
         }
+        report.calls(name.as_str(), account.calls().made(Call::Scan));
         let page = HeldPage { after: None, limit: HELD_MAX };
         for link in rehearsal.ledger.held(&HeldFilter::default(), page).await? {
             report.held(&of_account, &link);

@@ -7,8 +7,10 @@ use crate::reconcile::{Lane, Outcome, Side};
 pub enum ApiCall {
     /// A token.
     Token,
-    /// Changed records: a page of a poll or of a scan.
+    /// Changed records: a page of a poll.
     Poll,
+    /// All records: a page of a scan.
+    Scan,
     /// Records just before they are written, or after a lost answer.
     Read,
     /// Records that are written.
@@ -74,6 +76,7 @@ pub(super) const fn call(kind: ApiCall) -> &'static str {
     match kind {
         ApiCall::Token => "token",
         ApiCall::Poll => "poll",
+        ApiCall::Scan => "scan",
         ApiCall::Read => "read",
         ApiCall::Write => "write",
         ApiCall::Describe => "describe",

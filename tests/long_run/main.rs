@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 #![expect(clippy::print_stdout, reason = "what was measured is of use beside the verdict")]
 
+mod foretold;
 mod histories;
 mod judge;
 mod plans;
@@ -20,6 +21,7 @@ use truce::simulator::people::{
     Agent, Both, Cast, Desk, Draw, Mappings, Stage, StageOptions, Where, address, person,
 };
 
+use foretold::Foretold;
 use histories::{CONSENT, Histories};
 use judge::{Finals, judge};
 use plans::{Plan, plans};
@@ -244,11 +246,13 @@ async fn trouble(run: &Run) {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_pairs_agree_through_everything_that_goes_wrong() {
     let mut run = Run::set().await;
+    let foretold = Foretold::read(&run.stage).await;
     let begun = Instant::now();
     let mut agent = run.start().await;
     let paired = run.agree(&mut agent).await;
     println!("{RECORDS} and {RECORDS} paired and in agreement after {:?}", begun.elapsed());
     assert_eq!(paired.contacts.len(), RECORDS + RECORDS / 4, "a quarter stood on one side only");
+    foretold.compare(&run.stage, &agent).await;
 
     let all = plans(&run.cast, &mut Draw::new(13), SPARED);
     let count = |side| all.iter().filter(|plan| plan.side == side).count();
