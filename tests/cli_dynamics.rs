@@ -209,6 +209,11 @@ async fn what_would_not_work_has_its_own_line_with_what_to_do() {
     refuses(&world, &["`new_healthnote` of `contact` has column security"]).await;
     world.configure(&good);
 
+    let may = |may: bool| json!({ "table": "contact", "create": may, "write": may });
+    environment.order("permissions", may(false)).await;
+    refuses(&world, &["lacks prvCreateContact, prvWriteContact on `contact`; give it a security"])
+        .await;
+    environment.order("permissions", may(true)).await;
     environment.order("permissions", json!({ "table": "contact", "read": false })).await;
     refuses(&world, &["give the application user a security role with Read"]).await;
     environment.order("permissions", json!({ "table": "contact", "read": true })).await;

@@ -243,8 +243,7 @@ impl Object {
     pub fn is_calculated(&self, name: &str) -> bool {
         match self {
             Self::Salesforce(object) => object.is_calculated(name),
-            // Where a column comes from is not read there.
-            Self::Dynamics(_) => false,
+            Self::Dynamics(table) => table.is_calculated(name),
         }
     }
 
