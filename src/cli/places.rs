@@ -1,5 +1,6 @@
 //! Where things are, from the config: addresses with their passwords, accounts with their secrets.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -137,6 +138,7 @@ pub(super) fn dynamics(config: &Config, name: &Label, crm: &Crm) -> Result<dynam
     };
     settings.allows = names(&crm.allowing_columns);
     settings.secured = names(&crm.secured_columns);
+    settings.consent_options = consent_options(crm);
     settings.polling = dynamics::Polling {
         interval: crm.poll_seconds.get(),
         interval_max: crm.poll_idle_seconds.get().max(crm.poll_seconds.get()),
@@ -144,6 +146,17 @@ pub(super) fn dynamics(config: &Config, name: &Label, crm: &Crm) -> Result<dynam
         ..dynamics::Polling::default()
     };
     Ok(settings)
+}
+
+/// What the options of choices say of consent, by column.
+fn consent_options(crm: &Crm) -> BTreeMap<Arc<str>, dynamics::ConsentOptions> {
+    let options = crm.consent_options.iter();
+    options
+        .map(|(column, config::ConsentOptions { out, allowed })| {
+            let options = dynamics::ConsentOptions { out: out.clone(), allowed: allowed.clone() };
+            (column.as_str().to_ascii_lowercase().into(), options)
+        })
+        .collect()
 }
 
 fn ca_pem(name: &Label, crm: &Crm) -> Result<Option<Vec<u8>>, Unusable> {

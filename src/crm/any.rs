@@ -239,6 +239,16 @@ impl Object {
         }
     }
 
+    /// Why a column does not tell consent; `named` are the options of which the config says what they
+    /// say.
+    pub fn unfit_consent(&self, name: &str, named: Option<&[i64]>) -> Option<String> {
+        match self {
+            // What is no checkbox is refused by its kind.
+            Self::Salesforce(_) => None,
+            Self::Dynamics(table) => table.unfit_consent(name, named),
+        }
+    }
+
     /// Whether a column's value is calculated, and changes without its record's time.
     pub fn is_calculated(&self, name: &str) -> bool {
         match self {

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::crm::dynamics::api::Record;
 use crate::crm::dynamics::describe::{Navigation, States, Table, Wire};
-use crate::crm::dynamics::values::{self, Source, Told, Unsaid};
+use crate::crm::dynamics::values::{self, Polarity, Source, Told, Unsaid};
 use crate::crm::dynamics::{Settings, odata};
 use crate::crm::sightings::{Asked, around_key, missing, second_of};
 use crate::crm::standing::Shared;
@@ -320,8 +320,12 @@ fn source(
             target = targets.get(entity).map(|(table, _)| Arc::clone(table));
         }
     }
-    let allows = settings.allows.contains(column);
-    Source { name, wire, allows, target }
+    let polarity = match settings.consent_options.get(column) {
+        Some(options) => Polarity::Options(options.clone()),
+        None if settings.allows.contains(column) => Polarity::Allows,
+        None => Polarity::Forbids,
+    };
+    Source { name, wire, polarity, target }
 }
 
 /// Why a field's value is not sent.

@@ -1,6 +1,6 @@
 //! What an account of Dynamics is reached with: plain data, made from the config by `cli`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +48,19 @@ pub struct Settings {
     pub duplicate_detection: bool,
     /// Consent columns whose `true` allows contact; that of all others forbids it.
     pub allows: BTreeSet<Arc<str>>,
+    /// Consent columns that are choices: what their options say.
+    pub consent_options: BTreeMap<Arc<str>, ConsentOptions>,
     /// Columns with column security that the app may read all the same.
     pub secured: BTreeSet<Arc<str>>,
+}
+
+/// What the options of a choice say of consent; the first of each is what is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentOptions {
+    /// Those that forbid contact.
+    pub out: Vec<i64>,
+    /// Those that allow it.
+    pub allowed: Vec<i64>,
 }
 
 /// How an app proves that it is who it says.
@@ -108,6 +119,7 @@ impl Settings {
             duplicate_detection: false,
             // Its name says that it asks, where all others forbid.
             allows: BTreeSet::from(["followemail".into()]),
+            consent_options: BTreeMap::new(),
             secured: BTreeSet::new(),
         }
     }

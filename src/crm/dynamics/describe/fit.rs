@@ -1,6 +1,6 @@
 //! What stands against a mapping of a table, each thing with what would mend it.
 
-use super::{Key, Lacking, Table};
+use super::{Key, Lacking, Table, Wire};
 use crate::crm::wanted::{Rights, STAMP_LENGTH_MIN, Wanted};
 use crate::reconcile::mapping::Kind;
 
@@ -59,6 +59,53 @@ impl Table {
                 all(|one| &one.name),
                 self.name,
                 all(|one| &one.verb)
+            )
+        })
+    }
+
+    /// Why a column does not tell consent, where `named` are the options of which the config says
+    /// what they say.
+    pub fn unfit_consent(&self, name: &str, named: Option<&[i64]>) -> Option<String> {
+        let (table, column) = (&self.name, self.column(name)?);
+        let is_choice = self.wires.get(&column.name) == Some(&Wire::Choice);
+        match (named, column.kind == Kind::Bool) {
+            (Some(_), true) => Some(format!(
+                "`{name}` of `{table}` is yes or no, and consent_options is for choices; name it in \
+                 allowing_columns where yes allows contact, and leave it out of consent_options"
+            )),
+            (None, true) => None,
+            (_, false) if !is_choice => Some(format!(
+                "`{name}` of `{table}` is {}; consent is told by a column of yes and no, or by a \
+                 choice",
+                column.type_name
+            )),
+            (named, false) => self.unclear_options(&column.name, named.unwrap_or_default()),
+        }
+    }
+
+    /// Options of a choice of which nobody says whether they forbid contact, and others that it has
+    /// not.
+    fn unclear_options(&self, column: &str, named: &[i64]) -> Option<String> {
+        let there: Vec<i64> =
+            self.options_of(column).iter().filter_map(|option| option.parse().ok()).collect();
+        let told = |options: Vec<i64>| {
+            options.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let strange: Vec<i64> = named.iter().copied().filter(|one| !there.contains(one)).collect();
+        if !strange.is_empty() {
+            return Some(format!(
+                "consent_options names {} of `{column}`, and the choice has {}; correct it",
+                told(strange),
+                told(there)
+            ));
+        }
+        let open: Vec<i64> = there.into_iter().filter(|one| !named.contains(one)).collect();
+        (!open.is_empty()).then(|| {
+            format!(
+                "`{column}` of `{}` is a choice, and nothing says what its options {} mean; name each \
+                 in consent_options: {{ {column} = {{ out = […], in = […] }} }}",
+                self.name,
+                told(open)
             )
         })
     }

@@ -130,6 +130,25 @@ fn what_is_not_to_be_done_needs_no_privilege() {
 }
 
 #[test]
+fn a_column_that_tells_consent_is_a_flag_or_a_choice_of_which_every_option_is_clear() {
+    let mut contact = contact();
+    contact.columns.push(column("donotemail", "BooleanType"));
+    let table = contact.table();
+    let check = |name: &str, named: Option<&[i64]>, words: &str| {
+        let unfit = table.unfit_consent(name, named).unwrap_or_default();
+        assert!(unfit.contains(words) && unfit.is_empty() == words.is_empty(), "{unfit}");
+    };
+    let choice = "preferredcontactmethodcode";
+    check("donotemail", None, "");
+    check("donotemail", Some(&[1]), "name it in allowing_columns");
+    check("new_total", None, "is IntegerType; consent is told by");
+    check(choice, None, "its options 1, 2, 3, 4, 5 mean; name each in consent_options");
+    check(choice, Some(&[1, 2, 3]), "its options 4, 5 mean");
+    check(choice, Some(&[1, 2, 3, 4, 5, 9]), "names 9 of");
+    check(choice, Some(&[1, 2, 3, 4, 5]), "");
+}
+
+#[test]
 fn a_column_with_column_security_is_refused_and_looks_as_if_it_were_not_there() {
     let table = contact().table();
     assert!(table.unreadable("new_secret").unwrap().contains("secured_columns"));
