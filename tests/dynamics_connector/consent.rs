@@ -82,3 +82,20 @@ async fn each_option_is_read_as_what_it_says_and_the_first_of_its_kind_is_writte
     let Presence::Here { unfit, .. } = &seen[0].presence else { panic!("it is there") };
     assert!(unfit[&CONSENT].contains("consent_options says nothing of"), "{unfit:?}");
 }
+
+#[tokio::test]
+async fn an_opt_out_by_a_choice_is_seen_ahead_of_a_long_delta_too() {
+    let mut stage = stage().await;
+    let records = (0..20).map(|n| json!({ "lastname": format!("Roe {n}") })).collect();
+    let made = stage.seeded("contact", records).await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    stage.pass(&mut feed, &mut cursor).await;
+    for id in &made {
+        stage.edit(id, json!({ "jobtitle": "Dr" })).await;
+    }
+    stage.edit(&made[3], json!({ "new_consent": 3 })).await;
+    let first = stage.page(&mut feed, &cursor).await;
+    let ahead = stage.page(&mut feed, &first.cursor).await;
+    let told: Vec<_> = ahead.observations.iter().map(|one| &one.record).collect();
+    assert_eq!(told, [&made[3]]);
+}

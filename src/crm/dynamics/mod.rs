@@ -3,7 +3,8 @@
 //!
 //! Its traps, each with its answer where it is met: a token that does not say of which organisation it
 //! is (`auth`); rows that change, or go, between the first page of a load and the last (`progress`); a
-//! feed that tells rows and not columns, and lookups without their table (`feed`); GUIDs in an order of their own (`outline`); an update that would make what was deleted
+//! feed that tells rows and not columns, lookups without their table (`feed`), and the last change last
+//! (`peek`); GUIDs in an order of their own (`outline`); an update that would make what was deleted
 //! (`writer`: every one has a precondition); names of relationships whose case counts, columns with
 //! column security that are read as empty (`describe`); flags that allow where others forbid, choices
 //! that do either, money with more digits than it has (`values`); one code for a row that is gone and
@@ -25,6 +26,7 @@ mod feed;
 mod many;
 mod odata;
 mod outline;
+mod peek;
 mod plan;
 mod progress;
 mod reads;

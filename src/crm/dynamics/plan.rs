@@ -22,6 +22,9 @@ use crate::reconcile::{
 /// When a row was last written, by the server's clock.
 pub(super) const MODIFIED_ON: &str = "modifiedon";
 
+/// Who wrote it.
+pub(super) const MODIFIED_BY: &str = "_modifiedby_value";
+
 /// Which rows were merged into another, and into which.
 const MERGED: &str = "merged";
 const MASTER: &str = "_masterid_value";
@@ -128,6 +131,15 @@ impl Plan {
             }
         }
         columns.join(",")
+    }
+
+    /// The conditions of a row that says no, by each of its columns of consent that can be read.
+    pub(super) fn says_no(&self) -> Vec<String> {
+        let standing = self.standing.now();
+        let consent = self.mapping.fields.iter().filter(|field| field.shape == Shape::Consent);
+        let columns = consent.flat_map(|field| &field.columns);
+        let read = columns.filter(|column| standing.reads(&column.name));
+        read.flat_map(|column| self.source(&column.name).says_no()).collect()
     }
 
     /// Whether anything can be read of the table; the error says why not.

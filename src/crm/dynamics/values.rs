@@ -49,6 +49,18 @@ impl Source {
     pub(super) fn plain(name: &str) -> Self {
         Self { name: name.into(), wire: Wire::Plain, polarity: Polarity::Forbids, target: None }
     }
+
+    /// The conditions of a row that says no by this column.
+    pub(super) fn says_no(&self) -> Vec<String> {
+        let name = &self.name;
+        match &self.polarity {
+            Polarity::Forbids => vec![format!("{name} eq true")],
+            Polarity::Allows => vec![format!("{name} eq false")],
+            Polarity::Options(options) => {
+                options.out.iter().map(|option| format!("{name} eq {option}")).collect()
+            }
+        }
+    }
 }
 
 /// How a column tells consent.
@@ -397,6 +409,8 @@ mod tests {
         assert_eq!(written(&forbids, Consent::Out), json!(true));
         assert_eq!(written(&allows, Consent::Out), json!(false));
         assert_eq!(written(&allows, Consent::In), json!(true));
+        assert_eq!(forbids.says_no(), ["donotbulkemail eq true"]);
+        assert_eq!(allows.says_no(), ["followemail eq false"]);
     }
 
     #[test]
@@ -421,6 +435,7 @@ mod tests {
         let written = |consent| encode(&field.columns[0], &source, &Value::Consent(consent));
         assert_eq!(written(Consent::Out), Ok(json!(3)));
         assert_eq!(written(Consent::In), Ok(json!(1)));
+        assert_eq!(source.says_no(), ["new_consent eq 3", "new_consent eq 2"]);
     }
 
     #[test]
