@@ -132,6 +132,7 @@ pub(super) fn dynamics(config: &Config, name: &Label, crm: &Crm) -> Result<dynam
     settings.connect_timeout = crm.connect_timeout_seconds.get();
     settings.answer_timeout = crm.timeout_seconds.get();
     settings.multiple_from = Some(crm.bulk_records.size()).filter(|from| *from > 0);
+    settings.plugin_retries = crm.plugin_retries.get();
     settings.duplicate_detection = crm.duplicate_detection;
     let names = |names: &[config::ApiName]| {
         names.iter().map(|name| name.as_str().to_ascii_lowercase().into()).collect()

@@ -145,6 +145,10 @@ pub struct Crm {
     /// How long a call may take.
     #[serde(default)]
     pub timeout_seconds: Seconds<100, 120_000, 900_000>,
+    /// Dynamics: how often a record that a plug-in refuses is tried again, each time after twice as long,
+    /// before it is held.
+    #[serde(default)]
+    pub plugin_retries: Whole<0, 3, 20>,
     /// Dynamics: whether its duplicate detection rules count for what is written. What they find is
     /// held.
     #[serde(default)]

@@ -75,7 +75,8 @@ impl RowWriter {
             if answered.error().is_some_and(|error| is_taken(error.action())) {
                 taken.push(*place);
             }
-            outcomes[*place] = Some(answered.outcome(plan, Some(&chosen[*place])));
+            outcomes[*place] =
+                Some(self.concluded(plan, writes[*place], answered, Some(&chosen[*place])));
         }
         self.who_took(plan, (writes, &chosen), (&taken, &mut outcomes), asked).await;
         Ok(whole(outcomes))
@@ -221,6 +222,7 @@ fn is_taken(action: Action) -> bool {
         | Action::RecordSoon
         | Action::ReadGone
         | Action::LoadAnew
+        | Action::RecordFewTimes
         | Action::HoldRecord
         | Action::HoldDuplicate
         | Action::SplitBody

@@ -8,7 +8,7 @@
 //! (`writer`: every one has a precondition); names of relationships whose case counts, columns with
 //! column security that are read as empty (`describe`); flags that allow where others forbid, choices
 //! that do either, money with more digits than it has (`values`); one code for a row that is gone and
-//! for one that it refers to (`writer`).
+//! for one that it refers to (`writer`), and one for whatever a plug-in throws (`patience`).
 //!
 //! [`Dynamics`] is one account with its mappings, and gives the agent's doors: a feed for each
 //! mapping, a scan, a writer. They share one client: its token, its limits, its counters.
@@ -26,6 +26,7 @@ mod feed;
 mod many;
 mod odata;
 mod outline;
+mod patience;
 mod peek;
 mod plan;
 mod progress;

@@ -44,6 +44,8 @@ pub struct Settings {
     pub polling: Polling,
     /// From how many waiting records on they are written by one action for many (`many`).
     pub multiple_from: Option<usize>,
+    /// How often a record that a plug-in refuses is tried again before it is held.
+    pub plugin_retries: u32,
     /// Whether duplicate detection rules count for what we write.
     pub duplicate_detection: bool,
     /// Consent columns whose `true` allows contact; that of all others forbids it.
@@ -116,6 +118,7 @@ impl Settings {
             describe_every: Duration::from_mins(10),
             polling: Polling::default(),
             multiple_from: Some(20_000),
+            plugin_retries: 3,
             duplicate_detection: false,
             // Its name says that it asks, where all others forbid.
             allows: BTreeSet::from(["followemail".into()]),

@@ -7,7 +7,7 @@
 //! rows (`many`).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
 use reqwest::header::{HeaderName, IF_MATCH};
@@ -15,7 +15,9 @@ use serde_json::Value as Json;
 
 use crate::crm::dynamics::api::{Done, Record};
 use crate::crm::dynamics::batch::Operation;
+use crate::crm::dynamics::codes::Action;
 use crate::crm::dynamics::errors::ApiError;
+use crate::crm::dynamics::patience::Patience;
 use crate::crm::dynamics::plan::{Plan, Sighting};
 use crate::crm::dynamics::reads::READS_MAX;
 use crate::crm::dynamics::save::{Answered, missing_parent, save_all};
@@ -30,6 +32,8 @@ use crate::reconcile::{Delay, Entity, Outcome, Presence, RecordId, Refusal, Writ
 pub struct RowWriter {
     pub(super) account: Arc<Account>,
     plans: Plans,
+    /// With records that plug-ins refuse.
+    patience: Mutex<Patience>,
 }
 
 /// A row that was read just before its write.
@@ -42,7 +46,7 @@ pub(super) enum Fresh {
 
 impl RowWriter {
     pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
-        Self { account, plans }
+        Self { account, plans, patience: Mutex::default() }
     }
 
     /// Carries out what can be: a paused field stops its own writes, without a call.
@@ -109,9 +113,32 @@ impl RowWriter {
             self.send(kind, &operations, urgency).await?
         };
         for ((place, _, _), answered) in ready.iter().zip(answered) {
-            outcomes[*place] = Some(answered.outcome(plan, None));
+            outcomes[*place] = Some(self.concluded(plan, writes[*place], answered, None));
         }
         self.explain(plan, writes, outcomes, asked).await
+    }
+
+    /// What came of a write; what a plug-in refused is put off a few times.
+    pub(super) fn concluded(
+        &self,
+        plan: &Plan,
+        write: &Write,
+        answered: Answered,
+        created: Option<&RecordId>,
+    ) -> Outcome {
+        let few = answered.error().filter(|error| error.action() == Action::RecordFewTimes);
+        let why = few.map(ApiError::code_word);
+        let outcome = answered.outcome(plan, created);
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(why) = why else {
+            patience.passed(write.link);
+            return outcome;
+        };
+        let most = self.account.settings.plugin_retries;
+        match patience.refused(write.link, most, tokio::time::Instant::now()) {
+            Some(wait) => Outcome::Later(Delay::of(wait, why)),
+            None => outcome,
+        }
     }
 
     pub(super) async fn send(
