@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::crm::dynamics::Account;
 use crate::crm::dynamics::api::{PAGE_MAX, Read};
 use crate::crm::dynamics::odata;
-use crate::crm::dynamics::plan::{MODIFIED_BY, MODIFIED_ON, Plan, Sighting};
+use crate::crm::dynamics::plan::{MODIFIED_ON, Plan, Sighting};
 use crate::crm::dynamics::reads::ANNOTATED;
 use crate::crm::http::{Call, Urgency};
 use crate::peer::{Ask, PeerError};
@@ -59,11 +59,11 @@ pub(super) async fn opt_outs(
         return Ok(Vec::new());
     }
     let user = account.api.client.token().await?.user.clone();
-    let filter = format!(
-        "{MODIFIED_ON} ge {} and {MODIFIED_BY} ne {user} and ({})",
-        odata::instant(since),
-        says_no.join(" or ")
-    );
+    let since = format!("{MODIFIED_ON} ge {}", odata::instant(since));
+    let said = format!("({})", says_no.join(" or "));
+    let terms: Vec<String> =
+        [Some(since), plan.not_by(&user), Some(said)].into_iter().flatten().collect();
+    let filter = terms.join(" and ");
     let (select, order) = (plan.select(), format!("{MODIFIED_ON} desc,{} desc", plan.id));
     let top = account.settings.polling.page.clamp(1, PAGE_MAX).to_string();
     let options =

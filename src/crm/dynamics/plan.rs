@@ -21,9 +21,10 @@ use crate::reconcile::{
 
 /// When a row was last written, by the server's clock.
 pub(super) const MODIFIED_ON: &str = "modifiedon";
-
-/// Who wrote it.
-pub(super) const MODIFIED_BY: &str = "_modifiedby_value";
+/// Who changed a row last, where the table tells.
+const MODIFIED_BY: &str = "modifiedby";
+/// A lookup is read by this name.
+const MODIFIED_BY_VALUE: &str = "_modifiedby_value";
 
 /// Which rows were merged into another, and into which.
 const MERGED: &str = "merged";
@@ -51,6 +52,7 @@ pub(super) struct Plan {
     options: BTreeMap<Arc<str>, Arc<[Arc<str>]>>,
     states: States,
     mergeable: bool,
+    tells_who: bool,
     targets: Arc<Targets>,
     /// The constants of new rows.
     constants: Record,
@@ -107,6 +109,7 @@ impl Plan {
             options: table.options.clone(),
             states: table.states.clone(),
             mergeable: table.mergeable,
+            tells_who: table.column(MODIFIED_BY).is_some(),
             targets,
             constants,
             around_key,
@@ -119,6 +122,7 @@ impl Plan {
     pub(super) fn select(&self) -> String {
         let standing = self.standing.now();
         let mut columns: Vec<&str> = vec![MODIFIED_ON];
+        columns.extend(self.tells_who.then_some(MODIFIED_BY_VALUE));
         if self.mergeable {
             columns.extend([MERGED, MASTER]);
         }
@@ -140,6 +144,11 @@ impl Plan {
         let columns = consent.flat_map(|field| &field.columns);
         let read = columns.filter(|column| standing.reads(&column.name));
         read.flat_map(|column| self.source(&column.name).says_no()).collect()
+    }
+
+    /// The condition of a row that another user changed last, where the table tells who did.
+    pub(super) fn not_by(&self, user: &str) -> Option<String> {
+        self.tells_who.then(|| format!("{MODIFIED_BY_VALUE} ne {user}"))
     }
 
     /// Whether anything can be read of the table; the error says why not.
@@ -183,6 +192,7 @@ impl Plan {
             read: Read::Asked(asked.1),
             presence: self.presence(record),
             modified: modified.map(second_of),
+            by: text(MODIFIED_BY_VALUE).map(Arc::from),
             stamp,
             claims: claims.map(RecordId::from),
         };
