@@ -27,6 +27,10 @@ use crate::crm::sightings::Asked;
 use crate::peer::{Ask, Cursor, Feed, Page, PeerError};
 use crate::reconcile::{Entity, Gone, Observation, RecordId};
 
+/// What a load is for may have happened since the service forgot the last delta link: it keeps them
+/// for seven days by default, and kept them for 30.
+const LOAD_LOOKS_BACK: Duration = Duration::from_hours(30 * 24);
+
 /// The change feed of one mapping's table.
 pub struct TableFeed {
     account: Arc<Account>,
@@ -111,8 +115,7 @@ impl TableFeed {
             return Ok(None);
         }
         // Versions are drawn before their commit, and stamps are those of the server that wrote.
-        let margin = SignedDuration::try_from(polling.overlap).unwrap_or(SignedDuration::MAX);
-        let since = reached.saturating_sub(margin).unwrap_or(reached);
+        let since = earlier(reached, polling.overlap);
         let seen = peek::opt_outs(&self.account, &self.plan, since, &mut self.given, asked).await;
         match seen {
             Ok(seen) if seen.is_empty() => Ok(None),
@@ -129,7 +132,7 @@ impl TableFeed {
         }
     }
 
-    /// How far the way has come, by the stamps of its rows; a load has no order but its beginning.
+    /// How far the way has come, by the stamps of its rows. A load has no order of time.
     fn note(&mut self, from: &Progress, to: &Progress, seen: &[Observation]) {
         let polling = self.account.settings.polling;
         if !from.under_way() {
@@ -138,7 +141,7 @@ impl TableFeed {
         self.lookout.goes_on();
         let newest = seen.iter().filter_map(|one| one.modified).map(|at| at.after).max();
         self.reached = match &to.place {
-            Place::Load { begun, .. } => *begun,
+            Place::Load { begun, .. } => begun.map(|begun| earlier(begun, LOAD_LOOKS_BACK)),
             Place::Overlap { since, .. } => Some(*since),
             Place::Changes { under_way: true, .. } => newest.max(self.reached),
             Place::Changes { under_way: false, .. } => None,
@@ -262,6 +265,11 @@ impl TableFeed {
             poll_interval(bounds, self.idle_polls, self.account.api.client.left_for(Urgency::Feed));
         self.next_poll = Some(Instant::now() + interval);
     }
+}
+
+fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    at.saturating_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 /// The id in an entry that tells of a deletion.
