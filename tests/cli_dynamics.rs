@@ -209,6 +209,26 @@ async fn what_would_not_work_has_its_own_line_with_what_to_do() {
     refuses(&world, &["`new_healthnote` of `contact` has column security"]).await;
     world.configure(&good);
 
+    let choice =
+        good.replace("\"donotbulkemail\", \"donotemail\"", "\"preferredcontactmethodcode\"");
+    assert_ne!(choice, good);
+    world.configure(&choice);
+    refuses(
+        &world,
+        &["people.fields.opted_out", "nothing says what its options 1, 2, 3, 4, 5 mean"],
+    )
+    .await;
+    let kind = "kind = \"dynamics\"\n";
+    let said = "consent_options = { preferredcontactmethodcode = { out = [1], in = [2, 3] } }\n";
+    world.configure(&choice.replace(kind, &format!("{kind}{said}")));
+    refuses(&world, &["nothing says what its options 4, 5 mean"]).await;
+    world.configure(&good);
+
+    let may = |may: bool| json!({ "table": "contact", "create": may, "write": may });
+    environment.order("permissions", may(false)).await;
+    refuses(&world, &["lacks prvCreateContact, prvWriteContact on `contact`; give it a security"])
+        .await;
+    environment.order("permissions", may(true)).await;
     environment.order("permissions", json!({ "table": "contact", "read": false })).await;
     refuses(&world, &["give the application user a security role with Read"]).await;
     environment.order("permissions", json!({ "table": "contact", "read": true })).await;

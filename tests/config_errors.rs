@@ -73,10 +73,27 @@ const VALUES: [Mistake; 11] = [
     ("a variable that is not closed", "\"truce\"", "\"${TRUCE_CLIENT\""),
 ];
 
-const ACCOUNTS: [Mistake; 20] = [
+const ACCOUNTS: [Mistake; 23] = [
     ("a reserve of everything", "client_id", "reserve = 1.0\nclient_id"),
     ("a Dynamics without a tenant", "\"salesforce\"\nurl", "\"dynamics\"\nurl"),
     ("a tenant of a Salesforce", "client_id", "tenant = \"example.com\"\nclient_id"),
+    (
+        "options of consent for a Salesforce",
+        "client_id",
+        "consent_options = { c = { out = [1], in = [2] } }\nclient_id",
+    ),
+    (
+        "an option that says yes and no",
+        "\"salesforce\"\nurl",
+        "\"dynamics\"\ntenant = \"example.com\"\n\
+         consent_options = { c = { out = [1, 2], in = [2] } }\nurl",
+    ),
+    (
+        "no option to opt out by",
+        "\"salesforce\"\nurl",
+        "\"dynamics\"\ntenant = \"example.com\"\n\
+         consent_options = { c = { out = [], in = [2] } }\nurl",
+    ),
     ("two passwords", "password_env", "password_file = \"p\"\npassword_env"),
     ("no secret", "client_secret_file = \"/run/secrets/salesforce\"\n", ""),
     ("two secrets", "client_secret_file", "client_secret_env = \"S\"\nclient_secret_file"),

@@ -265,7 +265,12 @@ impl Maker<'_> {
             } else if let Some(known) =
                 self.object.column_beside(column.as_str(), beside.map(|column| &column.kind))
             {
-                columns.push(known);
+                let unfit = field.is_consent().then(|| self.unfit_consent(column)).flatten();
+                if let Some(why) = unfit {
+                    findings.problem(Finding::of(self.name, why).field(name));
+                } else {
+                    columns.push(known);
+                }
             } else {
                 let mut why = self.object.missing(column.as_str());
                 if field.is_consent() {
@@ -275,6 +280,14 @@ impl Maker<'_> {
             }
         }
         (columns.len() == field.crm.iter().count()).then_some(columns)
+    }
+
+    /// Why a column does not tell consent.
+    fn unfit_consent(&self, column: &config::ApiName) -> Option<String> {
+        let mut named = self.config.crm_of(self.mapping).consent_options.iter();
+        let named = named.find(|(name, _)| name.same_as(column));
+        let named = named.map(|(_, options)| [&*options.out, &options.allowed].concat());
+        self.object.unfit_consent(column.as_str(), named.as_deref())
     }
 
     /// Whether new records get what they cannot exist without.

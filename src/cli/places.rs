@@ -1,5 +1,6 @@
 //! Where things are, from the config: addresses with their passwords, accounts with their secrets.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -131,12 +132,14 @@ pub(super) fn dynamics(config: &Config, name: &Label, crm: &Crm) -> Result<dynam
     settings.connect_timeout = crm.connect_timeout_seconds.get();
     settings.answer_timeout = crm.timeout_seconds.get();
     settings.multiple_from = Some(crm.bulk_records.size()).filter(|from| *from > 0);
+    settings.plugin_retries = crm.plugin_retries.get();
     settings.duplicate_detection = crm.duplicate_detection;
     let names = |names: &[config::ApiName]| {
         names.iter().map(|name| name.as_str().to_ascii_lowercase().into()).collect()
     };
     settings.allows = names(&crm.allowing_columns);
     settings.secured = names(&crm.secured_columns);
+    settings.consent_options = consent_options(crm);
     settings.polling = dynamics::Polling {
         interval: crm.poll_seconds.get(),
         interval_max: crm.poll_idle_seconds.get().max(crm.poll_seconds.get()),
@@ -144,6 +147,17 @@ pub(super) fn dynamics(config: &Config, name: &Label, crm: &Crm) -> Result<dynam
         ..dynamics::Polling::default()
     };
     Ok(settings)
+}
+
+/// What the options of choices say of consent, by column.
+fn consent_options(crm: &Crm) -> BTreeMap<Arc<str>, dynamics::ConsentOptions> {
+    let options = crm.consent_options.iter();
+    options
+        .map(|(column, config::ConsentOptions { out, allowed })| {
+            let options = dynamics::ConsentOptions { out: out.clone(), allowed: allowed.clone() };
+            (column.as_str().to_ascii_lowercase().into(), options)
+        })
+        .collect()
 }
 
 fn ca_pem(name: &Label, crm: &Crm) -> Result<Option<Vec<u8>>, Unusable> {

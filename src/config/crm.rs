@@ -1,5 +1,6 @@
 //! `[crm.NAME]`: an account of a CRM, and what may be asked of it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -144,6 +145,10 @@ pub struct Crm {
     /// How long a call may take.
     #[serde(default)]
     pub timeout_seconds: Seconds<100, 120_000, 900_000>,
+    /// Dynamics: how often a record that a plug-in refuses is tried again, each time after twice as long,
+    /// before it is held.
+    #[serde(default)]
+    pub plugin_retries: Whole<0, 3, 20>,
     /// Dynamics: whether its duplicate detection rules count for what is written. What they find is
     /// held.
     #[serde(default)]
@@ -151,6 +156,11 @@ pub struct Crm {
     /// Dynamics: columns of consent whose `true` allows contact. That of all others forbids it.
     #[serde(default = "allowing_columns")]
     pub allowing_columns: Vec<ApiName>,
+    /// Dynamics: columns of consent that are choices, each with the options that forbid contact and those
+    /// that allow it: `{ new_consent = { out = [3, 2], in = [1] } }`. The first of each is what is
+    /// written. Every option is named in one of both; a row without any says that nobody opted out.
+    #[serde(default)]
+    pub consent_options: BTreeMap<ApiName, ConsentOptions>,
     /// Dynamics: columns with column security that the application user's profile lets it read. Any
     /// other is refused, as it would be read as empty.
     #[serde(default)]
@@ -161,6 +171,18 @@ pub struct Crm {
     /// The longest wait between two attempts.
     #[serde(default)]
     pub retry_seconds_max: Seconds<100, 60_000, 3_600_000>,
+}
+
+/// What the options of a choice say of consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct ConsentOptions {
+    /// Those that forbid contact; the first is written by an opt-out.
+    pub out: Vec<i64>,
+    /// Those that allow it; the first is written by an opt-in.
+    #[serde(rename = "in")]
+    pub allowed: Vec<i64>,
 }
 
 /// Which CRM an account is of.

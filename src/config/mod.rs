@@ -31,7 +31,7 @@ use serde::Deserialize;
 
 pub use agent::{Agent, LogFormat};
 pub use campaign::Campaign;
-pub use crm::{Crm, CrmKind, Proof, Signing};
+pub use crm::{ConsentOptions, Crm, CrmKind, Proof, Signing};
 pub use error::{ConfigError, Fault, Faults};
 pub use ledger::Ledger;
 pub use mapping::{

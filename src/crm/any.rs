@@ -239,12 +239,21 @@ impl Object {
         }
     }
 
+    /// Why a column does not tell consent; `named` are the options of which the config says what they
+    /// say.
+    pub fn unfit_consent(&self, name: &str, named: Option<&[i64]>) -> Option<String> {
+        match self {
+            // What is no checkbox is refused by its kind.
+            Self::Salesforce(_) => None,
+            Self::Dynamics(table) => table.unfit_consent(name, named),
+        }
+    }
+
     /// Whether a column's value is calculated, and changes without its record's time.
     pub fn is_calculated(&self, name: &str) -> bool {
         match self {
             Self::Salesforce(object) => object.is_calculated(name),
-            // Where a column comes from is not read there.
-            Self::Dynamics(_) => false,
+            Self::Dynamics(table) => table.is_calculated(name),
         }
     }
 

@@ -1,7 +1,11 @@
 //! What is found when an object is described again, and what becomes of its mapping's fields.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::crm::standing::{Shared, Standing};
 use crate::reconcile::Entity;
@@ -18,6 +22,35 @@ pub struct Drift {
     pub blocked: Option<Arc<str>>,
     /// Whether something came back: what was missed is to be compared, what was refused tried again.
     pub back: bool,
+}
+
+/// Why a look is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// By the time.
+    Time,
+    /// As something was refused.
+    Doubt,
+}
+
+/// Between two looks, however much is refused.
+const GAP: Duration = Duration::from_secs(30);
+
+/// Waits until the next look is due, which is at once for the first.
+pub(super) async fn due(
+    last: Option<Instant>,
+    every: Duration,
+    doubted: impl Future<Output = ()>,
+) -> Due {
+    let Some(last) = last else { return Due::Time };
+    let doubted = async {
+        doubted.await;
+        tokio::time::sleep_until(last + GAP.min(every)).await;
+    };
+    tokio::select! {
+        () = tokio::time::sleep_until(last + every) => Due::Time,
+        () = doubted => Due::Doubt,
+    }
 }
 
 /// Puts a mapping's standing in its place, and says aloud what is paused by it and what is no longer.

@@ -2,8 +2,8 @@
 //!
 //! A CRM is two doors to the agent, like Campaign: a feed of observations and a writer. What is
 //! not one CRM's own lives above `salesforce` and `dynamics`: delays between tries, the client that
-//! keeps tokens, limits and repeats, keys to sign with, how writes are sorted and guarded, how
-//! fields stand that drift. [`any`] is the one place that names them all.
+//! keeps tokens, limits and repeats, keys to sign with, how writes are sorted and guarded, when
+//! a feed looks ahead, how fields stand that drift. [`any`] is the one place that names them all.
 
 pub mod any;
 mod class;
@@ -11,6 +11,7 @@ pub mod delays;
 mod drift;
 pub mod dynamics;
 pub mod http;
+mod lookout;
 pub mod salesforce;
 mod secret;
 mod sightings;

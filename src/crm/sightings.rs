@@ -1,7 +1,10 @@
 //! What every CRM's records are observed by: when they were asked for, their stamps, the external ids
-//! that they bear.
+//! that they bear, their own texts.
+
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value as Json;
 
 use crate::peer::PeerError;
 use crate::reconcile::{Entity, Gone, Interval, Observation, Position, Presence, Read, RecordId};
@@ -43,4 +46,15 @@ pub(super) fn around_key(
 pub(super) fn second_of(stamp: Timestamp) -> Interval {
     let until = stamp.saturating_add(SignedDuration::from_secs(1)).unwrap_or(stamp);
     Interval { after: stamp, until }
+}
+
+/// A JSON value as the side's own text.
+pub(super) fn own_text(json: &Json) -> Option<Arc<str>> {
+    match json {
+        Json::Null => None,
+        Json::String(text) => Some(text.as_str().into()),
+        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+            Some(json.to_string().into())
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! How writes are sorted and guarded, whichever CRM they go to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::peer::PeerError;
 use crate::reconcile::{
-    Change, Delay, Expected, Field, Lane, Observation, Presence, RecordId, Row, Target, Value,
-    Write,
+    Change, Delay, Expected, Field, Lane, Observation, Outcome, Presence, RecordId, Refusal,
+    RefusalKind, Row, Target, Value, Write,
 };
 
 /// What is sent together, the most urgent first.
@@ -98,6 +99,94 @@ pub(super) fn stands_for(found: &Observation, write: &Write) -> bool {
         || unless
             .iter()
             .any(|(field, value)| !value.is_null() && found.value(*field) == Some(value))
+}
+
+/// Why a record is not to be made, by what stands for it already; `None` where it is to be made, and
+/// nothing known where thousands do.
+pub(super) fn stands_already(known: Option<Vec<Observation>>) -> Option<Outcome> {
+    match known {
+        Some(found) if found.is_empty() => None,
+        Some(found) => Some(Outcome::Found(found)),
+        None => Some(Outcome::Refused(Refusal {
+            kind: RefusalKind::Record,
+            code: "TRUCE_MATCHES_TOO_MANY".into(),
+            message: "thousands of records hold one of the values that this one is matched by"
+                .into(),
+            fields: Vec::new(),
+        })),
+    }
+}
+
+/// What came of each write; of one that nothing is known of, the answer was lost.
+pub(super) fn whole(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect()
+}
+
+/// The places of writes that are told as gone or moved, of which only a read can tell how.
+pub(super) fn unexplained(outcomes: &[Outcome]) -> Vec<usize> {
+    let open = |n: &usize| matches!(outcomes[*n], Outcome::Gone(None) | Outcome::Stale(None));
+    (0..outcomes.len()).filter(open).collect()
+}
+
+/// Tells by what was read of them how they are gone or moved. A record that is there, although its
+/// write was told that something is gone, refers to something that is: `missing` says so.
+pub(super) fn explained(
+    outcomes: &mut [Outcome],
+    places: Vec<usize>,
+    read: Result<Vec<Observation>, PeerError>,
+    missing: impl Fn() -> Refusal,
+) {
+    // The writes are done: an error of this read must not say that they were not.
+    let Ok(read) = read else {
+        // Nobody knows what is gone, the record or its parent.
+        for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
+            *outcome = Outcome::Later(AGAIN.into());
+        }
+        return;
+    };
+    for (place, seen) in places.into_iter().zip(read) {
+        let seen = Box::new(seen);
+        outcomes[place] = match (&seen.presence, &outcomes[place]) {
+            (Presence::Gone(_), _) => Outcome::Gone(Some(seen)),
+            (Presence::Here { .. }, Outcome::Gone(_)) => Outcome::Refused(missing()),
+            (Presence::Here { .. }, _) => Outcome::Stale(Some(seen)),
+        };
+    }
+}
+
+/// A refusal because of a record that is referred to and is not there.
+pub(super) fn missing_parent(code: impl Into<Arc<str>>, message: &str) -> Refusal {
+    Refusal {
+        kind: RefusalKind::Dependency,
+        code: code.into(),
+        message: message.into(),
+        fields: Vec::new(),
+    }
+}
+
+/// What came of parts that were sent side by side, one after the other: each with how many records it
+/// has. What was not sent is told by `undone`; an error means that nothing was sent at all.
+pub(super) fn together<T>(
+    parts: impl Iterator<Item = (usize, Result<Vec<T>, PeerError>)>,
+    undone: impl Fn(Delay) -> T,
+) -> Result<Vec<T>, PeerError> {
+    let (mut answered, mut sent, mut failed) = (Vec::new(), false, None);
+    for (records, part) in parts {
+        match part {
+            Ok(answers) => {
+                sent = true;
+                answered.extend(answers);
+            }
+            Err(error) => {
+                answered.extend((0..records).map(|_| undone(delay(&error))));
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    match failed {
+        Some(error) if !sent => Err(error),
+        Some(_) | None => Ok(answered),
+    }
 }
 
 /// When what was not done may be tried again.

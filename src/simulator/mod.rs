@@ -9,6 +9,7 @@ pub mod dynamics;
 pub mod salesforce;
 
 mod clock;
+mod control;
 mod draw;
 mod fault;
 mod https;

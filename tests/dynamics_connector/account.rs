@@ -141,9 +141,31 @@ async fn what_keeps_a_table_from_being_followed_is_told_line_by_line() {
     assert!(told.len() == 2 && told[0].contains("Track changes"), "{told:?}");
     assert!(told[1].contains("is Failed, and only an active one counts"), "{told:?}");
 
+    stage
+        .order("permissions", json!({ "table": "contact", "create": false, "write": false }))
+        .await;
+    let told = problems(&account.describe("contact").await.unwrap().table());
+    assert_eq!(told.len(), 3, "{told:?}");
+    let lacking = "lacks prvCreateContact, prvWriteContact on `contact`; give it a security role";
+    assert!(told.iter().any(|line| line.contains(lacking)), "{told:?}");
+
     stage.order("permissions", json!({ "table": "contact", "read": false })).await;
     let error = account.describe("contact").await.unwrap_err();
     assert!(matches!(error, PeerError::Unfit { .. }), "the others go on: {error:?}");
     says(&error, &["security role with Read"]);
     account.describe("account").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_description_costs_a_handful_of_calls() {
+    let stage = Stage::new().await;
+    let account = stage.crm.account();
+    let before = account.calls().made(Call::Describe);
+    account.describe("contact").await.unwrap();
+    // The table; its choices, states, statuses and choices of several; the currencies; a row; what
+    // may be done with rows, and what the user may do.
+    assert_eq!(account.calls().made(Call::Describe) - before, 9);
+    let before = account.calls().made(Call::Describe);
+    stage.crm.drift().look().await.unwrap();
+    assert_eq!(account.calls().made(Call::Describe) - before, 6 + 5, "contact, and account");
 }

@@ -174,3 +174,59 @@ async fn a_column_that_is_gone_has_the_feed_begin_anew_without_it() {
     assert_eq!(one.value(EMAIL), Some(&text("ann@x.org")));
     assert_eq!(one.value(TITLE), None, "unknown, and not null");
 }
+
+#[tokio::test]
+async fn an_opt_out_behind_a_long_delta_is_seen_before_the_delta_has_come_to_it() {
+    let mut stage = Stage::with(|settings| settings.polling.page = 5).await;
+    let records = (0..40).map(|n| json!({ "lastname": format!("Roe {n}") })).collect();
+    let made = stage.seeded("contact", records).await;
+    let (mut feed, mut cursor) = (stage.feed(), Cursor::start());
+    stage.pass(&mut feed, &mut cursor).await;
+    for id in &made {
+        stage.edit(id, json!({ "jobtitle": "Dr" })).await;
+    }
+    let (by_flag, by_other) = (made[7].clone(), made[9].clone());
+    stage.edit(&by_flag, json!({ "donotbulkemail": true })).await;
+    stage.edit(&by_other, json!({ "followemail": false })).await;
+
+    let first = stage.page(&mut feed, &cursor).await;
+    assert!(first.more && !ids(&first.observations).contains(&&by_flag));
+    let ahead = stage.page(&mut feed, &first.cursor).await;
+    assert_eq!(ahead.cursor, first.cursor, "the way is where it was");
+    assert!(ahead.more);
+    assert_eq!(ahead.observations.len(), 2);
+    let told = |id: &RecordId| {
+        let mut ahead = ahead.observations.iter();
+        ahead.find(|one| one.record == *id).and_then(|one| one.value(CONSENT)).cloned()
+    };
+    assert_eq!(told(&by_flag), Some(Value::Consent(Consent::Out)));
+    assert_eq!(told(&by_other), Some(Value::Consent(Consent::Implied)));
+
+    // The way comes by them again, and nothing is looked for twice.
+    cursor = first.cursor;
+    let seen = stage.pass(&mut feed, &mut cursor).await;
+    let count = |id: &RecordId| seen.iter().filter(|one| one.record == *id).count();
+    assert_eq!((count(&by_flag), count(&by_other)), (1, 1));
+    assert!(
+        made.iter().all(|id| ids(&seen).contains(&id) || ids(&first.observations).contains(&id))
+    );
+}
+
+#[tokio::test]
+async fn an_opt_out_that_a_load_has_yet_to_come_to_is_seen_before_its_end() {
+    let mut stage = Stage::with(|settings| settings.polling.page = 5).await;
+    let records = (0..40).map(|n| json!({ "lastname": format!("Roe {n}") })).collect();
+    let made = stage.seeded("contact", records).await;
+    let scan = stage.pass(&mut stage.feed(), &mut Cursor::start()).await;
+    let order: Vec<&RecordId> = ids(&scan).into_iter().filter(|id| made.contains(id)).collect();
+    // One while nobody looked, and one while the load goes by; both at its end.
+    let (before, during) = (order[38].clone(), order[39].clone());
+    stage.edit(&before, json!({ "donotbulkemail": true })).await;
+    stage.order("clock", json!({ "offset_s": 86_400 })).await;
+    let mut feed = stage.feed();
+    let first = stage.page(&mut feed, &Cursor::start()).await;
+    stage.edit(&during, json!({ "donotbulkemail": true })).await;
+    let ahead = stage.page(&mut feed, &first.cursor).await;
+    assert_eq!(ids(&ahead.observations), [&during, &before]);
+    assert_eq!(ahead.cursor, first.cursor);
+}

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use truce::peer::{Cursor, PeerError};
 use truce::reconcile::{
-    Change, Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Value,
+    Change, Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Value, Write,
 };
 
 use crate::stage::{
@@ -64,22 +64,17 @@ async fn a_row_that_is_not_as_it_was_seen_is_stale_and_told_as_it_is() {
     assert_eq!(stage.held(&id).await["jobtitle"], "Prof");
 }
 
-#[tokio::test]
-async fn what_comes_between_the_read_and_the_write_is_not_overwritten() {
-    let mut stage = Stage::new().await;
-    let id = stage.contact(json!({ "jobtitle": "Dr" })).await;
+/// What comes of a write whose row somebody touches between its read and the write itself.
+async fn overtaken(stage: &mut Stage, write: Write, (route, order): (&str, Json)) -> Outcome {
     // The write is slow, and somebody is faster.
     stage.order("delay", json!({ "ms": 400, "count": 1, "path_contains": "$batch" })).await;
-    let write = stage.set(&id, &[(TITLE, text("Mr"))]);
-    let write = expecting(write, TITLE, text("Dr"));
-    let control = format!("{}/edit", stage.running.control_url);
-    let order = json!({ "table": "contact", "id": &*id.0, "fields": { "jobtitle": "Prof" } });
-    let counters = format!("{}/requests", stage.running.control_url);
+    let control = format!("{}/{route}", stage.running.control_url);
+    let requests = format!("{}/requests", stage.running.control_url);
     let client = reqwest::Client::new();
-    let edit = async {
+    let act = async {
         // The read has been answered once the batch is on its way.
         loop {
-            let told = client.get(&counters).send().await.unwrap().text().await.unwrap();
+            let told = client.get(&requests).send().await.unwrap().text().await.unwrap();
             if told.contains("$filter") || told.contains("%24filter") {
                 break;
             }
@@ -87,7 +82,18 @@ async fn what_comes_between_the_read_and_the_write_is_not_overwritten() {
         }
         client.post(&control).json(&order).send().await.unwrap();
     };
-    let (outcome, ()) = tokio::join!(stage.write_one(write), edit);
+    let (outcome, ()) = tokio::join!(stage.write_one(write), act);
+    outcome
+}
+
+#[tokio::test]
+async fn what_comes_between_the_read_and_the_write_is_not_overwritten() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({ "jobtitle": "Dr" })).await;
+    let write = stage.set(&id, &[(TITLE, text("Mr"))]);
+    let write = expecting(write, TITLE, text("Dr"));
+    let order = json!({ "table": "contact", "id": &*id.0, "fields": { "jobtitle": "Prof" } });
+    let outcome = overtaken(&mut stage, write, ("edit", order)).await;
     let Outcome::Stale(Some(seen)) = &outcome else { panic!("{outcome:?}") };
     assert_eq!(seen.value(TITLE), Some(&text("Prof")));
     assert_eq!(stage.held(&id).await["jobtitle"], "Prof");
@@ -105,6 +111,19 @@ async fn an_update_never_makes_what_was_deleted() {
         let Outcome::Gone(Some(seen)) = &outcome else { panic!("{outcome:?}") };
         assert_eq!(seen.presence, Presence::Gone(Gone::Deleted));
     }
+    assert!(stage.contacts().await.iter().all(|record| record["contactid"] != *id.0));
+}
+
+#[tokio::test]
+async fn an_opt_out_does_not_make_what_was_deleted_after_its_read() {
+    let mut stage = Stage::new().await;
+    let id = stage.contact(json!({})).await;
+    let mut write = stage.set(&id, &[(CONSENT, Value::Consent(Consent::Out))]);
+    write.lane = Lane::Consent;
+    let delete = ("delete", json!({ "table": "contact", "ids": [&*id.0] }));
+    let outcome = overtaken(&mut stage, write, delete).await;
+    let Outcome::Gone(Some(seen)) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(seen.presence, Presence::Gone(Gone::Deleted));
     assert!(stage.contacts().await.iter().all(|record| record["contactid"] != *id.0));
 }
 
@@ -200,4 +219,31 @@ async fn a_lost_answer_is_lost_and_an_unreached_server_is_not() {
     let write = stage.set(&id, &[(TITLE, text("Mr"))]);
     let error = stage.write(vec![write]).await.unwrap_err();
     assert!(matches!(error, PeerError::Transient { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_a_plug_in_refuses_is_tried_a_few_times_and_then_held_with_its_words() {
+    let mut stage = Stage::with(|settings| settings.plugin_retries = 2).await;
+    let id = stage.contact(json!({})).await;
+    let refuse = json!({ "table": "contact", "column": "jobtitle",
+        "rewrite": { "refuse": "No titles on Mondays." } });
+    stage.order("plugin", refuse).await;
+    // The agent decides it anew each time: another write of the same link.
+    let first = stage.set(&id, &[(TITLE, text("Dr"))]);
+    let again =
+        |stage: &mut Stage| Write { link: first.link, ..stage.set(&id, &[(TITLE, text("Dr"))]) };
+    for _ in 0..2 {
+        let write = again(&mut stage);
+        let outcome = stage.write_one(write).await;
+        let Outcome::Later(delay) = &outcome else { panic!("{outcome:?}") };
+        assert_eq!(delay.why.as_deref(), Some("0x80040265"));
+    }
+    let write = again(&mut stage);
+    let outcome = stage.write_one(write).await;
+    let Outcome::Refused(refusal) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!((&refusal.kind, &*refusal.code), (&RefusalKind::Record, "0x80040265"));
+    assert_eq!(&*refusal.message, "No titles on Mondays.");
+    stage.order("plugin", json!({ "table": "contact", "column": "jobtitle" })).await;
+    let write = again(&mut stage);
+    assert_eq!(stage.write_one(write).await, DONE);
 }

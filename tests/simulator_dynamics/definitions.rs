@@ -108,3 +108,23 @@ async fn the_model_can_be_changed_and_everything_follows() {
     let annotated = world.get("$metadata?annotations=true").await.text;
     assert!(annotated.contains("Org.OData.Capabilities.V1.ChangeTracking"));
 }
+
+#[tokio::test]
+async fn a_table_names_its_privileges_and_a_user_those_that_it_has() {
+    let world = World::new().await;
+    let path = format!("{CONTACT}?$select=Privileges");
+    let table = world.get(&path).await.body;
+    let all = table["Privileges"].as_array().unwrap().clone();
+    let write = all.iter().find(|one| one["PrivilegeType"] == "Write").unwrap();
+    assert_eq!(write["Name"], "prvWriteContact");
+    let me = world.get("WhoAmI").await.body["UserId"].as_str().unwrap().to_owned();
+    let path = format!("systemusers({me})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()");
+    let held = async || {
+        let told = world.get(&path).await.body;
+        let held = told["RolePrivileges"].as_array().unwrap().clone();
+        held.iter().any(|one| one["PrivilegeId"] == write["PrivilegeId"])
+    };
+    assert!(held().await);
+    world.order("/permissions", json!({ "table": "contact", "write": false })).await;
+    assert!(!held().await);
+}

@@ -77,6 +77,11 @@ async fn a_plug_in_rewrites_what_the_api_writes() {
         .order("/edit", json!({ "table": "contact", "id": id, "fields": { "jobtitle": "Dr" } }))
         .await;
     assert_eq!(world.get(&path).await.body["jobtitle"], "Dr", "a person is not the API");
+    let refuse = json!({ "table": "contact", "column": "fax", "rewrite": { "refuse": "No." } });
+    world.order("/plugin", refuse).await;
+    let told = world.patch(&path, json!({ "lastname": "Roe" })).await;
+    assert_eq!((told.code(), &told.body["error"]["message"]), ((400, "0x80040265"), &json!("No.")));
+    assert!(world.get(&path).await.body["lastname"].is_null(), "nothing of it was done");
 }
 
 #[tokio::test]

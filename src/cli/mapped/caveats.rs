@@ -24,7 +24,7 @@ impl Maker<'_> {
     fn calculated(&self, field: &config::Field) -> Option<String> {
         let column = field.crm.iter().find(|name| self.object.is_calculated(name.as_str()))?;
         Some(format!(
-            "`{column}` is calculated by Salesforce, and its record's SystemModstamp does not move with \
+            "`{column}` is calculated by the CRM, and its record's time of change does not move with \
              it: what it shows is read with the record's next change, and by no poll, deep pass or \
              census before; `truce sync {} --all` compares it, or map the fields that it is made of",
             self.name

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Findings;
-use crate::config::{Campaign, Crm, CrmKind, Label, Ledger};
+use crate::config::{Campaign, ConsentOptions, Crm, CrmKind, Label, Ledger};
 
 pub(super) fn campaign(campaign: &Campaign, findings: &mut Findings) {
     let (file, env) = (campaign.password_file.as_ref(), campaign.password_env.as_ref());
@@ -95,6 +95,7 @@ fn foreign_keys(name: &Label, crm: &Crm, findings: &mut Findings) {
         ("certificate_file", CrmKind::Dynamics, crm.certificate_file.is_some()),
         ("duplicate_detection", CrmKind::Dynamics, crm.duplicate_detection),
         ("secured_columns", CrmKind::Dynamics, !crm.secured_columns.is_empty()),
+        ("consent_options", CrmKind::Dynamics, !crm.consent_options.is_empty()),
         ("username", CrmKind::Salesforce, crm.username.is_some()),
         ("audience", CrmKind::Salesforce, crm.audience.is_some()),
         ("sandbox", CrmKind::Salesforce, crm.sandbox.is_some()),
@@ -145,6 +146,26 @@ fn environment(name: &Label, crm: &Crm, findings: &mut Findings) {
             "stands without private_key_file, which signs; name the file of its key",
         );
     }
+    for (column, options) in &crm.consent_options {
+        let allows = crm.allowing_columns.iter().any(|allowing| allowing.same_as(column));
+        if let Some(wrong) = unclear(options, allows) {
+            findings.add(key(&format!("consent_options.{column}")), wrong);
+        }
+    }
+}
+
+/// Why the options of a choice do not say what is consent.
+fn unclear(ConsentOptions { out, allowed }: &ConsentOptions, allows: bool) -> Option<String> {
+    if out.is_empty() || allowed.is_empty() {
+        let empty = if out.is_empty() { "out" } else { "in" };
+        return Some(format!("names no option in `{empty}`; one is written there"));
+    }
+    if let Some(both) = out.iter().find(|option| allowed.contains(option)) {
+        return Some(format!(
+            "names the option {both} in `out` and in `in`; leave it in one of both"
+        ));
+    }
+    allows.then(|| "is in allowing_columns too, which are flags; remove one of both".to_owned())
 }
 
 /// Addresses that look like an organisation's and are not.

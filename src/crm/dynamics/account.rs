@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::crm::dynamics::Settings;
 use crate::crm::dynamics::api::{Api, Read};
-use crate::crm::dynamics::describe::{Described, describe};
+use crate::crm::dynamics::describe::{Described, describe, lacking};
 use crate::crm::dynamics::odata;
 use crate::crm::dynamics::outline::Listing;
 use crate::crm::http::{Call, Calls, Urgency, Usage};
@@ -74,9 +74,9 @@ impl Account {
         })
     }
 
-    /// What a table looks like, and that its rows may be read.
+    /// What a table looks like, that its rows may be read, and what else may not be done with them.
     pub async fn describe(&self, table: &str) -> Result<Described, PeerError> {
-        let described = self.look_at(table).await?.ok_or_else(|| PeerError::Unfit {
+        let mut described = self.look_at(table).await?.ok_or_else(|| PeerError::Unfit {
             why: format!(
                 "there is no table `{table}`; write its logical name (small letters and singular, \
                  such as `contact`), or publish it"
@@ -87,7 +87,10 @@ impl Account {
         let urgency = Urgency::Urgent;
         let query = Read { path: &path, prefer: "", call: Call::Describe, urgency };
         match self.api.rows(query, &mut || ()).await {
-            Ok(_) => Ok(described),
+            Ok(_) => {
+                described.lacks = lacking(&self.api, &described.name).await?;
+                Ok(described)
+            }
             // Of this table alone: the others go on.
             Err(PeerError::Denied { why }) => Err(PeerError::Unfit { why }),
             Err(error) => Err(error),

@@ -14,7 +14,7 @@ use crate::crm::dynamics::errors::{self, ApiError};
 use crate::crm::dynamics::odata::{self, ROOT};
 use crate::crm::dynamics::{Settings, auth};
 use crate::crm::http::{
-    Allowance, Answer, Call, Client, Connection, Dialect, Failure, Repeat, Request, Urgency,
+    Allowance, Call, Client, Connection, Dialect, Failure, Repeat, Request, Urgency,
 };
 use crate::peer::PeerError;
 
@@ -124,7 +124,7 @@ impl Api {
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
-            200 => read(&answer, doing).map(Some),
+            200 => answer.json(doing).map(Some),
             404 => Ok(None),
             _ => Err(errors::refused_read(&answer, doing)),
         }
@@ -147,7 +147,7 @@ impl Api {
             self.doubt_by(&ApiError::of(answer.status, &answer.body));
             return Err(errors::refused_read(&answer, doing));
         }
-        let Answered { value, next, delta } = read(&answer, doing)?;
+        let Answered { value, next, delta } = answer.json(doing)?;
         let (date, took) = (answer.date, answer.took);
         Ok(Rows { records: value, next, delta, date, took })
     }
@@ -313,12 +313,4 @@ fn get(path: String, call: Call, urgency: Urgency) -> Request {
         urgency,
         allowance: Allowance::Account,
     }
-}
-
-pub(super) fn read<T: DeserializeOwned>(
-    answer: &Answer,
-    doing: &'static str,
-) -> Result<T, PeerError> {
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| PeerError::Transient { doing, source: Box::new(error) })
 }

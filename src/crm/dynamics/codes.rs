@@ -22,6 +22,8 @@ pub(super) enum Action {
     RepeatRequest,
     /// The record, again, soon.
     RecordSoon,
+    /// The record, again a few times; then it is held.
+    RecordFewTimes,
     /// The record is read, to tell whether it is gone or what it refers to.
     ReadGone,
     /// The record is read and decided anew.
@@ -51,9 +53,11 @@ impl Action {
             Self::RenewToken | Self::StopAccount | Self::DenyRequest => Class::Auth,
             Self::ReadGone => Class::Gone,
             Self::ReadAgain | Self::ReadMade | Self::LoadAnew => Class::Stale,
-            Self::HoldRecord | Self::HoldUnique | Self::HoldDuplicate | Self::SplitBody => {
-                Class::PermanentRecord
-            }
+            Self::RecordFewTimes
+            | Self::HoldRecord
+            | Self::HoldUnique
+            | Self::HoldDuplicate
+            | Self::SplitBody => Class::PermanentRecord,
             Self::DescribeAnew => Class::PermanentMapping,
         }
     }
@@ -163,7 +167,7 @@ pub(super) const TABLE: &[Row] = &[
     row(0x8004_022E, Action::HoldRecord, "a column cannot be written"),
     row(0x8004_0230, Action::HoldRecord, "the row is inactive, and must be active to be written"),
     row(0x8004_0227, Action::HoldRecord, "other rows keep it from being deleted"),
-    row(0x8004_0265, Action::HoldRecord, "a plug-in refuses it"),
+    row(0x8004_0265, Action::RecordFewTimes, "a plug-in refuses it"),
     row(0x8004_5304, Action::HoldRecord, "the rows cannot be merged"),
     row(0x8004_5305, Action::HoldRecord, "the rows cannot be merged"),
     row(0x8004_418A, Action::SplitBody, "the request is too large"),

@@ -22,11 +22,11 @@ use crate::crm::dynamics::codes::Action;
 use crate::crm::dynamics::many::target;
 use crate::crm::dynamics::odata;
 use crate::crm::dynamics::plan::Plan;
-use crate::crm::dynamics::writer::{RowWriter, urgency, whole};
+use crate::crm::dynamics::writer::{RowWriter, urgency};
 use crate::crm::http::encode;
-use crate::crm::writes::{Kind, row, stands_for};
+use crate::crm::writes::{Kind, row, stands_already, stands_for, whole};
 use crate::peer::{Ask, PeerError};
-use crate::reconcile::{Observation, Outcome, RecordId, Refusal, RefusalKind, Target, Write};
+use crate::reconcile::{Observation, Outcome, RecordId, Refusal, Target, Write};
 
 /// So many creates are asked about together.
 pub(super) const ASKED_TOGETHER: usize = 50;
@@ -48,7 +48,7 @@ impl RowWriter {
         let chosen: Vec<RecordId> = writes.iter().map(|write| self.chosen(plan, write)).collect();
         let all: Vec<usize> = (0..writes.len()).collect();
         let known = self.known(plan, (writes, &chosen), &all, asked).await?;
-        let mut outcomes: Vec<Option<Outcome>> = known.into_iter().map(settle).collect();
+        let mut outcomes: Vec<Option<Outcome>> = known.into_iter().map(stands_already).collect();
         let mut ready = Vec::new();
         for (place, write) in writes.iter().enumerate() {
             if outcomes[place].is_some() {
@@ -75,7 +75,8 @@ impl RowWriter {
             if answered.error().is_some_and(|error| is_taken(error.action())) {
                 taken.push(*place);
             }
-            outcomes[*place] = Some(answered.outcome(plan, Some(&chosen[*place])));
+            outcomes[*place] =
+                Some(self.concluded(plan, writes[*place], answered, Some(&chosen[*place])));
         }
         self.who_took(plan, (writes, &chosen), (&taken, &mut outcomes), asked).await;
         Ok(whole(outcomes))
@@ -221,25 +222,11 @@ fn is_taken(action: Action) -> bool {
         | Action::RecordSoon
         | Action::ReadGone
         | Action::LoadAnew
+        | Action::RecordFewTimes
         | Action::HoldRecord
         | Action::HoldDuplicate
         | Action::SplitBody
         | Action::DescribeAnew => false,
-    }
-}
-
-/// Why a record is not to be made; `None` where it is.
-fn settle(known: Option<Vec<Observation>>) -> Option<Outcome> {
-    match known {
-        Some(found) if found.is_empty() => None,
-        Some(found) => Some(Outcome::Found(found)),
-        None => Some(Outcome::Refused(Refusal {
-            kind: RefusalKind::Record,
-            code: "TRUCE_MATCHES_TOO_MANY".into(),
-            message: "thousands of records hold one of the values that this one is matched by"
-                .into(),
-            fields: Vec::new(),
-        })),
     }
 }
 

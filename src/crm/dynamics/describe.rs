@@ -1,10 +1,12 @@
 //! What a table looks like: its definitions as [`Column`]s, and what stands against a mapping.
 //!
-//! Lengths, options and targets are not in `$metadata`: each type of column is asked for by its own
-//! cast (`read`). The name that a lookup is bound by is read from the relationships and never
+//! Lengths, options and targets are not in `$metadata`: they come with the definitions of columns, and
+//! options only by a cast to the type of their column (`read`). The name that a lookup is bound by is read from the relationships and never
 //! derived: its case counts. A column with column security comes back as null to who may not read it,
 //! which would look like a person who emptied it, so such a column is refused from the start.
 
+mod fit;
+mod privileges;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +15,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::crm::standing::Looks;
-use crate::crm::wanted::{STAMP_LENGTH_MIN, Wanted};
 use crate::reconcile::mapping::{Column, Kind};
 use crate::reconcile::shape::Case;
 
+pub(super) use privileges::{Lacking, lacking};
 pub(super) use read::describe;
-
-/// What is read besides the names of columns: an address holds 32,768 bytes.
-const SELECT_BYTES_MAX: usize = 20_000;
 
 /// Numbers are doubles over there, whatever precision is declared.
 const DIGITS_KEPT: u8 = 15;
@@ -45,7 +44,9 @@ pub struct Table {
     tracked: bool,
     versions: bool,
     secured: BTreeSet<Arc<str>>,
+    calculated: BTreeSet<Arc<str>>,
     keys: Vec<Key>,
+    lacks: Vec<Lacking>,
 }
 
 /// How a column's values are written over there.
@@ -92,6 +93,9 @@ pub struct Described {
     pub(super) columns: Vec<DescribedColumn>,
     pub(super) keys: Vec<Key>,
     pub(super) navigations: Vec<Navigation>,
+    /// What the application user may not do, where that is told.
+    #[serde(default)]
+    pub(super) lacks: Vec<Lacking>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +108,9 @@ pub(super) struct DescribedColumn {
     pub(super) update: bool,
     pub(super) read: bool,
     pub(super) secured: bool,
+    /// Whether its value is calculated.
+    #[serde(default)]
+    pub(super) calculated: bool,
     /// Whether the API refuses a row without it.
     pub(super) required: bool,
     #[serde(default)]
@@ -159,136 +166,9 @@ impl Table {
         self.columns.get(name).or_else(|| self.columns.get(&*name.to_ascii_lowercase()))
     }
 
-    /// Everything that stands against a mapping, each with what would mend it.
-    pub fn problems(&self, wanted: &Wanted<'_>) -> Vec<String> {
-        let (mut problems, name) = (Vec::new(), &self.name);
-        if !self.tracked {
-            problems.push(format!(
-                "the changes of `{name}` are not tracked; an administrator switches on \"Track \
-                 changes\" in the table's properties, and publishes it"
-            ));
-        }
-        if !self.versions && (wanted.rights.update || wanted.rights.delete) {
-            problems.push(format!(
-                "`{name}` keeps no versions (IsOptimisticConcurrencyEnabled), so that an edit of \
-                 somebody else could be overwritten unseen; have it switched on, or set direction = \
-                 \"to_campaign\" for all fields"
-            ));
-        }
-        problems.extend(wanted.external_id.and_then(|name| self.unfit_external_id(name)));
-        problems.extend(wanted.stamp.and_then(|name| self.unfit_stamp(name)));
-        problems
-    }
-
-    /// Why a column must not be mapped although it is there.
-    pub fn unreadable(&self, name: &str) -> Option<String> {
-        let column = self.column(name)?;
-        self.secured.contains(&column.name).then(|| {
-            format!(
-                "`{name}` of `{}` has column security: without a permission it is read as empty, \
-                 which would empty it in Campaign; give the application user a column security \
-                 profile that reads it and name it in secured_columns, or leave it out",
-                self.name
-            )
-        })
-    }
-
-    fn unfit_external_id(&self, name: &str) -> Option<String> {
-        let table = &self.name;
-        let Some(column) = self.column(name) else { return Some(self.missing(name)) };
-        if !matches!(column.kind, Kind::Text { .. }) || !column.creatable {
-            return Some(format!(
-                "external_id `{name}` of `{table}` is {}{}; make it a text column that can be written",
-                column.type_name,
-                if column.creatable { "" } else { ", not to be given to a new row" },
-            ));
-        }
-        let alone = |key: &&Key| key.columns.len() == 1 && key.columns[0] == *column.name;
-        let keys: Vec<&Key> = self.keys.iter().filter(alone).collect();
-        match keys.first() {
-            None => Some(format!(
-                "external_id `{name}` of `{table}` is no alternate key, so that two rows could stand \
-                 for one record; make a key of this column alone, and wait until it is active"
-            )),
-            Some(_) if keys.iter().any(|key| key.is_active()) => None,
-            Some(key) => Some(format!(
-                "the alternate key `{}` of `{table}` on external_id `{name}` is {}, and only an active \
-                 one counts; wait until its index is built, or see its system job, mend what it says \
-                 (often rows with equal values), and reactivate it",
-                key.name, key.status
-            )),
-        }
-    }
-
-    fn unfit_stamp(&self, name: &str) -> Option<String> {
-        let table = &self.name;
-        let Some(column) = self.column(name) else { return Some(self.missing(name)) };
-        let Kind::Text { max, .. } = column.kind else {
-            return Some(format!(
-                "stamp `{name}` of `{table}` is {}; make it a text column of at least \
-                 {STAMP_LENGTH_MIN}",
-                column.type_name
-            ));
-        };
-        let length = max.unwrap_or(usize::MAX);
-        if length < STAMP_LENGTH_MIN || !column.creatable || !column.updatable {
-            return Some(format!(
-                "stamp `{name}` of `{table}` holds {length} characters{}; make it a text column of \
-                 at least {STAMP_LENGTH_MIN} that can be written",
-                if column.updatable { "" } else { ", and cannot be written" }
-            ));
-        }
-        None
-    }
-
-    /// Why an external id column does not hold the longest that it is given.
-    pub fn short_external_id(&self, name: &str, longest: usize) -> Option<String> {
-        let Kind::Text { max: Some(length), .. } = self.column(name)?.kind else { return None };
-        (length < longest).then(|| {
-            format!(
-                "external_id `{name}` of `{}` holds {length} characters, and \
-                 campaign.external_id_format with the longest key makes {longest}; lengthen the \
-                 column, or shorten the format or campaign.instance",
-                self.name
-            )
-        })
-    }
-
-    /// Why keys that differ by the case of letters only would be one row's.
-    pub fn folds_external_ids(&self, name: &str) -> Option<String> {
-        self.column(name)?;
-        Some(format!(
-            "external_id `{name}` of `{}` does not tell upper from lower case, as no text of \
-             Dataverse does, and Campaign's key does: two keys that differ by it would be one row",
-            self.name
-        ))
-    }
-
-    /// Why rows cannot be asked for by a column.
-    pub fn unfilterable(&self, name: &str) -> Option<String> {
-        let column = self.column(name)?;
-        let memo = &*column.type_name == "MemoType";
-        let odd = memo || matches!(column.kind, Kind::Other | Kind::Set { .. });
-        odd.then(|| {
-            format!(
-                "match_on: `{name}` of `{}` is {}, by which no row can be found; match on another \
-                 field",
-                self.name, column.type_name
-            )
-        })
-    }
-
-    /// Why these columns are more than one address can ask for.
-    pub fn too_wide<'a>(&self, columns: impl Iterator<Item = &'a str>) -> Option<String> {
-        // A comma is three encoded bytes, and a lookup is `_…_value`.
-        let bytes: usize = columns.map(|name| name.len() + 10).sum();
-        (SELECT_BYTES_MAX < bytes).then(|| {
-            format!(
-                "the columns that are read of `{}` make an address of {bytes} bytes, and one holds \
-                 32,768 with all else that is in it; map fewer fields",
-                self.name
-            )
-        })
+    /// Whether a column's value is calculated, and changes without its row's time.
+    pub fn is_calculated(&self, name: &str) -> bool {
+        self.column(name).is_some_and(|column| self.calculated.contains(&column.name))
     }
 
     /// Why a column is not there, with both remedies.
@@ -341,6 +221,10 @@ impl Described {
             keys.any(|key| key.columns.len() == 1 && key.columns[0] == column.name)
         };
         let has = |name: &str| self.columns.iter().any(|column| column.name == name);
+        let named = |is: fn(&DescribedColumn) -> bool| -> BTreeSet<Arc<str>> {
+            let columns = readable().filter(|column| is(column));
+            columns.map(|column| column.name.as_str().into()).collect()
+        };
         Table {
             name: self.name.as_str().into(),
             set: self.set.as_str().into(),
@@ -359,11 +243,10 @@ impl Described {
             mergeable: has("merged") && has("masterid"),
             tracked: self.tracked,
             versions: self.versions,
-            secured: readable()
-                .filter(|column| column.secured)
-                .map(|column| column.name.as_str().into())
-                .collect(),
+            secured: named(|column| column.secured),
+            calculated: named(|column| column.calculated),
             keys: self.keys.clone(),
+            lacks: self.lacks.clone(),
         }
     }
 

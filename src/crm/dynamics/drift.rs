@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::crm::drift::{Drift, turn};
+use crate::crm::drift::{self, Drift, turn};
 use crate::crm::dynamics::describe::Described;
 use crate::crm::dynamics::plan::Plan;
 use crate::crm::dynamics::{Account, Plans, WORDS};
 use crate::crm::standing::{Looks, Standing};
 use crate::peer::PeerError;
-
-/// Between two looks, however much is refused.
-const GAP: Duration = Duration::from_secs(30);
 
 /// Watches the tables of an account's mappings.
 pub struct DriftWatch {
@@ -35,15 +32,7 @@ impl DriftWatch {
 
     /// Waits until the next look is due: the first is at once.
     pub async fn due(&mut self) {
-        let Some(last) = self.last else { return };
-        let doubted = async {
-            self.account.api.doubted().await;
-            tokio::time::sleep_until(last + GAP.min(self.every)).await;
-        };
-        tokio::select! {
-            () = tokio::time::sleep_until(last + self.every) => (),
-            () = doubted => (),
-        }
+        drift::due(self.last, self.every, self.account.api.doubted()).await;
     }
 
     /// Looks at all tables once; tells of each mapping of a table that looks otherwise.

@@ -93,7 +93,10 @@ impl ApiError {
             Action::ReadGone => return Outcome::Gone(None),
             Action::ReadAgain | Action::ReadMade | Action::LoadAnew => return Outcome::Stale(None),
             Action::HoldUnique => RefusalKind::Unique(None),
-            Action::HoldRecord | Action::HoldDuplicate | Action::SplitBody => RefusalKind::Record,
+            Action::RecordFewTimes
+            | Action::HoldRecord
+            | Action::HoldDuplicate
+            | Action::SplitBody => RefusalKind::Record,
             Action::StopAccount | Action::DenyRequest | Action::DescribeAnew => {
                 RefusalKind::Mapping
             }
@@ -138,6 +141,7 @@ pub(super) fn verdict(answer: &Answer) -> Verdict {
         Some(
             Action::DenyRequest
             | Action::RecordSoon
+            | Action::RecordFewTimes
             | Action::ReadGone
             | Action::ReadAgain
             | Action::ReadMade
@@ -197,6 +201,7 @@ pub(super) fn refused_read(answer: &Answer, what: &'static str) -> PeerError {
         | Action::FewerWorkers
         | Action::ReadGone
         | Action::ReadMade
+        | Action::RecordFewTimes
         | Action::HoldRecord
         | Action::HoldUnique
         | Action::HoldDuplicate

@@ -3,13 +3,14 @@
 //! A poll tells each row that changed since the last, as it is now, then the ids of those that were
 //! deleted. It does not tell what changed of a row, so that is found by comparing. A row that was
 //! made and deleted between two polls comes as a deletion of an id that nobody knows, which changes
-//! nothing. When the service no longer has what happened since (seven days by default), it says so, and
-//! everything is loaded and compared.
+//! nothing. Between two of many pages it looks ahead for opt-outs (`peek`). When the service no longer
+//! has what happened since (seven days by default), it says so, and everything is loaded and compared.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
@@ -17,12 +18,18 @@ use crate::crm::delays::poll_interval;
 use crate::crm::dynamics::Account;
 use crate::crm::dynamics::api::{PAGE_MAX, Read, Record, Rows, followed};
 use crate::crm::dynamics::odata;
+use crate::crm::dynamics::peek::{self, Given};
 use crate::crm::dynamics::plan::{MODIFIED_ON, Plan};
 use crate::crm::dynamics::progress::{AGAIN_MAX, Links, Place, Progress};
 use crate::crm::http::{Call, Urgency, skew};
+use crate::crm::lookout::Lookout;
 use crate::crm::sightings::Asked;
 use crate::peer::{Ask, Cursor, Feed, Page, PeerError};
 use crate::reconcile::{Entity, Gone, Observation, RecordId};
+
+/// What a load is for may have happened since the service forgot the last delta link: it keeps them
+/// for seven days by default, and kept them for 30.
+const LOAD_LOOKS_BACK: Duration = Duration::from_hours(30 * 24);
 
 /// The change feed of one mapping's table.
 pub struct TableFeed {
@@ -39,6 +46,10 @@ pub struct TableFeed {
     read_again: bool,
     idle_polls: u32,
     next_poll: Option<Instant>,
+    /// When to look ahead of a long way for opt-outs, from where, and what was given so.
+    lookout: Lookout,
+    reached: Option<Timestamp>,
+    given: Given,
 }
 
 impl TableFeed {
@@ -53,6 +64,9 @@ impl TableFeed {
             read_again: false,
             idle_polls: 0,
             next_poll: None,
+            lookout: Lookout::default(),
+            reached: None,
+            given: Given::default(),
         }
     }
 
@@ -87,6 +101,54 @@ impl TableFeed {
         self.read_again = true;
         let observations = sightings.into_iter().map(|sighting| sighting.observation);
         Ok(page(observations.collect(), after.clone()))
+    }
+
+    /// Looks ahead of a way that has more than a page to go, no more often than polls come.
+    async fn peek(
+        &mut self,
+        after: &Cursor,
+        asked: &mut (dyn Ask + Send),
+    ) -> Result<Option<Page>, PeerError> {
+        let polling = self.account.settings.polling;
+        let Some(reached) = self.reached else { return Ok(None) };
+        if !self.lookout.is_due(Instant::now(), polling.interval) {
+            return Ok(None);
+        }
+        // Versions are drawn before their commit, and stamps are those of the server that wrote.
+        let since = earlier(reached, polling.overlap);
+        let seen = peek::opt_outs(&self.account, &self.plan, since, &mut self.given, asked).await;
+        match seen {
+            Ok(seen) if seen.is_empty() => Ok(None),
+            Ok(seen) => {
+                let seen = seen.into_iter().map(|sighting| sighting.observation).collect();
+                Ok(Some(page(seen, after.clone())))
+            }
+            // The way comes by all of them.
+            Err(PeerError::Transient { source, .. }) => {
+                tracing::debug!(error = %source, "did not look ahead for opt-outs");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How far the way has come, by the stamps of its rows. A load has no order of time.
+    fn note(&mut self, from: &Progress, to: &Progress, seen: &[Observation]) {
+        let polling = self.account.settings.polling;
+        if !from.under_way() {
+            self.lookout.set_out(Instant::now(), polling.interval);
+        }
+        self.lookout.goes_on();
+        let newest = seen.iter().filter_map(|one| one.modified).map(|at| at.after).max();
+        self.reached = match &to.place {
+            Place::Load { begun, .. } => begun.map(|begun| earlier(begun, LOAD_LOOKS_BACK)),
+            Place::Overlap { since, .. } => Some(*since),
+            Place::Changes { under_way: true, .. } => newest.max(self.reached),
+            Place::Changes { under_way: false, .. } => None,
+        };
+        if !to.under_way() {
+            self.given.clear();
+        }
     }
 
     /// The path of the place's page, and what it prefers.
@@ -139,6 +201,7 @@ impl TableFeed {
             incomplete("a page that says neither that it is the last nor what follows")
         })?;
         (self.read_again, self.resumed) = (false, None);
+        self.note(progress, &next, &observations);
         if !next.under_way() {
             self.rest(observations.is_empty());
         }
@@ -204,6 +267,11 @@ impl TableFeed {
     }
 }
 
+fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    at.saturating_sub(by).unwrap_or(Timestamp::MIN)
+}
+
 /// The id in an entry that tells of a deletion.
 fn deleted(record: &Record) -> Option<&str> {
     let deletion = record.contains_key("reason") || record.contains_key("@odata.context");
@@ -244,6 +312,11 @@ impl Feed for TableFeed {
         }
         if !self.read_again && !self.again.is_empty() {
             return self.read_again(after, asked).await;
+        }
+        if progress.under_way()
+            && let Some(page) = self.peek(after, asked).await?
+        {
+            return Ok(page);
         }
         self.poll(&progress, asked).await
     }

@@ -3,11 +3,12 @@
 //!
 //! Its traps, each with its answer where it is met: a token that does not say of which organisation it
 //! is (`auth`); rows that change, or go, between the first page of a load and the last (`progress`); a
-//! feed that tells rows and not columns, and lookups without their table (`feed`); GUIDs in an order of
-//! their own (`outline`); an update that would make what was deleted (`writer`: every one has a
-//! precondition); names of relationships whose case counts, columns with column security that are read
-//! as empty (`describe`); flags that allow where others forbid, money with more digits than it has
-//! (`values`); one code for a row that is gone and for one that it refers to (`writer`).
+//! feed that tells rows and not columns, lookups without their table (`feed`), and the last change last
+//! (`peek`); GUIDs in an order of their own (`outline`); an update that would make what was deleted
+//! (`writer`: every one has a precondition); names of relationships whose case counts, columns with
+//! column security that are read as empty (`describe`); flags that allow where others forbid, choices
+//! that do either, money with more digits than it has (`values`); one code for a row that is gone and
+//! for one that it refers to (`writer`), and one for whatever a plug-in throws (`patience`).
 //!
 //! [`Dynamics`] is one account with its mappings, and gives the agent's doors: a feed for each
 //! mapping, a scan, a writer. They share one client: its token, its limits, its counters.
@@ -25,6 +26,8 @@ mod feed;
 mod many;
 mod odata;
 mod outline;
+mod patience;
+mod peek;
 mod plan;
 mod progress;
 mod reads;
@@ -49,7 +52,7 @@ pub use drift::DriftWatch;
 pub use feed::TableFeed;
 pub use odata::record_id;
 pub use scan::TableScan;
-pub use settings::{Credentials, Polling, Settings};
+pub use settings::{ConsentOptions, Credentials, Polling, Settings};
 pub use writer::RowWriter;
 
 /// An account with its mappings.

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::crm::dynamics::api::Record;
 use crate::crm::dynamics::describe::{Navigation, States, Table, Wire};
-use crate::crm::dynamics::values::{self, Source, Told, Unsaid};
+use crate::crm::dynamics::values::{self, Polarity, Source, Told, Unsaid};
 use crate::crm::dynamics::{Settings, odata};
 use crate::crm::sightings::{Asked, around_key, missing, second_of};
 use crate::crm::standing::Shared;
@@ -135,6 +135,20 @@ impl Plan {
             }
         }
         columns.join(",")
+    }
+
+    /// The conditions of a row that says no, by each of its columns of consent that can be read.
+    pub(super) fn says_no(&self) -> Vec<String> {
+        let standing = self.standing.now();
+        let consent = self.mapping.fields.iter().filter(|field| field.shape == Shape::Consent);
+        let columns = consent.flat_map(|field| &field.columns);
+        let read = columns.filter(|column| standing.reads(&column.name));
+        read.flat_map(|column| self.source(&column.name).says_no()).collect()
+    }
+
+    /// The condition of a row that another user changed last, where the table tells who did.
+    pub(super) fn not_by(&self, user: &str) -> Option<String> {
+        self.tells_who.then(|| format!("{MODIFIED_BY_VALUE} ne {user}"))
     }
 
     /// Whether anything can be read of the table; the error says why not.
@@ -328,8 +342,12 @@ fn source(
             target = targets.get(entity).map(|(table, _)| Arc::clone(table));
         }
     }
-    let allows = settings.allows.contains(column);
-    Source { name, wire, allows, target }
+    let polarity = match settings.consent_options.get(column) {
+        Some(options) => Polarity::Options(options.clone()),
+        None if settings.allows.contains(column) => Polarity::Allows,
+        None => Polarity::Forbids,
+    };
+    Source { name, wire, polarity, target }
 }
 
 /// Why a field's value is not sent.

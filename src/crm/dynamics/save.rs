@@ -11,9 +11,9 @@ use crate::crm::dynamics::codes::Action;
 use crate::crm::dynamics::errors::ApiError;
 use crate::crm::dynamics::plan::Plan;
 use crate::crm::http::{Call, Failure, Urgency};
-use crate::crm::writes::{AGAIN, delay, lost};
+use crate::crm::writes::{self, AGAIN, delay, lost, together};
 use crate::peer::PeerError;
-use crate::reconcile::{Delay, Outcome, RecordId, Refusal, RefusalKind};
+use crate::reconcile::{Delay, Outcome, RecordId, Refusal};
 
 /// What came of one operation.
 #[derive(Clone, Debug)]
@@ -69,12 +69,7 @@ impl Answered {
 
 /// A refusal because of a row that is referred to and is not there.
 pub(super) fn missing_parent(error: &ApiError) -> Refusal {
-    Refusal {
-        kind: RefusalKind::Dependency,
-        code: error.code_word().into(),
-        message: "a row that it refers to is not there".into(),
-        fields: Vec::new(),
-    }
+    writes::missing_parent(error.code_word(), "a row that it refers to is not there")
 }
 
 /// Sends operations in batches of at most so many, side by side: the account's own limits say how
@@ -89,24 +84,8 @@ pub(super) async fn save_all(
 ) -> Result<Vec<Answered>, PeerError> {
     let parts: Vec<&[Operation]> = operations.chunks(most.max(1)).collect();
     let calls = parts.iter().map(|part| save(account, part, urgency));
-    let mut answered = Vec::with_capacity(operations.len());
-    let (mut sent, mut failed) = (false, None);
-    for (part, call) in parts.iter().zip(join_all(calls).await) {
-        match call {
-            Ok(answers) => {
-                sent = true;
-                answered.extend(answers);
-            }
-            Err(error) => {
-                answered.extend(part.iter().map(|_| Answered::Undone(delay(&error))));
-                failed = failed.or(Some(error));
-            }
-        }
-    }
-    match failed {
-        Some(error) if !sent => Err(error),
-        Some(_) | None => Ok(answered),
-    }
+    let answers = join_all(calls).await.into_iter();
+    together(parts.iter().map(|part| part.len()).zip(answers), Answered::Undone)
 }
 
 /// Sends one batch; in halves, where it is too large.

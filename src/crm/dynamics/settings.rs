@@ -1,6 +1,6 @@
 //! What an account of Dynamics is reached with: plain data, made from the config by `cli`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,12 +44,25 @@ pub struct Settings {
     pub polling: Polling,
     /// From how many waiting records on they are written by one action for many (`many`).
     pub multiple_from: Option<usize>,
+    /// How often a record that a plug-in refuses is tried again before it is held.
+    pub plugin_retries: u32,
     /// Whether duplicate detection rules count for what we write.
     pub duplicate_detection: bool,
     /// Consent columns whose `true` allows contact; that of all others forbids it.
     pub allows: BTreeSet<Arc<str>>,
+    /// Consent columns that are choices: what their options say.
+    pub consent_options: BTreeMap<Arc<str>, ConsentOptions>,
     /// Columns with column security that the app may read all the same.
     pub secured: BTreeSet<Arc<str>>,
+}
+
+/// What the options of a choice say of consent; the first of each is what is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentOptions {
+    /// Those that forbid contact.
+    pub out: Vec<i64>,
+    /// Those that allow it.
+    pub allowed: Vec<i64>,
 }
 
 /// How an app proves that it is who it says.
@@ -105,9 +118,11 @@ impl Settings {
             describe_every: Duration::from_mins(10),
             polling: Polling::default(),
             multiple_from: Some(20_000),
+            plugin_retries: 3,
             duplicate_detection: false,
             // Its name says that it asks, where all others forbid.
             allows: BTreeSet::from(["followemail".into()]),
+            consent_options: BTreeMap::new(),
             secured: BTreeSet::new(),
         }
     }

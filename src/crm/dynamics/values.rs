@@ -4,7 +4,8 @@
 //! rounded to its column's before it is compared. Times have whole seconds and end in `Z`; a date
 //! never passes through a zone. A choice is the number of its option, never its label, which
 //! depends on who asks. Several choices are `1,9`. A lookup is read as `_name_value` and written by
-//! another name. Consent is told by several flags, of which some allow where others forbid.
+//! another name. Consent is told by several flags, of which some allow where others forbid, or by a
+//! choice, of which each option says what the config says of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use serde_json::Value as Json;
 use crate::crm::dynamics::api::Record;
 use crate::crm::dynamics::describe::Wire;
 use crate::crm::dynamics::odata;
+use crate::crm::dynamics::settings::ConsentOptions;
+use crate::crm::sightings::own_text;
 use crate::reconcile::mapping::{Column, Kind, SideField};
 use crate::reconcile::{Consent, Decimal, Shape, Value};
 
@@ -36,8 +39,8 @@ pub(super) struct Source {
     /// `lastname`, `_parentcustomerid_value`.
     pub(super) name: Arc<str>,
     pub(super) wire: Wire,
-    /// Of a flag: whether `true` allows contact.
-    pub(super) allows: bool,
+    /// Of consent: how it is told.
+    pub(super) polarity: Polarity,
     /// Of a lookup: the table that its field refers to, where it may refer to others too.
     pub(super) target: Option<Arc<str>>,
 }
@@ -45,7 +48,66 @@ pub(super) struct Source {
 impl Source {
     /// Of a column that has no peculiarities.
     pub(super) fn plain(name: &str) -> Self {
-        Self { name: name.into(), wire: Wire::Plain, allows: false, target: None }
+        Self { name: name.into(), wire: Wire::Plain, polarity: Polarity::Forbids, target: None }
+    }
+
+    /// The conditions of a row that says no by this column.
+    pub(super) fn says_no(&self) -> Vec<String> {
+        let name = &self.name;
+        match &self.polarity {
+            Polarity::Forbids => vec![format!("{name} eq true")],
+            Polarity::Allows => vec![format!("{name} eq false")],
+            Polarity::Options(options) => {
+                options.out.iter().map(|option| format!("{name} eq {option}")).collect()
+            }
+        }
+    }
+}
+
+/// How a column tells consent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Polarity {
+    /// `true` forbids.
+    Forbids,
+    /// `true` allows.
+    Allows,
+    /// Each option of a choice says what it says.
+    Options(ConsentOptions),
+}
+
+impl Polarity {
+    /// Whether a value says no; where nobody has said anything (an old row), it does not.
+    fn is_out(&self, told: &Json) -> Result<bool, Arc<str>> {
+        match (self, told) {
+            (_, Json::Null) => Ok(false),
+            (Self::Forbids, Json::Bool(flag)) => Ok(*flag),
+            (Self::Allows, Json::Bool(flag)) => Ok(!*flag),
+            (Self::Options(options), Json::Number(number)) => {
+                let said = number.as_i64();
+                let among = |options: &[i64]| said.is_some_and(|said| options.contains(&said));
+                match (among(&options.out), among(&options.allowed)) {
+                    (true, _) => Ok(true),
+                    (false, true) => Ok(false),
+                    (false, false) => {
+                        Err("is an option that consent_options says nothing of".into())
+                    }
+                }
+            }
+            (Self::Options(_), _) => Err("is not an option of a choice".into()),
+            (Self::Forbids | Self::Allows, _) => Err("is not a flag".into()),
+        }
+    }
+
+    /// What says so: of several options the first.
+    fn said(&self, consent: Consent) -> Result<Json, Unsaid> {
+        Ok(match self {
+            Self::Forbids => Json::Bool(consent.is_out()),
+            Self::Allows => Json::Bool(!consent.is_out()),
+            Self::Options(options) => {
+                let said = if consent.is_out() { &options.out } else { &options.allowed };
+                Json::from(*said.first().ok_or(Unsaid::NotListed)?)
+            }
+        })
     }
 }
 
@@ -66,7 +128,7 @@ pub(super) fn decode(field: &SideField, sources: &[Source], record: &Record) -> 
     });
     match canonical {
         Ok(value) => Told::Value(value),
-        Err(why) => Told::Unfit(why, told.into_iter().map(raw).collect()),
+        Err(why) => Told::Unfit(why, told.into_iter().map(own_text).collect()),
     }
 }
 
@@ -118,14 +180,7 @@ fn value(shape: &Shape, source: &Source, json: &Json, record: &Record) -> Result
 }
 
 fn consent(flags: &[&Json], sources: &[Source]) -> Result<Value, Arc<str>> {
-    let mut out = flags.iter().zip(sources).map(|(flag, source)| match flag {
-        Json::Bool(flag) => Ok(*flag != source.allows),
-        // An old row: nobody has said anything.
-        Json::Null => Ok(false),
-        Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
-            Err(Arc::from("is not a flag"))
-        }
-    });
+    let mut out = flags.iter().zip(sources).map(|(told, source)| source.polarity.is_out(told));
     let own = out.next().unwrap_or(Ok(false))?;
     let implied = out.try_fold(false, |any, flag| flag.map(|flag| any || flag))?;
     Ok(Value::Consent(match (implied, own) {
@@ -156,17 +211,6 @@ fn set(text: &str) -> Value {
     if names.is_empty() { Value::Null } else { Value::Set(names) }
 }
 
-/// A JSON value as the side's own text.
-fn raw(json: &Json) -> Option<Arc<str>> {
-    match json {
-        Json::Null => None,
-        Json::String(text) => Some(text.as_str().into()),
-        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
-            Some(json.to_string().into())
-        }
-    }
-}
-
 /// Why Dataverse is not given a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unsaid {
@@ -188,7 +232,7 @@ pub(super) fn encode(column: &Column, source: &Source, value: &Value) -> Result<
         Value::Null if column.kind == Kind::Bool => Json::Bool(false),
         Value::Null => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),
-        Value::Consent(consent) => Json::Bool(consent.is_out() != source.allows),
+        Value::Consent(consent) => source.polarity.said(*consent)?,
         Value::Int(n) => Json::Number((*n).into()),
         Value::Decimal(n) => number(&n.to_string())?,
         Value::Text(text) if source.wire == Wire::Choice => {
@@ -339,7 +383,7 @@ mod tests {
     fn flags_that_forbid_and_flags_that_allow_say_one_thing() {
         let field = field(Shape::Consent, 2);
         let forbids = Source::plain("donotbulkemail");
-        let allows = Source { allows: true, ..Source::plain("followemail") };
+        let allows = Source { polarity: Polarity::Allows, ..Source::plain("followemail") };
         let told = |forbids: &Source, allows: &Source, no: Json, yes: Json| {
             let row = record(&json!({ "donotbulkemail": no, "followemail": yes }));
             decode(&field, &[forbids.clone(), allows.clone()], &row)
@@ -355,6 +399,33 @@ mod tests {
         assert_eq!(written(&forbids, Consent::Out), json!(true));
         assert_eq!(written(&allows, Consent::Out), json!(false));
         assert_eq!(written(&allows, Consent::In), json!(true));
+        assert_eq!(forbids.says_no(), ["donotbulkemail eq true"]);
+        assert_eq!(allows.says_no(), ["followemail eq false"]);
+    }
+
+    #[test]
+    fn each_option_of_a_choice_says_what_it_was_said_to() {
+        let field = field(Shape::Consent, 1);
+        let options = ConsentOptions { out: vec![3, 2], allowed: vec![1] };
+        let source = Source {
+            wire: Wire::Choice,
+            polarity: Polarity::Options(options),
+            ..Source::plain("new_consent")
+        };
+        let told = |option: Json| {
+            let row = record(&json!({ "new_consent": option }));
+            decode(&field, std::slice::from_ref(&source), &row)
+        };
+        let is = |consent| Told::Value(Value::Consent(consent));
+        assert_eq!(told(json!(1)), is(Consent::In));
+        assert_eq!(told(json!(2)), is(Consent::Out));
+        assert_eq!(told(json!(3)), is(Consent::Out));
+        assert_eq!(told(json!(null)), is(Consent::In));
+        assert!(matches!(told(json!(9)), Told::Unfit(why, _) if why.contains("consent_options")));
+        let written = |consent| encode(&field.columns[0], &source, &Value::Consent(consent));
+        assert_eq!(written(Consent::Out), Ok(json!(3)));
+        assert_eq!(written(Consent::In), Ok(json!(1)));
+        assert_eq!(source.says_no(), ["new_consent eq 3", "new_consent eq 2"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! rows (`many`).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
 use reqwest::header::{HeaderName, IF_MATCH};
@@ -15,14 +15,18 @@ use serde_json::Value as Json;
 
 use crate::crm::dynamics::api::{Done, Record};
 use crate::crm::dynamics::batch::Operation;
+use crate::crm::dynamics::codes::Action;
 use crate::crm::dynamics::errors::ApiError;
+use crate::crm::dynamics::patience::Patience;
 use crate::crm::dynamics::plan::{Plan, Sighting};
 use crate::crm::dynamics::reads::READS_MAX;
 use crate::crm::dynamics::save::{Answered, missing_parent, save_all};
 use crate::crm::dynamics::settings::BATCH_MAX;
 use crate::crm::dynamics::{Account, Plans, odata};
 use crate::crm::http::{Failure, Urgency};
-use crate::crm::writes::{AGAIN, BLOCKED, Cost, Kind, as_expected, delay, lost, row, target};
+use crate::crm::writes::{
+    BLOCKED, Cost, Kind, as_expected, delay, explained, lost, row, target, unexplained, whole,
+};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
 use crate::reconcile::{Delay, Entity, Outcome, Presence, RecordId, Refusal, Write};
 
@@ -30,6 +34,8 @@ use crate::reconcile::{Delay, Entity, Outcome, Presence, RecordId, Refusal, Writ
 pub struct RowWriter {
     pub(super) account: Arc<Account>,
     plans: Plans,
+    /// With records that plug-ins refuse.
+    patience: Mutex<Patience>,
 }
 
 /// A row that was read just before its write.
@@ -42,7 +48,7 @@ pub(super) enum Fresh {
 
 impl RowWriter {
     pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
-        Self { account, plans }
+        Self { account, plans, patience: Mutex::default() }
     }
 
     /// Carries out what can be: a paused field stops its own writes, without a call.
@@ -109,9 +115,32 @@ impl RowWriter {
             self.send(kind, &operations, urgency).await?
         };
         for ((place, _, _), answered) in ready.iter().zip(answered) {
-            outcomes[*place] = Some(answered.outcome(plan, None));
+            outcomes[*place] = Some(self.concluded(plan, writes[*place], answered, None));
         }
         self.explain(plan, writes, outcomes, asked).await
+    }
+
+    /// What came of a write; what a plug-in refused is put off a few times.
+    pub(super) fn concluded(
+        &self,
+        plan: &Plan,
+        write: &Write,
+        answered: Answered,
+        created: Option<&RecordId>,
+    ) -> Outcome {
+        let few = answered.error().filter(|error| error.action() == Action::RecordFewTimes);
+        let why = few.map(ApiError::code_word);
+        let outcome = answered.outcome(plan, created);
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(why) = why else {
+            patience.passed(write.link);
+            return outcome;
+        };
+        let most = self.account.settings.plugin_retries;
+        match patience.refused(write.link, most, tokio::time::Instant::now()) {
+            Some(wait) => Outcome::Later(Delay::of(wait, why)),
+            None => outcome,
+        }
     }
 
     pub(super) async fn send(
@@ -178,8 +207,7 @@ impl RowWriter {
         Ok(writes.iter().zip(live).map(|(write, live)| compare(write, live)).collect())
     }
 
-    /// Reads what is gone or moved once more, to tell how. A row that is there, although the write was
-    /// told that something is gone, refers to something that is.
+    /// Reads what is gone or moved once more, to tell how.
     async fn explain(
         &self,
         plan: &Plan,
@@ -188,32 +216,14 @@ impl RowWriter {
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
         let mut outcomes = whole(outcomes);
-        let unexplained =
-            |n: &usize| matches!(outcomes[*n], Outcome::Gone(None) | Outcome::Stale(None));
-        let places: Vec<usize> = (0..writes.len()).filter(unexplained).collect();
+        let places = unexplained(&outcomes);
         let records: Vec<&RecordId> = places.iter().filter_map(|n| target(writes[*n])).collect();
         if records.is_empty() {
             return Ok(outcomes);
         }
-        // The writes are done: an error of this read must not say that they were not.
         let read = plan.read(&self.account, Urgency::Ordinary, &records, asked).await;
-        let Ok(read) = read else {
-            // Nobody knows what is gone, the row or its parent.
-            for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
-                *outcome = Outcome::Later(AGAIN.into());
-            }
-            return Ok(outcomes);
-        };
-        for (place, sighting) in places.into_iter().zip(read) {
-            let seen = Box::new(sighting.observation);
-            outcomes[place] = match (&seen.presence, &outcomes[place]) {
-                (Presence::Gone(_), _) => Outcome::Gone(Some(seen)),
-                (Presence::Here { .. }, Outcome::Gone(_)) => {
-                    Outcome::Refused(missing_parent(&ApiError::of(404, b"")))
-                }
-                (Presence::Here { .. }, _) => Outcome::Stale(Some(seen)),
-            };
-        }
+        let read = read.map(|read| read.into_iter().map(|one| one.observation).collect());
+        explained(&mut outcomes, places, read, || missing_parent(&ApiError::of(404, b"")));
         Ok(outcomes)
     }
 
@@ -313,8 +323,4 @@ fn compare(write: &Write, live: Option<Sighting>) -> Fresh {
 
 fn body(plan: &Plan, write: &Write) -> Result<Record, Refusal> {
     plan.columns(row(write), false, &write.stamp.to_string())
-}
-
-pub(super) fn whole(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
-    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect()
 }

@@ -23,6 +23,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::crm::delays::{Delays, Pace};
@@ -180,6 +181,17 @@ pub struct Answer {
     pub date: Option<Timestamp>,
     /// From sending to the last byte.
     pub took: Duration,
+}
+
+impl Answer {
+    /// What its body says, as JSON.
+    pub(in crate::crm) fn json<T: DeserializeOwned>(
+        &self,
+        doing: &'static str,
+    ) -> Result<T, PeerError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| PeerError::Transient { doing, source: Box::new(error) })
+    }
 }
 
 /// Why there is no answer to work with.

@@ -196,7 +196,7 @@ impl Api {
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
-            200 => Ok(Looked::Is(Box::new(read(&answer, doing)?), answer.date)),
+            200 => Ok(Looked::Is(Box::new(answer.json(doing)?), answer.date)),
             304 => Ok(Looked::Same),
             404 => Ok(Looked::Gone),
             _ => Err(errors::refused_read(&answer, doing)),
@@ -230,7 +230,7 @@ impl Api {
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
-            200 => read(&answer, doing).map(Some),
+            200 => answer.json(doing).map(Some),
             404 => Ok(None),
             _ => Err(errors::refused_read(&answer, doing)),
         }
@@ -255,7 +255,7 @@ impl Api {
         if answer.status != 200 {
             return Err(self.refused(&answer, doing));
         }
-        let QueryAnswer { total_size: total, done, records } = read(&answer, doing)?;
+        let QueryAnswer { total_size: total, done, records } = answer.json(doing)?;
         Ok(Selected { records, done, total, date: answer.date, took: answer.took })
     }
 
@@ -284,7 +284,7 @@ impl Api {
         if answer.status != 200 {
             return Err(self.refused(&answer, doing));
         }
-        let records: Vec<Option<Record>> = read(&answer, doing)?;
+        let records: Vec<Option<Record>> = answer.json(doing)?;
         answer.body.clear();
         if records.len() == ids.len() {
             return Ok((records, answer));
@@ -410,14 +410,6 @@ pub(super) fn get(path: String, call: Call, urgency: Urgency) -> Request {
         urgency,
         allowance: Allowance::Account,
     }
-}
-
-pub(super) fn read<T: DeserializeOwned>(
-    answer: &Answer,
-    doing: &'static str,
-) -> Result<T, PeerError> {
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| PeerError::Transient { doing, source: Box::new(error) })
 }
 
 /// `api-usage=25/5000`, perhaps with `; per-app-api-usage=17/250(appName=x)` behind it.

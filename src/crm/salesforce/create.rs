@@ -17,7 +17,7 @@ use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::save::{self, Age, Answered, Batch};
 use crate::crm::salesforce::soql;
 use crate::crm::salesforce::writer::{Ready, RecordWriter};
-use crate::crm::writes::{AGAIN, row, stands_for};
+use crate::crm::writes::{AGAIN, row, stands_already, stands_for, whole};
 use crate::peer::{Ask, PeerError};
 use crate::reconcile::{Observation, Outcome, Refusal, RefusalKind, Target, Write};
 
@@ -58,7 +58,7 @@ impl RecordWriter {
         for (place, answered) in places.into_iter().zip(answered) {
             outcomes[place] = Some(self.created(plan, writes[place], answered, external_id));
         }
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+        Ok(whole(outcomes))
     }
 
     /// What came of a create that was sent.
@@ -86,7 +86,7 @@ impl RecordWriter {
     ) -> Result<Ready, PeerError> {
         let read_at = Instant::now();
         let known = self.known(plan, (external_id, urgency), writes, asked).await?;
-        let mut outcomes: Vec<Option<Outcome>> = known.into_iter().map(settle).collect();
+        let mut outcomes: Vec<Option<Outcome>> = known.into_iter().map(stands_already).collect();
         let (mut records, mut places) = (Vec::new(), Vec::new());
         for (place, write) in writes.iter().enumerate() {
             if outcomes[place].is_some() {
@@ -211,21 +211,6 @@ fn questions(
         }
     }
     questions
-}
-
-/// Why a record is not to be made; `None` where it is.
-fn settle(known: Option<Vec<Observation>>) -> Option<Outcome> {
-    match known {
-        Some(found) if found.is_empty() => None,
-        Some(found) => Some(Outcome::Found(found)),
-        None => Some(Outcome::Refused(Refusal {
-            kind: RefusalKind::Record,
-            code: "TRUCE_MATCHES_TOO_MANY".into(),
-            message: "thousands of records hold one of the values that this one is matched by"
-                .into(),
-            fields: Vec::new(),
-        })),
-    }
 }
 
 fn create_body(plan: &Plan, external_id: &str, write: &Write) -> Result<Record, Refusal> {

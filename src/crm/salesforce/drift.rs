@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::crm::drift::{Drift, turn};
+use crate::crm::drift::{self, Drift, Due, turn};
 use crate::crm::salesforce::api::Looked;
 use crate::crm::salesforce::plan::Plan;
 use crate::crm::salesforce::{Account, Plans, WORDS};
@@ -20,9 +20,6 @@ use crate::peer::PeerError;
 
 /// Every so many looks a description is asked for whole.
 const WHOLE_EVERY: u32 = 6;
-
-/// Between two looks, however much is refused.
-const GAP: Duration = Duration::from_secs(30);
 
 /// Watches the objects of an account's mappings.
 pub struct DriftWatch {
@@ -43,14 +40,9 @@ impl DriftWatch {
 
     /// Waits until the next look is due: the first is at once.
     pub async fn due(&mut self) {
-        let Some(last) = self.last else { return };
-        let doubted = async {
-            self.account.api.doubted().await;
-            tokio::time::sleep_until(last + GAP.min(self.every)).await;
-        };
-        tokio::select! {
-            () = tokio::time::sleep_until(last + self.every) => (),
-            () = doubted => self.described.clear(),
+        let due = drift::due(self.last, self.every, self.account.api.doubted()).await;
+        if due == Due::Doubt {
+            self.described.clear();
         }
     }
 

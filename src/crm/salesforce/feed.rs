@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::crm::http::{Call, Urgency, skew};
+use crate::crm::lookout::Lookout;
 use crate::crm::salesforce::Account;
 use crate::crm::salesforce::api::{Query, READS_MAX, Rows};
 use crate::crm::salesforce::errors;
@@ -42,9 +43,8 @@ pub struct ObjectFeed {
     logged: Option<(Review, Logged)>,
     idle_polls: u32,
     next_poll: Option<Instant>,
-    /// When to look ahead of a long pass for opt-outs; never twice without a page of it between.
-    next_peek: Option<Instant>,
-    peeked: bool,
+    /// When to look ahead of a long pass for opt-outs.
+    lookout: Lookout,
     portion: Portion,
 }
 
@@ -62,8 +62,7 @@ impl ObjectFeed {
             logged: None,
             idle_polls: 0,
             next_poll: None,
-            next_peek: None,
-            peeked: false,
+            lookout: Lookout::default(),
         }
     }
 
@@ -114,11 +113,9 @@ impl ObjectFeed {
         pass: &Pass,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Option<Page>, PeerError> {
-        if self.peeked || self.next_peek.is_some_and(|next| Instant::now() < next) {
+        if !self.lookout.is_due(Instant::now(), self.account.settings.polling.interval) {
             return Ok(None);
         }
-        self.peeked = true;
-        self.next_peek = Some(Instant::now() + self.account.settings.polling.interval);
         let sightings =
             match peek::opt_outs(&self.account, (&self.plan, &self.seen), pass, asked).await {
                 // The pass comes by all of them.
@@ -147,9 +144,9 @@ impl ObjectFeed {
     ) -> Result<Page, PeerError> {
         self.plan.stands()?;
         let polling = &self.account.settings.polling;
-        self.peeked = false;
+        self.lookout.goes_on();
         if !progress.under_way() {
-            self.next_peek = Some(Instant::now() + polling.interval);
+            self.lookout.set_out(Instant::now(), polling.interval);
         }
         let statement = format!("{} {}", self.plan.select(), pass.condition());
         let mut tick = None;

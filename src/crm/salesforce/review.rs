@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::crm::http::{Call, Urgency};
-use crate::crm::salesforce::api::{Api, get, read};
+use crate::crm::salesforce::api::{Api, get};
 use crate::crm::salesforce::progress::back;
 use crate::crm::salesforce::{errors, ids, soql, values};
 use crate::peer::PeerError;
@@ -217,7 +217,7 @@ impl Api {
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         if answer.status == 200 {
-            return read(&answer, doing).map(Told::All);
+            return answer.json(doing).map(Told::All);
         }
         let refused = errors::errors(&answer.body);
         match refused.first().map(|error| error.code.as_str()) {

@@ -10,9 +10,9 @@ use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::errors::ApiError;
 use crate::crm::salesforce::ids;
 use crate::crm::salesforce::plan::Plan;
-use crate::crm::writes::{delay, lost};
+use crate::crm::writes::{self, delay, lost, together};
 use crate::peer::PeerError;
-use crate::reconcile::{Delay, Outcome, RecordId, Refusal, RefusalKind};
+use crate::reconcile::{Delay, Outcome, RecordId, Refusal};
 
 /// Records of one object, to be saved in one way.
 #[derive(Clone, Copy)]
@@ -96,24 +96,8 @@ pub(super) async fn save_all(
 ) -> Result<Vec<Answered>, PeerError> {
     let parts = batch.parts(most);
     let calls = parts.iter().map(|part| save(api, plan, *part));
-    let mut answered = Vec::with_capacity(batch.len());
-    let (mut sent, mut failed) = (false, None);
-    for (part, call) in parts.iter().zip(join_all(calls).await) {
-        match call {
-            Ok(answers) => {
-                sent = true;
-                answered.extend(answers);
-            }
-            Err(error) => {
-                answered.extend((0..part.len()).map(|_| Answered::Undone(delay(&error))));
-                failed = failed.or(Some(error));
-            }
-        }
-    }
-    match failed {
-        Some(error) if !sent => Err(error),
-        Some(_) | None => Ok(answered),
-    }
+    let answers = join_all(calls).await.into_iter();
+    together(parts.iter().map(|part| part.len()).zip(answers), Answered::Undone)
 }
 
 /// Sends what is to be saved; in halves, where one record makes the whole body unreadable.
@@ -192,10 +176,5 @@ pub(super) fn unexplained() -> ApiError {
 }
 
 pub(super) fn missing_parent() -> Refusal {
-    Refusal {
-        kind: RefusalKind::Dependency,
-        code: "ENTITY_IS_DELETED".into(),
-        message: "a record that it refers to is deleted".into(),
-        fields: Vec::new(),
-    }
+    writes::missing_parent("ENTITY_IS_DELETED", "a record that it refers to is deleted")
 }

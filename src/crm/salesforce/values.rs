@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 
 use crate::crm::salesforce::api::Record;
 use crate::crm::salesforce::ids;
+use crate::crm::sightings::own_text;
 use crate::reconcile::mapping::{Column, Kind, SideField};
 use crate::reconcile::{Consent, Decimal, Shape, Value};
 
@@ -43,7 +44,7 @@ pub(super) fn decode(field: &SideField, record: &Record) -> Told {
     });
     match canonical {
         Ok(value) => Told::Value(value),
-        Err(why) => Told::Unfit(why, told.into_iter().map(raw).collect()),
+        Err(why) => Told::Unfit(why, told.into_iter().map(own_text).collect()),
     }
 }
 
@@ -124,17 +125,6 @@ fn set(text: &str) -> Value {
     let names: BTreeSet<Arc<str>> =
         text.split(';').map(str::trim).filter(|name| !name.is_empty()).map(Arc::from).collect();
     if names.is_empty() { Value::Null } else { Value::Set(names) }
-}
-
-/// A JSON value as the side's own text.
-fn raw(json: &Json) -> Option<Arc<str>> {
-    match json {
-        Json::Null => None,
-        Json::String(text) => Some(text.as_str().into()),
-        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
-            Some(json.to_string().into())
-        }
-    }
 }
 
 /// Why Salesforce is not given a value.

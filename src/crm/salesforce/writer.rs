@@ -20,9 +20,12 @@ use crate::crm::salesforce::codes::Action;
 use crate::crm::salesforce::plan::{Plan, Sighting};
 use crate::crm::salesforce::save::{self, Age, Answered, Batch};
 use crate::crm::salesforce::{Account, Plans};
-use crate::crm::writes::{AGAIN, BLOCKED, Kind, as_expected, delay, known_by, lost, row, target};
+use crate::crm::writes::{
+    AGAIN, BLOCKED, Kind, as_expected, delay, explained, known_by, lost, row, target, unexplained,
+    whole,
+};
 use crate::peer::{Ask, Ended, Notes, PeerError, Writer};
-use crate::reconcile::{Delay, Entity, Outcome, Presence, RecordId, Refusal, Write};
+use crate::reconcile::{Delay, Entity, Outcome, RecordId, Refusal, Write};
 
 /// The writer of an account's records.
 pub struct RecordWriter {
@@ -76,7 +79,7 @@ impl RecordWriter {
                 outcomes[place] = Some(outcome);
             }
         }
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect())
+        Ok(whole(outcomes))
     }
 
     async fn send(
@@ -296,34 +299,15 @@ impl RecordWriter {
         outcomes: Vec<Option<Outcome>>,
         asked: &mut (dyn Ask + Send),
     ) -> Result<Vec<Outcome>, PeerError> {
-        let mut outcomes: Vec<Outcome> =
-            outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Lost)).collect();
-        let unexplained =
-            |n: &usize| matches!(outcomes[*n], Outcome::Gone(None) | Outcome::Stale(None));
-        let places: Vec<usize> = (0..writes.len()).filter(unexplained).collect();
+        let mut outcomes = whole(outcomes);
+        let places = unexplained(&outcomes);
         let records: Vec<&RecordId> = places.iter().filter_map(|n| target(writes[*n])).collect();
         if records.is_empty() {
             return Ok(outcomes);
         }
-        // The writes are done: an error of this read must not say that they were not.
         let read = plan.read(&self.account, Urgency::Ordinary, &records, asked).await;
-        let Ok(read) = read else {
-            // Nobody knows what is gone, the record or its parent.
-            for outcome in outcomes.iter_mut().filter(|one| **one == Outcome::Gone(None)) {
-                *outcome = Outcome::Later(AGAIN.into());
-            }
-            return Ok(outcomes);
-        };
-        for (place, sighting) in places.into_iter().zip(read) {
-            let seen = Box::new(sighting.observation);
-            outcomes[place] = match (&seen.presence, &outcomes[place]) {
-                (Presence::Gone(_), _) => Outcome::Gone(Some(seen)),
-                (Presence::Here { .. }, Outcome::Gone(_)) => {
-                    Outcome::Refused(save::missing_parent())
-                }
-                (Presence::Here { .. }, _) => Outcome::Stale(Some(seen)),
-            };
-        }
+        let read = read.map(|read| read.into_iter().map(|one| one.observation).collect());
+        explained(&mut outcomes, places, read, save::missing_parent);
         Ok(outcomes)
     }
 }

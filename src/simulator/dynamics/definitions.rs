@@ -54,7 +54,28 @@ pub(super) fn table(table: &Table) -> Json {
         "IsCustomizable": managed(true, "iscustomizable"),
         "DisplayName": label(&table.label),
         "DisplayCollectionName": label(&format!("{}s", table.label)),
+        "Privileges": VERBS.map(|verb| privilege(table, verb)),
         "Description": no_label(),
+    })
+}
+
+/// What roles let users do with records.
+pub(super) const VERBS: [&str; 8] =
+    ["Create", "Read", "Write", "Delete", "Assign", "Share", "Append", "AppendTo"];
+
+/// The name and the id of a privilege on a table.
+pub(super) fn privilege_of(table: &Table, verb: &str) -> (String, Guid) {
+    let name = format!("prv{verb}{}", table.schema);
+    let id = Guid::named(&name);
+    (name, id)
+}
+
+fn privilege(table: &Table, verb: &str) -> Json {
+    let (name, id) = privilege_of(table, verb);
+    json!({
+        "CanBeBasic": true, "CanBeLocal": true, "CanBeDeep": true, "CanBeGlobal": true,
+        "CanBeEntityReference": false, "CanBeParentEntityReference": false, "CanBeRecordFilter": false,
+        "Name": name, "PrivilegeId": id.to_string(), "PrivilegeType": verb,
     })
 }
 

@@ -1,12 +1,32 @@
 //! Record ids: 128 bits, written as 36 lower-case characters.
+//!
+//! They are ordered as SQL Server orders them, on which the service stands: the last six bytes count
+//! first, and of the first three groups the last byte. So the order of rows is not that of their text.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use super::super::draw::Draw;
 
 /// An id, of a record or of a definition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Guid(u128);
+
+/// Which bytes count, the most telling first.
+const ORDER: [usize; 16] = [10, 11, 12, 13, 14, 15, 8, 9, 7, 6, 5, 4, 3, 2, 1, 0];
+
+impl Ord for Guid {
+    fn cmp(&self, other: &Guid) -> Ordering {
+        let (ours, theirs) = (self.0.to_be_bytes(), other.0.to_be_bytes());
+        ORDER.map(|at| ours[at]).cmp(&ORDER.map(|at| theirs[at]))
+    }
+}
+
+impl PartialOrd for Guid {
+    fn partial_cmp(&self, other: &Guid) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Guid {
     /// The smallest and the largest.
@@ -56,6 +76,22 @@ impl fmt::Display for Guid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_ordered_by_their_end_first_and_not_as_text() {
+        let order = [
+            "ff000000-0000-0000-0000-000000000000",
+            "00ff0000-0000-0000-0000-000000000000",
+            "000000ff-0000-0000-0000-000000000000",
+            "00000000-0001-0000-0000-000000000000",
+            "00000000-0000-0000-0100-000000000000",
+            "00000000-0000-0000-0000-000000000001",
+            "00000000-0000-0000-0000-010000000000",
+        ];
+        let ids = order.map(|text| Guid::parse(text).unwrap());
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(Guid::MIN < ids[0]);
+    }
 
     #[test]
     fn an_id_is_read_in_any_case_and_written_in_lower_case() {

@@ -230,7 +230,7 @@ fn finish(
     }
     if actor.via == Via::Api {
         for plugin in data.plugins.iter_mut().filter(|plugin| plugin.table == table) {
-            let new = plugin.fire(row.value(plugin.column));
+            let new = plugin.fire(row.value(plugin.column))?;
             row.set(plugin.column, new);
         }
     }

@@ -11,7 +11,7 @@ use super::{Action, TABLE};
 
 impl Action {
     /// All of them, in the order of the document.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::RepeatRequest,
         Self::RecordSoon,
         Self::FewerWorkers,
@@ -22,6 +22,7 @@ impl Action {
         Self::ReadAgain,
         Self::ReadMade,
         Self::LoadAnew,
+        Self::RecordFewTimes,
         Self::HoldRecord,
         Self::HoldUnique,
         Self::HoldDuplicate,
@@ -66,6 +67,11 @@ impl Action {
             Self::LoadAnew => {
                 "The table is read anew from its beginning, and every linked record is compared key \
                  by key, deletions included. Nobody has to do anything."
+            }
+            Self::RecordFewTimes => {
+                "The record is decided and sent again `plugin_retries` times, each after twice as \
+                 long: what a customer's own logic throws may be about this record, or about \
+                 something that passes. Then it is held with Dataverse's words."
             }
             Self::HoldRecord => {
                 "The record is held with Dataverse's words, and its neighbours go on. It is tried \

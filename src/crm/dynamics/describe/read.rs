@@ -1,4 +1,4 @@
-//! Reading definitions: the table, its columns by type, its keys, its relationships.
+//! Reading definitions: the table with its columns, keys and relationships, then the options of choices.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,9 @@ struct Definition {
     change_tracking_enabled: Option<bool>,
     #[serde(default)]
     is_optimistic_concurrency_enabled: Option<bool>,
+    attributes: Vec<Attribute>,
+    keys: Vec<KeyMetadata>,
+    many_to_one_relationships: Vec<Relationship>,
 }
 
 #[derive(Deserialize)]
@@ -34,51 +37,41 @@ struct Named {
     value: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+/// A column, with what its type adds.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct Attribute {
     logical_name: String,
-    #[serde(default, rename = "AttributeTypeName")]
+    #[serde(rename = "AttributeTypeName")]
     kind: Option<Named>,
-    #[serde(default)]
     required_level: Option<Named>,
-    #[serde(default)]
     is_valid_for_create: Option<bool>,
-    #[serde(default)]
     is_valid_for_update: Option<bool>,
-    #[serde(default)]
     is_valid_for_read: Option<bool>,
-    #[serde(default)]
+    #[serde(rename = "IsValidODataAttribute")]
+    is_told_by_web_api: Option<bool>,
+    source_type: Option<u8>,
     is_secured: Option<bool>,
-    #[serde(default)]
     is_primary_id: Option<bool>,
+    max_length: Option<usize>,
+    min_value: Option<Json>,
+    max_value: Option<Json>,
+    precision: Option<u8>,
+    precision_source: Option<u8>,
+    format: Option<String>,
+    date_time_behavior: Option<Named>,
+    targets: Option<Vec<String>>,
 }
 
-/// What a cast tells of a column.
+/// A column of choices, as a cast tells it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Typed {
+struct Choice {
     logical_name: String,
-    #[serde(default)]
-    max_length: Option<usize>,
-    #[serde(default)]
-    min_value: Option<Json>,
-    #[serde(default)]
-    max_value: Option<Json>,
-    #[serde(default)]
-    precision: Option<u8>,
-    #[serde(default)]
-    precision_source: Option<u8>,
-    #[serde(default)]
-    format: Option<String>,
-    #[serde(default)]
-    date_time_behavior: Option<Named>,
     #[serde(default)]
     option_set: Option<OptionSet>,
     #[serde(default)]
     global_option_set: Option<OptionSet>,
-    #[serde(default)]
-    targets: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -115,57 +108,58 @@ struct Relationship {
     referencing_entity_navigation_property_name: Option<String>,
 }
 
-/// Each type of column that says more than every column does, and what is asked of it.
-const CASTS: [(&str, &str); 11] = [
-    ("StringAttributeMetadata", "$select=LogicalName,MaxLength"),
-    ("MemoAttributeMetadata", "$select=LogicalName,MaxLength"),
-    ("IntegerAttributeMetadata", "$select=LogicalName,MinValue,MaxValue"),
-    ("DecimalAttributeMetadata", "$select=LogicalName,MinValue,MaxValue,Precision"),
-    ("DoubleAttributeMetadata", "$select=LogicalName,MinValue,MaxValue,Precision"),
-    ("MoneyAttributeMetadata", "$select=LogicalName,MinValue,MaxValue,Precision,PrecisionSource"),
-    ("DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
-    ("PicklistAttributeMetadata", OPTIONS),
-    ("StateAttributeMetadata", STATES),
-    ("StatusAttributeMetadata", STATES),
-    ("MultiSelectPicklistAttributeMetadata", OPTIONS),
+/// What is asked of a table, with the parts that are asked for with it. Columns are not narrowed:
+/// only whole do they say what their types add.
+const PARTS: &str = "$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled,\
+                     IsOptimisticConcurrencyEnabled&$expand=Attributes,\
+                     Keys($select=LogicalName,KeyAttributes,EntityKeyIndexStatus),\
+                     ManyToOneRelationships($select=ReferencingAttribute,ReferencedEntity,\
+                     ReferencingEntityNavigationPropertyName)";
+
+/// The types of columns that have options, which are told by a cast to the type alone.
+const CHOICES: [(&str, &str); 4] = [
+    (
+        "PicklistType",
+        "PicklistAttributeMetadata?$select=LogicalName&$expand=OptionSet,GlobalOptionSet",
+    ),
+    ("StateType", "StateAttributeMetadata?$select=LogicalName&$expand=OptionSet"),
+    ("StatusType", "StatusAttributeMetadata?$select=LogicalName&$expand=OptionSet"),
+    (
+        "MultiSelectPicklistType",
+        "MultiSelectPicklistAttributeMetadata?$select=LogicalName&$expand=OptionSet,GlobalOptionSet",
+    ),
 ];
 
-const LOOKUPS: (&str, &str) = ("LookupAttributeMetadata", "$select=LogicalName,Targets");
-
-const OPTIONS: &str = "$select=LogicalName&$expand=OptionSet,GlobalOptionSet";
-const STATES: &str = "$select=LogicalName&$expand=OptionSet";
+/// A calculation, and a roll-up of other rows.
+const CALCULATED: [u8; 2] = [1, 2];
 
 /// The currency decides how many digits an amount has.
 const BY_CURRENCY: u8 = 2;
 
 /// The definitions of a table; `None` where there is no such table.
+///
+/// One call, one for each type of choices that the table has, and one for the currencies where it has
+/// amounts.
 pub(in crate::crm::dynamics) async fn describe(
     api: &Api,
     name: &str,
 ) -> Result<Option<Described>, PeerError> {
     let name = name.to_ascii_lowercase();
     let root = format!("{ROOT}/EntityDefinitions(LogicalName={})", odata::text(&name));
-    let select = "$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled,\
-                  IsOptimisticConcurrencyEnabled";
-    let definition: Option<Definition> = api.metadata(&format!("{root}?{select}")).await?;
+    let definition: Option<Definition> = api.metadata(&format!("{root}?{PARTS}")).await?;
     let Some(definition) = definition else { return Ok(None) };
-    let select = "$select=LogicalName,AttributeTypeName,RequiredLevel,IsValidForCreate,\
-                  IsValidForUpdate,IsValidForRead,IsSecured,IsPrimaryId";
-    let attributes: Vec<Attribute> = list(api, &format!("{root}/Attributes?{select}")).await?;
-    let mut columns: Vec<DescribedColumn> = attributes.iter().map(column).collect();
-    columns.sort_by(|a, b| a.name.cmp(&b.name));
-    for (cast, options) in CASTS.into_iter().chain([LOOKUPS]) {
-        let path = format!("{root}/Attributes/Microsoft.Dynamics.CRM.{cast}?{options}");
-        let typed: Vec<Typed> = list(api, &path).await?;
-        fill(api, &mut columns, typed).await?;
+    let by_currency = definition.attributes.iter().any(Attribute::follows_currency);
+    let currency = if by_currency { currency_precision(api).await? } else { None };
+    let columns = definition.attributes.iter().map(|one| one.column(currency));
+    let mut columns = in_order(columns.collect(), |column: &DescribedColumn| column.name.clone());
+    for (kind, cast) in CHOICES {
+        if columns.iter().any(|column| column.kind == kind) {
+            let path = format!("{root}/Attributes/Microsoft.Dynamics.CRM.{cast}");
+            fill(&mut columns, list(api, &path).await?);
+        }
     }
-    let keys: Vec<KeyMetadata> =
-        list(api, &format!("{root}/Keys?$select=LogicalName,KeyAttributes,EntityKeyIndexStatus"))
-            .await?;
-    let select = "$select=ReferencingAttribute,ReferencedEntity,\
-                  ReferencingEntityNavigationPropertyName";
-    let relationships: Vec<Relationship> =
-        list(api, &format!("{root}/ManyToOneRelationships?{select}")).await?;
+    let keys = definition.keys.into_iter().map(key).collect();
+    let navigations = definition.many_to_one_relationships.into_iter().filter_map(navigation);
     Ok(Some(Described {
         set: definition.entity_set_name.unwrap_or_default(),
         id: definition.primary_id_attribute.unwrap_or_default(),
@@ -173,11 +167,11 @@ pub(in crate::crm::dynamics) async fn describe(
         versions: definition.is_optimistic_concurrency_enabled.unwrap_or_default(),
         name: definition.logical_name,
         columns,
-        keys: in_order(keys.into_iter().map(key).collect(), |key: &Key| key.name.clone()),
-        navigations: in_order(
-            relationships.into_iter().filter_map(navigation).collect(),
-            |one: &Navigation| (one.column.clone(), one.target.clone()),
-        ),
+        keys: in_order(keys, |key: &Key| key.name.clone()),
+        navigations: in_order(navigations.collect(), |one: &Navigation| {
+            (one.column.clone(), one.target.clone())
+        }),
+        lacks: Vec::new(),
     }))
 }
 
@@ -206,55 +200,55 @@ const FILLED: [&str; 7] = [
     "EntityNameType",
 ];
 
-fn column(attribute: &Attribute) -> DescribedColumn {
-    let kind = attribute.kind.as_ref().map_or("", |name| name.value.as_str());
-    let system = attribute.required_level.as_ref().is_some_and(|l| l.value == "SystemRequired");
-    let create = attribute.is_valid_for_create.unwrap_or_default();
-    DescribedColumn {
-        name: attribute.logical_name.clone(),
-        kind: kind.to_owned(),
-        create,
-        update: attribute.is_valid_for_update.unwrap_or_default()
-            && !attribute.is_primary_id.unwrap_or_default(),
-        read: attribute.is_valid_for_read.unwrap_or_default(),
-        secured: attribute.is_secured.unwrap_or_default(),
-        required: system && create && !FILLED.contains(&kind),
-        ..DescribedColumn::default()
+impl Attribute {
+    /// Whether the currency decides how many digits it has.
+    fn follows_currency(&self) -> bool {
+        self.precision_source == Some(BY_CURRENCY)
+    }
+
+    fn column(&self, currency: Option<u8>) -> DescribedColumn {
+        let kind = self.kind.as_ref().map_or("", |name| name.value.as_str());
+        let system = self.required_level.as_ref().is_some_and(|l| l.value == "SystemRequired");
+        let create = self.is_valid_for_create.unwrap_or_default();
+        let currency = currency.filter(|_| self.follows_currency());
+        DescribedColumn {
+            name: self.logical_name.clone(),
+            kind: kind.to_owned(),
+            create,
+            update: self.is_valid_for_update.unwrap_or_default()
+                && !self.is_primary_id.unwrap_or_default(),
+            // The Web API may not tell what others can read.
+            read: self.is_valid_for_read.unwrap_or_default()
+                && self.is_told_by_web_api != Some(false),
+            calculated: self.source_type.is_some_and(|from| CALCULATED.contains(&from)),
+            secured: self.is_secured.unwrap_or_default(),
+            required: system && create && !FILLED.contains(&kind),
+            length: self.max_length,
+            min: self.min_value.as_ref().and_then(number),
+            max: self.max_value.as_ref().and_then(number),
+            precision: currency.or(self.precision),
+            date_only_format: self.format.as_deref() == Some("DateOnly"),
+            behaviour: self.date_time_behavior.as_ref().map(|behaviour| behaviour.value.clone()),
+            options: Vec::new(),
+            targets: in_order(self.targets.clone().unwrap_or_default(), Clone::clone),
+        }
     }
 }
 
-/// Puts what a cast told into the columns.
-async fn fill(
-    api: &Api,
-    columns: &mut [DescribedColumn],
-    typed: Vec<Typed>,
-) -> Result<(), PeerError> {
-    let mut currency = None;
-    for one in typed {
-        let Some(column) = columns.iter_mut().find(|column| column.name == one.logical_name) else {
+/// Puts options into their columns.
+fn fill(columns: &mut [DescribedColumn], choices: Vec<Choice>) {
+    for choice in choices {
+        let mut columns = columns.iter_mut();
+        let Some(column) = columns.find(|column| column.name == choice.logical_name) else {
             continue;
         };
-        column.length = one.max_length.or(column.length);
-        column.min = one.min_value.as_ref().and_then(number);
-        column.max = one.max_value.as_ref().and_then(number);
-        column.precision = one.precision;
-        if one.precision_source == Some(BY_CURRENCY) {
-            if currency.is_none() {
-                currency = Some(currency_precision(api).await?);
-            }
-            column.precision = currency.flatten().or(column.precision);
-        }
-        column.date_only_format = one.format.as_deref() == Some("DateOnly");
-        column.behaviour = one.date_time_behavior.map(|behaviour| behaviour.value);
-        let sets = one.option_set.into_iter().chain(one.global_option_set);
+        let sets = choice.option_set.into_iter().chain(choice.global_option_set);
         let options = sets.map(|set| set.options).find(|options| !options.is_empty());
         column.options = in_order(
             options.unwrap_or_default().iter().map(option).collect(),
             |option: &DescribedOption| option.value,
         );
-        column.targets = in_order(one.targets, Clone::clone);
     }
-    Ok(())
 }
 
 /// The fewest digits of a currency that is in use: what has no more survives in all of them.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::crm::wanted::Rights;
+use crate::crm::wanted::{Rights, Wanted};
 
 fn option(value: i64) -> DescribedOption {
     DescribedOption { value, state: None, status: None }
@@ -31,6 +31,7 @@ fn contact() -> Described {
         ..column(name, "DateTimeType")
     };
     let secret = DescribedColumn { secured: true, ..text("new_secret", 100) };
+    let total = DescribedColumn { calculated: true, ..column("new_total", "IntegerType") };
     let state = DescribedColumn {
         options: vec![
             DescribedOption { status: Some(1), ..option(0) },
@@ -60,6 +61,7 @@ fn contact() -> Described {
             text("new_truceid", 100),
             text("new_trucestamp", 100),
             secret,
+            total,
             money,
             state,
             status,
@@ -75,6 +77,7 @@ fn contact() -> Described {
             status: "Active".to_owned(),
         }],
         navigations: Vec::new(),
+        lacks: Vec::new(),
     }
 }
 
@@ -108,6 +111,41 @@ fn each_obstacle_has_its_own_line_with_what_mends_it() {
     check(|contact| contact.keys[0].columns.push("lastname".to_owned()), "is no alternate key");
     check(|contact| contact.columns[2].length = Some(20), "holds 20 characters");
     check(|contact| contact.columns[1].name = "other".to_owned(), "no column `new_truceid`");
+    let lacks = |verb: &str| Lacking { verb: verb.to_owned(), name: format!("prv{verb}Contact") };
+    check(
+        |contact| contact.lacks = ["Write", "Delete", "Share"].map(lacks).into(),
+        "lacks prvWriteContact, prvDeleteContact on `contact`; give it a security role with Write, \
+         Delete",
+    );
+}
+
+#[test]
+fn what_is_not_to_be_done_needs_no_privilege() {
+    let rights = Rights { query: true, create: false, update: false, delete: false };
+    let mut contact = contact();
+    let lacks = |verb: &str| Lacking { verb: verb.to_owned(), name: format!("prv{verb}Contact") };
+    contact.lacks = ["Create", "Write", "Delete"].map(lacks).into();
+    let wanted = Wanted { external_id: None, stamp: None, rights };
+    assert_eq!(contact.table().problems(&wanted), Vec::<String>::new());
+}
+
+#[test]
+fn a_column_that_tells_consent_is_a_flag_or_a_choice_of_which_every_option_is_clear() {
+    let mut contact = contact();
+    contact.columns.push(column("donotemail", "BooleanType"));
+    let table = contact.table();
+    let check = |name: &str, named: Option<&[i64]>, words: &str| {
+        let unfit = table.unfit_consent(name, named).unwrap_or_default();
+        assert!(unfit.contains(words) && unfit.is_empty() == words.is_empty(), "{unfit}");
+    };
+    let choice = "preferredcontactmethodcode";
+    check("donotemail", None, "");
+    check("donotemail", Some(&[1]), "name it in allowing_columns");
+    check("new_total", None, "is IntegerType; consent is told by");
+    check(choice, None, "its options 1, 2, 3, 4, 5 mean; name each in consent_options");
+    check(choice, Some(&[1, 2, 3]), "its options 4, 5 mean");
+    check(choice, Some(&[1, 2, 3, 4, 5, 9]), "names 9 of");
+    check(choice, Some(&[1, 2, 3, 4, 5]), "");
 }
 
 #[test]
@@ -132,6 +170,7 @@ fn types_are_what_they_hold() {
     assert_eq!(kind("new_lastvisit"), Kind::Instant);
     assert_eq!(kind("preferredcontactmethodcode"), Kind::Int { min: 1, max: 5 });
     assert_eq!(table.column("LastName").unwrap().name, "lastname".into());
+    assert!(table.is_calculated("new_total") && !table.is_calculated("lastname"));
 }
 
 #[test]

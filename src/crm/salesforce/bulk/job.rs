@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::crm::http::{Allowance, Answer, Call, Failure, Repeat, Request, Urgency};
-use crate::crm::salesforce::api::{Api, get, read, write_headers};
+use crate::crm::salesforce::api::{Api, get, write_headers};
 use crate::crm::salesforce::bulk::Bulk;
 use crate::crm::salesforce::errors;
 use crate::crm::salesforce::errors::refusals;
@@ -128,7 +128,7 @@ impl Api {
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
-            200..300 => read(&answer, doing),
+            200..300 => answer.json(doing),
             _ => Err(self.refused_job(jobs, &answer, doing)),
         }
     }
@@ -201,7 +201,7 @@ impl Api {
         let answer = self.client.send(&request, &mut || ()).await;
         let answer = answer.map_err(|failure| failure.into_error(doing))?;
         match answer.status {
-            200 => read(&answer, doing),
+            200 => answer.json(doing),
             _ => Err(errors::refused_read(&answer, doing)),
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::super::convert::{self, Purpose};
+use super::super::definitions::{VERBS, privilege_of};
 use super::super::exchange::{Answer, Answered};
 use super::super::guid::Guid;
 use super::super::org::Org;
@@ -35,6 +36,31 @@ pub(super) fn who_am_i(org: &Org, call: &Call<'_>) -> Answer {
             "BusinessUnitId": names.unit.to_string(),
             "UserId": names.api_user.to_string(),
             "OrganizationId": names.org.to_string(),
+        }),
+    )
+}
+
+/// `RetrieveUserPrivileges` of a user: what its roles let it do, for the whole organisation.
+pub(super) fn user_privileges(org: &Org, call: &Call<'_>, user: Guid) -> Answer {
+    let is_app = user == org.names.api_user;
+    let mut held = Vec::new();
+    for (at, table) in org.data.model.tables.iter().enumerate() {
+        for verb in VERBS {
+            if is_app && org.app.lacks.contains(&(at, verb)) {
+                continue;
+            }
+            let (name, id) = privilege_of(table, verb);
+            held.push(json!({
+                "Depth": "Global", "PrivilegeId": id.to_string(), "PrivilegeName": name,
+                "BusinessUnitId": org.names.unit.to_string(),
+            }));
+        }
+    }
+    Answer::new(
+        200,
+        json!({
+            "@odata.context": call.context("Microsoft.Dynamics.CRM.RetrieveUserPrivilegesResponse"),
+            "RolePrivileges": held,
         }),
     )
 }

@@ -22,6 +22,7 @@ pub(super) use multipart::operations;
 pub(super) use sign_in::token_error;
 
 use super::super::clock::http_date;
+use super::definitions::privilege_of;
 use super::exchange::{Answer, Answered, Request};
 use super::guid::Guid;
 use super::org::{Org, Standing};
@@ -205,8 +206,19 @@ fn records(org: &mut Org, call: &Call<'_>, (first, rest): (&str, &[&str])) -> An
         ([], "GET") => rows::read(org, call, (table, &named)),
         ([], "PATCH") => rows::change(org, call, (table, &named)),
         ([], "DELETE") => rows::delete(org, call, (table, &named)),
+        ([function], "GET") if is_privileges(org, table, function) => {
+            let user = named.found(&org.data, table)?;
+            Ok(actions::user_privileges(org, call, user))
+        }
         (rest, _) => references::answer(org, call, (table, &named, rest)),
     }
+}
+
+/// Whether a user is asked what it may do.
+fn is_privileges(org: &Org, table: usize, function: &str) -> bool {
+    let name = function.trim_end_matches("()");
+    org.data.model.table(table).name == "systemuser"
+        && name == "Microsoft.Dynamics.CRM.RetrieveUserPrivileges"
 }
 
 fn not_allowed(call: &Call<'_>) -> Refusal {
@@ -221,14 +233,11 @@ fn check_privilege(org: &Org, table: usize, verb: &'static str) -> Result<(), Re
         return Ok(());
     }
     let spec = org.data.model.table(table);
-    let privilege = format!("prv{verb}{}", spec.schema);
+    let (privilege, id) = privilege_of(spec, verb);
     let message = format!(
         "Principal user (Id={}, type=8, roleCount=1, privilegeCount=100, accessMode='4 Non-interactive') \
-         is missing {privilege} privilege (Id={}) on OTC={} for entity '{}'.",
-        org.names.api_user,
-        Guid::named(&privilege),
-        spec.code,
-        spec.name
+         is missing {privilege} privilege (Id={id}) on OTC={} for entity '{}'.",
+        org.names.api_user, spec.code, spec.name
     );
     Err(Refusal::new(403, "0x80040220", message))
 }

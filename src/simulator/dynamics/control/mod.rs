@@ -26,7 +26,7 @@
 //! | `GET /clock` | | `{"now":"…","now_ms":…,"offset_ms":…,"scale":…}` |
 //! | `POST /limits` | `{"requests":6000,"execution_ms":1200000,"concurrent":52,"window_s":300,"cost_ms":0,"busy":0,"used":5990,"parallelism":4,"clear":true}` | service protection: its limits, what a request costs at least, how many others run, how many requests of the window are used |
 //! | `POST /tracking` | `{"expire":true,"expired_status":400,"retention_days":7,"first_page":false,"repeats":false}` | delta tokens handed out so far expire; the status that says so; a load's token is that of its first page; pages repeat a record |
-//! | `POST /plugin` | `{"table":"contact","column":"jobtitle","rewrite":{"append":"!"}}` | logic on API writes: `"upper"`, `"lower"`, `{"set":"x"}`, `{"append":"x"}`, `{"count":"x"}`; without `rewrite` the column's plug-ins end |
+//! | `POST /plugin` | `{"table":"contact","column":"jobtitle","rewrite":{"append":"!"}}` | logic on API writes: `"upper"`, `"lower"`, `{"set":"x"}`, `{"append":"x"}`, `{"count":"x"}`, `{"refuse":"Not today."}` (0x80040265); without `rewrite` the column's plug-ins end |
 //! | `POST /duplicates` | `{"table":"contact","columns":["emailaddress1"]}` | by which columns duplicate detection works |
 //! | `POST /tables` | `{"name":"new_pet","set":"new_pets","columns":[…]}` or `{"name":"contact","tracking":false,"concurrency":true}` | adds a table; switches change tracking and optimistic concurrency of one |
 //! | `POST /columns` | `{"table":"contact","add":[{"name":"new_pet","type":"choice","options":["Cat"]}],"remove":["fax"],"length":{"jobtitle":20},"secure":["fax"],"hide":["fax"],"show":[],"options":{"new_pet":["Cat","Dog"]}}` | adds, removes, narrows columns; `secure` puts column security on, `hide` takes the app's permission too, `show` gives both back |
@@ -43,21 +43,16 @@ mod records;
 mod shape;
 mod trouble;
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
 
+use super::super::control::{BODY_MAX, Done, Unfit};
 use super::data::{Actor, Via};
 use super::guid::Guid;
 use super::org::Org;
 use super::refusal::Refusal;
 use super::server::Shared;
-
-/// A seed of some hundred thousand records fits.
-const BODY_MAX: usize = 1024 * 1024 * 1024;
 
 /// All routes.
 pub(super) fn router(shared: Shared) -> Router {
@@ -95,23 +90,11 @@ pub(super) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-/// An order that cannot be carried out.
-#[derive(Debug)]
-struct Unfit(String);
-
-impl IntoResponse for Unfit {
-    fn into_response(self) -> Response {
-        (StatusCode::BAD_REQUEST, Json(json!({ "error": self.0 }))).into_response()
-    }
-}
-
 impl From<Refusal> for Unfit {
     fn from(refusal: Refusal) -> Unfit {
         Unfit(format!("{}: {}", refusal.code, refusal.message))
     }
 }
-
-type Done = Result<Json<Value>, Unfit>;
 
 /// The table of that name.
 fn table(org: &Org, name: &str) -> Result<usize, Unfit> {

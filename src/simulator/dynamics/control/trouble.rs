@@ -5,12 +5,12 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::super::clock::second;
-use super::super::super::fault::{self, Effect, Failing, Fault};
+use super::super::super::control::{ClockOrder, Connections, Delay, shown};
+use super::super::super::fault::{self, Fault};
 use super::super::fault::RecordFault;
 use super::super::server::{Shared, answer_and_log};
-use super::super::value::{parse_instant, stamp};
-use super::{Done, Unfit};
+use super::super::value::stamp;
+use super::Done;
 
 /// `POST /fail`.
 pub(super) async fn fail(State(shared): State<Shared>, Json(order): Json<Fault>) -> Done {
@@ -19,33 +19,10 @@ pub(super) async fn fail(State(shared): State<Shared>, Json(order): Json<Fault>)
     Ok(Json(json!({ "faults": org.faults.answers.len() })))
 }
 
-/// Answers that take longer.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Delay {
-    ms: u64,
-    /// How many; all from now on if it is not said.
-    count: Option<u64>,
-    method: Option<String>,
-    path_contains: Option<String>,
-}
-
 /// `POST /delay`.
 pub(super) async fn delay(State(shared): State<Shared>, Json(delay): Json<Delay>) -> Done {
     let mut org = shared.org();
-    let order = Fault {
-        count: delay.count.unwrap_or(u64::MAX),
-        kind: Failing::Delay,
-        effect: Effect::Before,
-        status: None,
-        code: None,
-        message: None,
-        method: delay.method,
-        path_contains: delay.path_contains,
-        delay_ms: delay.ms,
-        hits: 0,
-    };
-    fault::order(&mut org.faults.answers, order);
+    fault::order(&mut org.faults.answers, delay.into());
     Ok(Json(json!({ "faults": org.faults.answers.len() })))
 }
 
@@ -83,13 +60,6 @@ pub(super) async fn clear_faults(State(shared): State<Shared>) -> Done {
     Ok(Json(json!({})))
 }
 
-/// Whether connections are taken.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Connections {
-    accept: bool,
-}
-
 /// `POST /connections`.
 pub(super) async fn connections(
     State(shared): State<Shared>,
@@ -117,43 +87,15 @@ pub(super) async fn tokens(State(shared): State<Shared>, Json(order): Json<Token
     Ok(Json(json!({ "expired": expired, "lifetime_s": tokens.lifetime_s })))
 }
 
-/// Where the clock goes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ClockOrder {
-    offset_s: Option<f64>,
-    at: Option<String>,
-    scale: Option<f64>,
-}
-
 /// `POST /clock`.
-#[expect(clippy::cast_possible_truncation, reason = "an offset of seconds fits milliseconds")]
 pub(super) async fn set_clock(State(shared): State<Shared>, Json(order): Json<ClockOrder>) -> Done {
-    {
-        let mut org = shared.org();
-        if let Some(at) = &order.at {
-            let second = parse_instant(at)
-                .ok_or_else(|| Unfit(format!("`{at}` is not like 2026-10-31T12:00:00Z")))?;
-            org.clock.set(second * 1000);
-        }
-        if let Some(offset) = order.offset_s {
-            org.clock.set_offset((offset * 1000.0) as i64);
-        }
-        if let Some(scale) = order.scale {
-            org.clock.set_scale(scale);
-        }
-    }
+    order.turn(&mut shared.org().clock)?;
     clock(State(shared)).await
 }
 
 /// `GET /clock`.
 pub(super) async fn clock(State(shared): State<Shared>) -> Done {
-    let clock = shared.org().clock;
-    let now = clock.now();
-    Ok(Json(json!({
-        "now": stamp(second(now)), "now_ms": now,
-        "offset_ms": clock.offset(), "scale": clock.scale(),
-    })))
+    Ok(shown(&shared.org().clock, stamp))
 }
 
 /// Service protection.

@@ -51,21 +51,16 @@ mod rights;
 mod shape;
 mod trouble;
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
 
+use super::super::control::{BODY_MAX, Done, Unfit};
 use super::data::{Actor, Via};
 use super::id::Id;
 use super::org::Org;
 use super::refusal::Refusal;
 use super::server::Shared;
-
-/// A seed of some hundred thousand records fits.
-const BODY_MAX: usize = 1024 * 1024 * 1024;
 
 /// All routes.
 pub(super) fn router(shared: Shared) -> Router {
@@ -111,23 +106,11 @@ pub(super) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-/// An order that cannot be carried out.
-#[derive(Debug)]
-struct Unfit(String);
-
-impl IntoResponse for Unfit {
-    fn into_response(self) -> Response {
-        (StatusCode::BAD_REQUEST, Json(json!({ "error": self.0 }))).into_response()
-    }
-}
-
 impl From<Refusal> for Unfit {
     fn from(refusal: Refusal) -> Unfit {
         Unfit(format!("{}: {}", refusal.code, refusal.message))
     }
 }
-
-type Done = Result<Json<Value>, Unfit>;
 
 /// The object of that name.
 fn object(org: &Org, name: &str) -> Result<usize, Unfit> {

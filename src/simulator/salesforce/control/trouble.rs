@@ -5,11 +5,11 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::super::control::{ClockOrder, Connections, Delay, shown};
 use super::super::api::{BATCHES_A_DAY, add_refresh, key_of};
 use super::super::clock::{second, stamp};
 use super::super::data::{Hold, Via};
-use super::super::fault::{Effect, Failing, Fault, RecordFault};
-use super::super::parse::date_time;
+use super::super::fault::{Fault, RecordFault};
 use super::super::server::{Shared, answer_and_log};
 use super::super::trigger::{Rewrite, Trigger};
 use super::{Done, Unfit, object};
@@ -21,32 +21,10 @@ pub(super) async fn fail(State(shared): State<Shared>, Json(fault): Json<Fault>)
     Ok(Json(json!({ "faults": org.faults.answers.len() })))
 }
 
-/// Answers that take longer.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Delay {
-    ms: u64,
-    /// How many; all from now on if it is not said.
-    count: Option<u64>,
-    method: Option<String>,
-    path_contains: Option<String>,
-}
-
 /// `POST /delay`.
 pub(super) async fn delay(State(shared): State<Shared>, Json(delay): Json<Delay>) -> Done {
     let mut org = shared.org();
-    org.faults.order(Fault {
-        count: delay.count.unwrap_or(u64::MAX),
-        kind: Failing::Delay,
-        effect: Effect::Before,
-        status: None,
-        code: None,
-        message: None,
-        method: delay.method,
-        path_contains: delay.path_contains,
-        delay_ms: delay.ms,
-        hits: 0,
-    });
+    org.faults.order(delay.into());
     Ok(Json(json!({ "faults": org.faults.answers.len() })))
 }
 
@@ -114,13 +92,6 @@ pub(super) async fn hold(State(shared): State<Shared>, Json(hold): Json<HoldBack
 pub(super) async fn publish(State(shared): State<Shared>) -> Done {
     shared.org().data.publish(i64::MAX);
     Ok(Json(json!({})))
-}
-
-/// Whether connections are taken.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Connections {
-    accept: bool,
 }
 
 /// `POST /connections`.
@@ -194,45 +165,15 @@ pub(super) async fn app(State(shared): State<Shared>, Json(order): Json<AppOrder
     })))
 }
 
-/// Where the clock goes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ClockOrder {
-    offset_s: Option<f64>,
-    at: Option<String>,
-    scale: Option<f64>,
-}
-
 /// `POST /clock`.
-#[expect(clippy::cast_possible_truncation, reason = "an offset of seconds fits milliseconds")]
 pub(super) async fn set_clock(State(shared): State<Shared>, Json(order): Json<ClockOrder>) -> Done {
-    {
-        let mut org = shared.org();
-        if let Some(at) = &order.at {
-            let at = date_time(at)
-                .ok_or_else(|| Unfit(format!("`{at}` is not like 2026-10-31T12:00:00Z")))?;
-            org.clock.set(at * 1000);
-        }
-        if let Some(offset) = order.offset_s {
-            org.clock.set_offset((offset * 1000.0) as i64);
-        }
-        if let Some(scale) = order.scale {
-            org.clock.set_scale(scale);
-        }
-    }
+    order.turn(&mut shared.org().clock)?;
     clock(State(shared)).await
 }
 
 /// `GET /clock`.
 pub(super) async fn clock(State(shared): State<Shared>) -> Done {
-    let clock = shared.org().clock;
-    let now = clock.now();
-    Ok(Json(json!({
-        "now": stamp(second(now)),
-        "now_ms": now,
-        "offset_ms": clock.offset(),
-        "scale": clock.scale(),
-    })))
+    Ok(shown(&shared.org().clock, stamp))
 }
 
 /// Calls a day.
