@@ -157,14 +157,15 @@ fn gone<'a>(sides: impl Iterator<Item = (&'static str, Option<&'a Person>)>) -> 
 }
 
 fn refused(name: &str, who: &str, sides: &Sides) -> String {
-    let source = |one: Option<&Person>| field(one, "LeadSource");
-    let theirs: Vec<_> =
-        sides.in_crms(who).map(|(side, one)| format!("{side} `{}`", source(one))).collect();
+    let source = |one: Option<&Person>| match field(one, "LeadSource") {
+        blank if blank.is_empty() => "nothing".to_owned(),
+        value => format!("`{value}`"),
+    };
+    let mut held = vec![format!("Campaign holds {}", source(sides.in_campaign(who)))];
+    held.extend(sides.in_crms(who).map(|(side, one)| format!("{side} {}", source(one))));
     format!(
-        "refused     source of {name}: `{UNKNOWN_SOURCE}` is none of the values there; Campaign holds \
-         `{}`, {}",
-        source(sides.in_campaign(who)),
-        listed(&theirs)
+        "refused     source of {name}: `{UNKNOWN_SOURCE}` is none of the values there; {}",
+        listed(&held)
     )
 }
 
