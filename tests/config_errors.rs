@@ -121,7 +121,7 @@ const ACCOUNTS: [Mistake; 23] = [
     ("a password for nothing", "[crm.sales]", "[ledger]\npassword_file = \"p\"\n[crm.sales]"),
 ];
 
-const MAPPINGS: [Mistake; 16] = [
+const MAPPINGS: [Mistake; 18] = [
     ("merges of a later version", "match_on", "merge = \"hold\"\nmatch_on"),
     ("a CRM that is not there", "crm = \"sales\"\ntable = \"n", "crm = \"sale\"\ntable = \"n"),
     ("newest without a fallback", "fallback = \"crm\"\n", ""),
@@ -143,6 +143,16 @@ const MAPPINGS: [Mistake; 16] = [
         "a column in two mappings",
         "\"cusaccount\"\nkey = \"iaccountid\"\nobject = \"Account\"\n\n[mapping.accounts.fields]",
         "\"nmsrecipient\"\nkey = \"irecipientid\"\nobject = \"Lead\"\n\n[mapping.accounts.fields]\nmail = { campaign = \"semail\", crm = \"Mail\" }",
+    ),
+    (
+        "a column that is consent in one of two mappings",
+        "\"cusaccount\"\nkey = \"iaccountid\"\nobject = \"Account\"\n\n[mapping.accounts.fields]",
+        "\"nmsrecipient\"\nkey = \"irecipientid\"\nobject = \"Lead\"\n\n[mapping.accounts.fields]\nout = { campaign = \"iblacklist\", crm = \"NoMail\" }",
+    ),
+    (
+        "new records that are matched by what they lack",
+        "match_on = [\"email\"]\nconflict = \"newest\"\nfallback = \"crm\"\n\n[mapping.contacts.fields]\nemail = { campaign = \"semail\", crm = \"Email\" }",
+        "match_on = [\"email\"]\ncreate = [\"campaign\"]\nconflict = \"newest\"\nfallback = \"crm\"\n\n[mapping.contacts.fields]\nemail = { campaign = \"semail\", crm = \"Email\", direction = \"to_crm\" }",
     ),
     (
         "the same pair twice",

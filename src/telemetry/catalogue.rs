@@ -129,7 +129,8 @@ pub(super) const ALL: [Metric; 35] = [
     counter(
         CRM_ERRORS,
         "Errors that the CRM answered with, by code; what each class means is in \
-         docs/salesforce-errors.md, and one of class unknown is not known to the agent.",
+         docs/salesforce-errors.md and docs/dynamics-errors.md, and one of class unknown is not known \
+         to the agent.",
     ),
     gauge(API_BUDGET, "The share of the day's calls that is left."),
     gauge(

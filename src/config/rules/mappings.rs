@@ -122,6 +122,20 @@ fn match_on(name: &Label, file: &MappingFile, findings: &mut Findings) {
                     format!("names `{wanted}`, which is consent and tells no one apart"),
                 );
             }
+            // One that is made without it is nobody's to the other mappings of its table.
+            Some(field)
+                if file.create.contains(&Side::Campaign)
+                    && !field.direction.unwrap_or(file.direction).writes(Side::Campaign) =>
+            {
+                findings.add(
+                    format!("mapping.{name}.create"),
+                    format!(
+                        "makes records in Campaign without `{wanted}`, by which they are to be found \
+                         again (match_on): its direction does not write it; take \"campaign\" out, \
+                         or let `{wanted}` go to Campaign"
+                    ),
+                );
+            }
             Some(_) => {}
             None => findings.add(
                 &key,
