@@ -25,6 +25,7 @@ mod feed;
 mod many;
 mod odata;
 mod outline;
+mod owner;
 mod plan;
 mod progress;
 mod reads;
