@@ -7,6 +7,7 @@ mod cli_world;
 
 use cli_world::{Agent, PATIENCE, World};
 use serde_json::{Value as Json, json};
+use truce::simulator::any::Kind;
 use truce::simulator::people::Screen;
 use truce::simulator::salesforce::{self, Options, Running};
 
@@ -74,7 +75,7 @@ city = {{ campaign = "scity", crm = "BillingCity" }}
 "#
         );
         world.configure(&(world.config() + &second));
-        Self { screen: Screen::of(&running), _running: running }
+        Self { screen: Screen::of(Kind::Salesforce, &running.control_url), _running: running }
     }
 
     async fn served(&self) -> Vec<String> {

@@ -7,6 +7,7 @@ mod cli_world;
 
 use cli_world::{Agent, PATIENCE, World};
 use serde_json::json;
+use truce::simulator::any::Kind;
 use truce::simulator::people::Screen;
 
 const ACCOUNTS: &str = r#"
@@ -38,7 +39,7 @@ impl Office {
     async fn open(first: &str) -> Self {
         let world = World::start().await;
         world.sql(first).await;
-        let screen = Screen::of(&world.org);
+        let screen = Screen::of(Kind::Salesforce, &world.org.control_url);
         // A create whose answer was lost waits for as long as the CRM may take to carry it out.
         let limits = "timeout_seconds = 5\nlate_commit_seconds = 2\nwrite_time_limit_seconds = 5";
         let config = world.config().replace("timeout_seconds = 5", limits);

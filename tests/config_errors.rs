@@ -104,7 +104,7 @@ const ACCOUNTS: [Mistake; 20] = [
     ("a password for nothing", "[crm.sales]", "[ledger]\npassword_file = \"p\"\n[crm.sales]"),
 ];
 
-const MAPPINGS: [Mistake; 16] = [
+const MAPPINGS: [Mistake; 17] = [
     ("merges of a later version", "match_on", "merge = \"hold\"\nmatch_on"),
     ("a CRM that is not there", "crm = \"sales\"\ntable = \"n", "crm = \"sale\"\ntable = \"n"),
     ("newest without a fallback", "fallback = \"crm\"\n", ""),
@@ -126,6 +126,11 @@ const MAPPINGS: [Mistake; 16] = [
         "a column in two mappings",
         "\"cusaccount\"\nkey = \"iaccountid\"\nobject = \"Account\"\n\n[mapping.accounts.fields]",
         "\"nmsrecipient\"\nkey = \"irecipientid\"\nobject = \"Lead\"\n\n[mapping.accounts.fields]\nmail = { campaign = \"semail\", crm = \"Mail\" }",
+    ),
+    (
+        "a column that is consent in one of two mappings",
+        "\"cusaccount\"\nkey = \"iaccountid\"\nobject = \"Account\"\n\n[mapping.accounts.fields]",
+        "\"nmsrecipient\"\nkey = \"irecipientid\"\nobject = \"Lead\"\n\n[mapping.accounts.fields]\nout = { campaign = \"iblacklist\", crm = \"NoMail\" }",
     ),
     (
         "the same pair twice",

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "what was measured is of use beside the verdict")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -306,4 +307,37 @@ async fn a_crm_that_is_down_keeps_no_log_on_campaigns_server() {
     drop(accept(true).await.unwrap());
     agree(&stage, &mut agent).await;
     assert!(agent.stop().await.unwrap().success());
+}
+
+/// What the demo says from its examples on, without numbers; of what is held only which mappings.
+fn closing(told: &str) -> String {
+    let (_, closing) = told.split_once("\nBy example\n").unwrap();
+    let mut text = String::new();
+    for section in closing.split("\n\n") {
+        let mut lines: Vec<&str> = section.lines().collect();
+        if let ["Held for a person (truce held list)", held @ ..] = lines.as_mut_slice() {
+            for line in &mut *held {
+                *line = line.split_whitespace().next().unwrap();
+            }
+            held.sort_unstable();
+        }
+        writeln!(text, "{}\n", lines.join("\n")).unwrap();
+    }
+    let mut numberless = String::new();
+    for c in text.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }) {
+        if !(c == '#' && numberless.ends_with('#')) {
+            numberless.push(c);
+        }
+    }
+    numberless
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_of_two_crms_ends_in_agreement_of_all_three_sides() {
+    let mut demo = tokio::process::Command::new(env!("CARGO_BIN_EXE_truce"));
+    demo.args(["demo", "--seconds", "8", "--records", "60"]).kill_on_drop(true);
+    let output = tokio::time::timeout(AGREE_MAX, demo.output()).await.unwrap().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    insta::assert_snapshot!(closing(&told));
 }

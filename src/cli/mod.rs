@@ -114,7 +114,8 @@ Examples:
     #[command(after_help = "\
 Asks the agent that leads and waits for it; without one the next to lead carries it out. Records are
 read on both sides and decided as if they had just changed. What is held stays held: `truce held`.
---since goes by tslastmodified in Campaign, which plain SQL does not move, and by SystemModstamp.
+--since goes by tslastmodified in Campaign, which plain SQL does not move, and by SystemModstamp or
+modifiedon in the CRM.
 
 Examples:
   truce sync --config truce.toml contacts --keys 4711,0035g00000ABCDEAA4
@@ -126,12 +127,13 @@ Examples:
     /// What waits for a person: list it, show it, resolve it, try it again, or let it go
     #[command(subcommand)]
     Held(held::Held),
-    /// Show the whole thing on this machine: two systems, people editing both, the agent, a report
+    /// Show the whole thing on this machine: Campaign, CRMs, people editing all, the agent, a report
     #[command(after_help = "\
 Needs the programs of a PostgreSQL server on this machine, and nothing else. All of it ends by itself.
 
 Examples:
   truce demo
+  truce demo --crm dynamics
   truce demo --seconds 120 --records 5000 --keep ./kept")]
     Demo(demo::Options),
     /// A simulated CRM

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::simulator::{dynamics, salesforce};
+use crate::simulator::any::{Kind, Options};
 
 use super::signals::Signals;
 
@@ -24,9 +24,9 @@ pub(super) enum Simulate {
     Dynamics(DynamicsOptions),
 }
 
-/// How it is started.
+/// How any of them is started.
 #[derive(Debug, clap::Args)]
-pub(super) struct SalesforceOptions {
+struct Common {
     /// Where clients connect; port 0 is any
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -36,69 +36,39 @@ pub(super) struct SalesforceOptions {
     /// The file that the certificate to trust is written to
     #[arg(long, value_name = "PATH")]
     ca_file: Option<PathBuf>,
-    /// From which credentials are drawn: the same seed gives the same ones
+    /// From which ids and credentials are drawn: the same seed gives the same ones
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+/// How a Salesforce is started.
+#[derive(Debug, clap::Args)]
+pub(super) struct SalesforceOptions {
+    #[command(flatten)]
+    common: Common,
     /// The certificate of the app (PEM, RSA), which proves assertions of the JWT bearer flow
     #[arg(long, value_name = "PATH")]
     jwt_certificate: Option<PathBuf>,
 }
 
-/// How it is started.
+/// How a Dynamics is started.
 #[derive(Debug, clap::Args)]
 pub(super) struct DynamicsOptions {
-    /// Where clients connect; port 0 is any
-    #[arg(long, default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
-    /// Where a test gives its orders; port 0 is any
-    #[arg(long, default_value = "127.0.0.1:0")]
-    control: SocketAddr,
-    /// The file that the certificate to trust is written to
-    #[arg(long, value_name = "PATH")]
-    ca_file: Option<PathBuf>,
-    /// From which ids and tokens are drawn: the same seed gives the same ones
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    common: Common,
     /// The certificate of the app (PEM, RSA), which proves its client assertions
     #[arg(long, value_name = "PATH")]
     app_certificate: Option<PathBuf>,
 }
 
 pub(super) async fn simulate(what: Simulate) -> Result<()> {
-    match what {
-        Simulate::Salesforce(given) => salesforce(given).await,
-        Simulate::Dynamics(given) => dynamics(given).await,
-    }
-}
-
-async fn salesforce(given: SalesforceOptions) -> Result<()> {
-    let mut signals = Signals::install()?;
-    let options = salesforce::Options {
-        listen: given.listen,
-        control: given.control,
-        ca_file: given.ca_file,
-        seed: given.seed,
-        jwt_certificate: given.jwt_certificate,
-        ..salesforce::Options::default()
+    let (kind, common, app_certificate) = match what {
+        Simulate::Salesforce(given) => (Kind::Salesforce, given.common, given.jwt_certificate),
+        Simulate::Dynamics(given) => (Kind::Dynamics, given.common, given.app_certificate),
     };
-    let running = salesforce::start(options).await?;
-    writeln!(std::io::stdout(), "{}", running.announcement())?;
-    signals.stop().await;
-    running.stop().await;
-    Ok(())
-}
-
-async fn dynamics(given: DynamicsOptions) -> Result<()> {
     let mut signals = Signals::install()?;
-    let options = dynamics::Options {
-        listen: given.listen,
-        control: given.control,
-        ca_file: given.ca_file,
-        seed: given.seed,
-        app_certificate: given.app_certificate,
-        ..dynamics::Options::default()
-    };
-    let running = dynamics::start(options).await?;
+    let Common { listen, control, ca_file, seed } = common;
+    let running = kind.start(Options { listen, control, ca_file, seed, app_certificate }).await?;
     writeln!(std::io::stdout(), "{}", running.announcement())?;
     signals.stop().await;
     running.stop().await;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::agent::run::told;
 use crate::agent::{Linger, Plan, Plans};
 use crate::config::{self, Config, Label};
-use crate::crm::salesforce::record_id;
+use crate::crm::any::record_id;
 use crate::ledger::{Catalog, CatalogMapping, Ledger as _, PostgresLedger};
 use crate::postgres::{ConnectError, ServerUrl};
 use crate::reconcile::decide::Gate;

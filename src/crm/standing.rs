@@ -5,6 +5,7 @@
 //! what is read, so that it is unknown and not null; one that can is still read, and only not written,
 //! so that an opt-out in it is seen all the same. All doors share one state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +16,11 @@ use crate::reconcile::{Change, Refusal, RefusalKind, Target, Write};
 pub(super) trait Looks {
     /// The column of this name.
     fn column(&self, name: &str) -> Option<&Column>;
+
+    /// That which stands now where this one was mapped, in the form that it was mapped in.
+    fn column_now(&self, was: &Column) -> Option<Cow<'_, Column>> {
+        self.column(&was.name).map(Cow::Borrowed)
+    }
 
     /// Why there is none, with what would mend it.
     fn missing(&self, name: &str) -> String;
@@ -91,11 +97,11 @@ impl Standing {
         let (mut paused, mut wider) = (BTreeMap::new(), BTreeMap::new());
         for field in &mapping.fields {
             for column in &field.columns {
-                let (name, now) = (Arc::clone(&column.name), object.column(&column.name));
-                if let Some(pause) = compare(field, column, now, words) {
+                let (name, now) = (Arc::clone(&column.name), object.column_now(column));
+                if let Some(pause) = compare(field, column, now.as_deref(), words) {
                     paused.insert(name, pause);
                 } else if let Some(now) = now.filter(|now| now.kind != column.kind) {
-                    wider.insert(name, now.clone());
+                    wider.insert(name, now.into_owned());
                 }
             }
         }

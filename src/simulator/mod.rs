@@ -5,6 +5,7 @@ pub mod database;
 mod database_binaries;
 pub mod database_campaign;
 
+pub mod any;
 pub mod dynamics;
 pub mod salesforce;
 

@@ -61,7 +61,7 @@ impl Run {
         // Commits are held back for two minutes here, and nobody may miss them.
         let late = format!("late_commit_seconds = {}", HELD_BACK.as_secs() + 30);
         let config = config.replace("late_commit_seconds = 2", &late);
-        let config = config.replace("[crm.sales]\n", "[crm.sales]\nwide_seconds = 10\n");
+        let config = config.replace("[crm.salesforce]\n", "[crm.salesforce]\nwide_seconds = 10\n");
         std::fs::write(stage.config(), config).unwrap();
         let cast = stage.fill(RECORDS, &mut Draw::new(12)).await.unwrap();
         histories::begin(&stage).await;
@@ -206,7 +206,8 @@ impl Run {
 
     /// What was to fail and has not had its occasion.
     async fn forget_faults(&self) {
-        let faults = format!("{}/faults", self.stage.crm.control_url);
+        let control = self.stage.offices[0].running.access().control_url;
+        let faults = format!("{control}/faults");
         let answer = reqwest::Client::new().delete(faults).send().await.unwrap();
         assert!(answer.status().is_success());
     }

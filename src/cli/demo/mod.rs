@@ -1,13 +1,15 @@
-//! `truce demo`: the whole thing on one machine, with people editing both sides, and a report.
+//! `truce demo`: the whole thing on one machine, with people editing all sides, and a report.
 //!
-//! The agent is a process of its own, as its users have it. Whether both sides agree at the end is
-//! told by reading both; what the agent says of itself is shown while it works, and believed in
+//! The agent is a process of its own, as its users have it. Whether all sides agree at the end is
+//! told by reading each; what the agent says of itself is shown while it works, and believed in
 //! nothing.
 
 mod play;
 mod report;
+mod sides;
 mod view;
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,37 +17,31 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep};
 
-use crate::simulator::people::{
-    Agent, Both, Difference, Draw, Mappings, PeopleError, Stage, StageOptions,
-};
+use crate::simulator::any::Kind;
+use crate::simulator::people::{Agent, Cast, Difference, Draw, Roster, Stage, StageOptions};
 
 use super::failure::Said;
 use super::progress::Way;
 use super::signals::Signals;
 use play::Play;
+use sides::{Pair, Sides};
 use view::View;
 
 /// How the demo is run.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// How long people edit both sides, in seconds
+    /// How long people edit all sides, in seconds
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(5..=3600))]
     seconds: u64,
-    /// Which CRM is simulated
-    #[arg(long, value_enum, default_value_t = Crm::Salesforce)]
-    crm: Crm,
+    /// Which CRMs are simulated, separated by commas; people come from the first
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "salesforce,dynamics")]
+    crm: Vec<Kind>,
     /// How many records each side begins with
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(40..=100_000))]
     records: u32,
     /// Keep the databases, the config and the agent's log in this new or empty directory
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Crm {
-    /// An organisation of Salesforce
-    Salesforce,
 }
 
 /// From the last edit on: agreement takes a second or two, and a busy machine a while.
@@ -65,36 +61,10 @@ pub(super) async fn demo(options: Options) -> Result<()> {
 
 async fn show(options: Options) -> Result<()> {
     let view = View::new();
-    let Crm::Salesforce = options.crm;
     if let Some(directory) = &options.keep {
         refuse_what_is_there(directory)?;
     }
-    let truce = std::env::current_exe().context("where this program is")?;
-    let stage_options = StageOptions {
-        directory: options.keep.clone(),
-        mappings: Mappings::default(),
-        settings: Vec::new(),
-    };
-    let what = "starting a private PostgreSQL with a Campaign database, and a simulated Salesforce";
-    let stage = view.during(what, Stage::set(&truce, stage_options)).await?;
-    let mut draw = Draw::new(7);
-    let records = usize::try_from(options.records)?;
-    let what = format!("filling both sides with {records} records each");
-    let (cast, before) = view
-        .during(&what, async {
-            let cast = stage.fill(records, &mut draw).await?;
-            let before = Both::read(&stage.desk, &stage.screen).await?;
-            Ok::<_, PeopleError>((cast, before))
-        })
-        .await?;
-    view.say(&format!(
-        "{} recipients and {} contacts; {} people are on both sides, in {} things they differ",
-        before.recipients.len(),
-        before.contacts.len(),
-        cast.both.len(),
-        before.differences().len()
-    ));
-    view.during("truce setup", stage.truce(&["setup"])).await?;
+    let (stage, cast, draw) = set(&options, &view).await?;
     let begun = Instant::now();
     let mut agent = stage.agent()?;
     view.during("truce run", agent.leads()).await?;
@@ -102,29 +72,67 @@ async fn show(options: Options) -> Result<()> {
     view.say(&format!("paired and in agreement after {:.1} s", begun.elapsed().as_secs_f64()));
 
     let mut play = Play::new(&stage, cast, draw);
-    let seconds = Duration::from_secs(options.seconds);
-    play.perform(&mut agent, &view, seconds).await?;
+    play.perform(&mut agent, &view, Duration::from_secs(options.seconds)).await?;
     view.say("everybody went home; waiting for quiet");
-    let quiet = Instant::now();
-    let left = agree(&stage, &mut agent, &view, &play.held_by_intent(), QUIET_MAX).await;
-    let both = Both::read(&stage.desk, &stage.screen).await?;
-    let report = report::of(&play, &both, &agent, quiet.elapsed()).await?;
-    let unexpected = play::unexpected(&both, &play.held_by_intent());
+    let (quiet, held) = (Instant::now(), play.held_by_intent());
+    let left = agree(&stage, &mut agent, &view, &held, QUIET_MAX).await;
+    let sides = Sides::read(&stage).await?;
+    let report = report::of(&play, &sides, &agent, quiet.elapsed()).await?;
     view.end();
     let mut out = std::io::stdout().lock();
     write!(out, "{report}")?;
     drop(out);
     let status = agent.stop().await?;
     keep(&stage, &options).await?;
-    stage.crm.stop().await;
-    writeln!(std::io::stdout(), "{}", report::verdict(&both, &unexpected, status))?;
-    if left.is_err() || !unexpected.is_empty() || !status.success() {
+    stage.close().await;
+    writeln!(std::io::stdout(), "{}", report::verdict(&sides, &held, status)?)?;
+    let differ = sides.pairs().iter().any(|pair| !pair.unexpected(&held).is_empty());
+    if left.is_err() || differ || !status.success() {
         return Err(Said.into());
     }
     Ok(())
 }
+/// Sets the stage, fills all sides and tells what is there; the agent is set up and not there yet.
+async fn set(options: &Options, view: &View) -> Result<(Stage, Cast, Draw)> {
+    let truce = std::env::current_exe().context("where this program is")?;
+    let roster = Roster::of(options.crm.iter().copied());
+    let names: Vec<&str> = roster.kinds().iter().map(|kind| kind.name()).collect();
+    let names = names.join(" and a simulated ");
+    let what =
+        format!("starting a private PostgreSQL with a Campaign database, a simulated {names}");
+    let stage_options =
+        StageOptions { directory: options.keep.clone(), roster, ..StageOptions::default() };
+    let stage = view.during(&what, Stage::set(&truce, stage_options)).await?;
+    let mut draw = Draw::new(7);
+    let records = usize::try_from(options.records)?;
+    let what = format!("filling all sides with {records} records each");
+    let cast = view.during(&what, stage.fill(records, &mut draw)).await?;
+    let sides = Sides::read(&stage).await?;
+    let (recipients, contacts) = sides.people();
+    let mut told = format!("{recipients} recipients in Campaign");
+    for (name, count) in contacts {
+        write!(told, ", {count} contacts in {name}")?;
+    }
+    view.say(&told);
+    for pair in sides.pairs() {
+        let [first, second] = pair.names;
+        let (both, differing) = (pair.people_in_both(), pair.both.differences().len());
+        view.say(&format!(
+            "{first} and {second} have {both} people in common, and differ in {differing} things"
+        ));
+    }
+    if let [first, second, ..] = stage.offices.as_slice() {
+        let (first, second) = (first.kind.name(), second.kind.name());
+        view.say(&format!(
+            "by the config {first} makes people and has the say on them, {second} on their phone \
+             numbers; an opt-out counts from everywhere"
+        ));
+    }
+    view.during("truce setup", stage.truce(&["setup"])).await?;
+    Ok((stage, cast, draw))
+}
 
-/// Waits until both sides hold the same but for what was made to be held, twice in a row.
+/// Waits until all sides hold the same but for what was made to be held, twice in a row.
 async fn agree(
     stage: &Stage,
     agent: &mut Agent,
@@ -137,22 +145,23 @@ async fn agree(
     let (mut quiet, mut most) = (0, 0);
     while quiet < 2 {
         agent.must_live()?;
-        let both = Both::read(&stage.desk, &stage.screen).await?;
-        let differences: Vec<Difference> = play::unexpected(&both, held);
+        let sides = Sides::read(stage).await?;
+        let differing = |pair: &Pair| {
+            let told = |one: Difference| one.told(pair.names);
+            pair.unexpected(held).into_iter().map(told).collect::<Vec<_>>()
+        };
+        let differences: Vec<String> = sides.pairs().iter().flat_map(differing).collect();
         let due = agent.metric("truce_links_due", "").await.unwrap_or(0.0);
         quiet = if differences.is_empty() && due < 1.0 { quiet + 1 } else { 0 };
         if deadline < Instant::now() {
-            anyhow::bail!(
-                "both sides differ after {} s: {:?}",
-                within.as_secs(),
-                differences.first()
-            );
+            let first = differences.first();
+            anyhow::bail!("the sides differ after {} s: {first:?}", within.as_secs());
         }
         let left = u64::try_from(differences.len())?;
         most = most.max(left);
         let elapsed = begun.elapsed();
         let way = Way { before: 0, done: most - left, total: Some(most), elapsed };
-        view.show(&format!("settled {way}"), agent).await;
+        view.show(&format!("settled {way}"), stage, agent).await;
         sleep(LOOK_EVERY).await;
     }
     Ok(())
@@ -173,23 +182,29 @@ fn refuse_what_is_there(directory: &std::path::Path) -> Result<()> {
     }
 }
 
-/// What `--keep` leaves: the server's files, the config, the log, and the CRM's records as JSON.
+/// What `--keep` leaves: the server's files, the config, the log, and the CRMs' records as JSON.
 async fn keep(stage: &Stage, options: &Options) -> Result<()> {
     let Some(directory) = &options.keep else { return Ok(()) };
-    for object in ["Account", "Contact"] {
-        let records = stage.screen.look(&format!("records/{object}")).await?;
-        let file = directory.join(format!("{object}.json"));
-        std::fs::write(&file, serde_json::to_vec_pretty(&records)?)
-            .with_context(|| file.display().to_string())?;
+    let mut files = Vec::new();
+    for office in &stage.offices {
+        for object in ["Account", "Contact"] {
+            let records = office.screen.all(object).await?;
+            let name = format!("{}-{}.json", office.kind.word(), object.to_lowercase());
+            let file = directory.join(&name);
+            std::fs::write(&file, serde_json::to_vec_pretty(&records)?)
+                .with_context(|| file.display().to_string())?;
+            files.push(name);
+        }
     }
     let config = stage.config();
     let postgres = stage.database.program("postgres");
     let place = directory.display();
     writeln!(
         std::io::stdout(),
-        "\nKept in {place}: truce.toml, agent.log, Account.json, Contact.json, postgres/.\n\
+        "\nKept in {place}: truce.toml, agent.log, {}, postgres/.\n\
          To look at it, as the user that owns it:\n  {} -D {place}/postgres/data -p {} -k {place}/postgres\n\
          then: truce status --config {config}; truce held list --config {config}",
+        files.join(", "),
         postgres.display(),
         stage.database.port(),
         config = config.display(),

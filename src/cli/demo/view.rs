@@ -1,6 +1,8 @@
-//! What is seen while the demo runs: one live line on a terminal, a line every two seconds elsewhere.
+//! What is seen while the demo runs: on a terminal a live line for each side, elsewhere a line of text
+//! every two seconds.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::cli::progress::Span;
-use crate::simulator::people::Agent;
+use crate::simulator::people::{Agent, Stage};
 
 /// Where it is shown.
 pub(super) struct View {
@@ -62,31 +64,20 @@ impl View {
     }
 
     /// Where things stand.
-    pub(super) async fn show(&self, what: &str, agent: &Agent) {
+    pub(super) async fn show(&self, what: &str, stage: &Stage, agent: &Agent) {
         let is_early = self.told.get().is_some_and(|told| told.elapsed() < PLAIN_EVERY);
         if self.bar.is_none() && is_early {
             return;
         }
         self.told.set(Some(Instant::now()));
         let page = agent.metrics().await.unwrap_or_default();
-        let sum = |name: &str, with: &str| Agent::sum(&page, name, with).unwrap_or(0.0);
-        let line = format!(
-            "{what} | pairs {}  to CRM {}  to Campaign {}  conflicts {}  due {}  held {}  log lag {} kB",
-            sum("truce_links", ""),
-            written(&sum, "crm"),
-            written(&sum, "campaign"),
-            sum("truce_conflicts_total", ""),
-            sum("truce_links_due", ""),
-            sum("truce_held", ""),
-            (sum("truce_campaign_wal_lag_bytes", "") / 1024.0).round(),
-        );
         match &self.bar {
-            Some(bar) => bar.set_message(line),
-            None => self.say(&line),
+            Some(bar) => bar.set_message(lines(what, stage, &page)),
+            None => self.say(&line(what, stage, &page)),
         }
     }
 
-    /// Takes the live line away.
+    /// Takes the live lines away.
     pub(super) fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -94,8 +85,75 @@ impl View {
     }
 }
 
-/// Writes that landed on a side.
-fn written(sum: &impl Fn(&str, &str) -> f64, side: &str) -> f64 {
-    let both = |outcome: &str| format!("side=\"{side}\",outcome=\"{outcome}\"");
-    sum("truce_writes_total", &both("done"))
+/// What the agent has done for one CRM, by its metrics.
+pub(super) struct Done {
+    pub(super) pairs: f64,
+    /// Writes that landed.
+    pub(super) to_crm: f64,
+    pub(super) to_campaign: f64,
+    pub(super) due: f64,
+}
+
+impl Done {
+    /// For the CRM at this place.
+    pub(super) fn of(stage: &Stage, at: usize, page: &str) -> Self {
+        let mappings = ["accounts", "contacts"].map(|of| stage.roster.mapping(at, of));
+        let sum = |name: &str, more: &str| -> f64 {
+            let of = |mapping: &String| {
+                Agent::sum(page, name, &format!("mapping=\"{mapping}\"{more}")).unwrap_or(0.0)
+            };
+            mappings.iter().map(of).sum()
+        };
+        Self {
+            pairs: sum("truce_links", ""),
+            to_crm: sum("truce_writes_total", ",side=\"crm\",outcome=\"done\""),
+            to_campaign: sum("truce_writes_total", ",side=\"campaign\",outcome=\"done\""),
+            due: sum("truce_links_due", ""),
+        }
+    }
+}
+
+/// All of it in one line.
+fn line(what: &str, stage: &Stage, page: &str) -> String {
+    let all = all(stage, page);
+    let campaign: f64 = all.iter().map(|(_, done)| done.to_campaign).sum();
+    let mut text = format!("{what} | written: Campaign {campaign}");
+    for (name, done) in &all {
+        write!(text, ", {name} {}", done.to_crm).expect("a text takes what is written to it");
+    }
+    let due: f64 = all.iter().map(|(_, done)| done.due).sum();
+    let pairs: f64 = all.iter().map(|(_, done)| done.pairs).sum();
+    format!("{text} | pairs {pairs}, due {due}, {}", rest(page))
+}
+
+/// A line for each side.
+fn lines(what: &str, stage: &Stage, page: &str) -> String {
+    let all = all(stage, page);
+    let campaign: f64 = all.iter().map(|(_, done)| done.to_campaign).sum();
+    let mut text = format!("{what}; {}", rest(page));
+    let mut side = |name: &str, written: f64, more: String| {
+        write!(text, "\n    {name:<14}{written:>7} written{more}")
+            .expect("a text takes what is written to it");
+    };
+    side("Campaign", campaign, String::new());
+    for (name, done) in &all {
+        side(name, done.to_crm, format!("{:>7} pairs{:>7} due", done.pairs, done.due));
+    }
+    text
+}
+
+fn all(stage: &Stage, page: &str) -> Vec<(&'static str, Done)> {
+    let offices = stage.offices.iter().enumerate();
+    offices.map(|(at, office)| (office.kind.name(), Done::of(stage, at, page))).collect()
+}
+
+/// What is of no side alone.
+fn rest(page: &str) -> String {
+    let sum = |name: &str| Agent::sum(page, name, "").unwrap_or(0.0);
+    format!(
+        "conflicts {}, held {}, log lag {} kB",
+        sum("truce_conflicts_total"),
+        sum("truce_held"),
+        (sum("truce_campaign_wal_lag_bytes") / 1024.0).round()
+    )
 }

@@ -144,7 +144,9 @@ pub(in crate::config) struct FieldFile {
     /// The CRM's field; several only for consent.
     #[schemars(example = &"Email")]
     pub(in crate::config) crm: Names<ApiName>,
-    /// Which way values go; that of the mapping where it is not given.
+    /// Which way values go; that of the mapping where it is not given. A column or field is written by
+    /// one mapping: where two share it, the other one only reads it. Consent goes both ways, and
+    /// several mappings may write Campaign's columns of it.
     #[schemars(example = &"both")]
     pub(in crate::config) direction: Option<Direction>,
     /// Who wins where both sides changed it; that of the mapping where it is not given.

@@ -58,27 +58,37 @@ fn references(
     }
 }
 
-/// Two mappings that write one field would overwrite each other forever.
+/// Two mappings that write one field would overwrite each other forever. Not so consent: out stands
+/// above in, so that the opt-outs of all accounts meet in Campaign's column.
 fn one_writer(mappings: &BTreeMap<Label, Mapping>, findings: &mut Findings) {
-    let mut writers: BTreeMap<String, String> = BTreeMap::new();
-    for (key, place) in mappings.iter().flat_map(|(name, mapping)| writes(name, mapping)) {
-        match writers.get(&place) {
+    let mut writers: BTreeMap<String, Write> = BTreeMap::new();
+    for write in mappings.iter().flat_map(|(name, mapping)| writes(name, mapping)) {
+        match writers.get(&write.place) {
+            Some(first) if first.meets && write.meets => {}
             Some(first) => findings.add(
-                key,
+                write.key,
                 format!(
-                    "{place} is written by {first} too; let one of both write it, and give the \
-                     other a direction that only reads it"
+                    "{} is written by {} too; let one of both write it, and give the other a \
+                     direction that only reads it",
+                    write.place, first.key
                 ),
             ),
             None => {
-                writers.insert(place, key);
+                writers.insert(write.place.clone(), write);
             }
         }
     }
 }
 
-/// Each thing a mapping writes, with the key that says so.
-fn writes(name: &Label, mapping: &Mapping) -> Vec<(String, String)> {
+/// A thing that a mapping writes, with the key that says so.
+struct Write {
+    key: String,
+    place: String,
+    /// Whether others may write it too.
+    meets: bool,
+}
+
+fn writes(name: &Label, mapping: &Mapping) -> Vec<Write> {
     let column = |column: &str| format!("column {}.{column}", mapping.table);
     let object = format!("field {}.{}", mapping.crm, mapping.object);
     // A CRM takes names in any case.
@@ -86,19 +96,25 @@ fn writes(name: &Label, mapping: &Mapping) -> Vec<(String, String)> {
     let mut writes = Vec::new();
     let own = [("external_id", &mapping.external_id), ("stamp", &mapping.stamp)];
     for (word, api_name) in own {
-        writes.extend(
-            api_name.iter().map(|own| (format!("mapping.{name}.{word}"), field(own.as_str()))),
-        );
+        writes.extend(api_name.iter().map(|own| Write {
+            key: format!("mapping.{name}.{word}"),
+            place: field(own.as_str()),
+            meets: false,
+        }));
     }
     for (field_name, mapped) in &mapping.fields {
-        let key = format!("mapping.{name}.fields.{field_name}");
+        let write = |side: &str, place: String| Write {
+            key: format!("mapping.{name}.fields.{field_name}.{side}"),
+            place,
+            meets: side == "campaign" && mapped.is_consent(),
+        };
         if mapped.direction.writes(Side::Campaign) {
             let columns = mapped.campaign.iter();
-            writes.extend(columns.map(|one| (format!("{key}.campaign"), column(one.as_str()))));
+            writes.extend(columns.map(|one| write("campaign", column(one.as_str()))));
         }
         if mapped.direction.writes(Side::Crm) {
             let fields = mapped.crm.iter();
-            writes.extend(fields.map(|one| (format!("{key}.crm"), field(one.as_str()))));
+            writes.extend(fields.map(|one| write("crm", field(one.as_str()))));
         }
     }
     writes

@@ -7,6 +7,7 @@
 
 mod read;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -321,6 +322,12 @@ impl Table {
 impl Looks for Table {
     fn column(&self, name: &str) -> Option<&Column> {
         self.column(name).filter(|column| !self.secured.contains(&column.name))
+    }
+
+    /// A choice that was mapped as a text is one still.
+    fn column_now(&self, was: &Column) -> Option<Cow<'_, Column>> {
+        Looks::column(self, &was.name)?;
+        self.column_beside(&was.name, Some(&was.kind)).map(Cow::Owned)
     }
 
     fn missing(&self, name: &str) -> String {

@@ -209,6 +209,7 @@ fn contact_choices() -> Vec<Column> {
         of("haschildrencode", "Has Children", &["Default Value"], Some(1)),
         of("educationcode", "Education", &["Default Value"], Some(1)),
         of("territorycode", "Territory", &["Default Value"], Some(1)),
+        of("leadsourcecode", "Lead Source", &["Default Value"], None),
         day,
     ]
 }

@@ -104,6 +104,16 @@ impl Both {
         Ok(())
     }
 
+    /// Two CRMs, of which each was read with Campaign: the first stands in its place.
+    pub fn across(first: &Self, second: &Self) -> Self {
+        Self {
+            recipients: first.contacts.clone(),
+            contacts: second.contacts.clone(),
+            firms: first.accounts.clone(),
+            accounts: second.accounts.clone(),
+        }
+    }
+
     /// All in which they differ.
     pub fn differences(&self) -> Vec<Difference> {
         let mut found = Vec::new();
@@ -173,11 +183,18 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Difference {
+    /// As it is told of the two sides that are called so.
+    pub fn told(&self, [first, second]: [&str; 2]) -> String {
         let Self { who, field, campaign, crm } = self;
         let field = if field.is_empty() { "record" } else { field };
-        write!(f, "{who}, {field}: `{campaign}` in Campaign, `{crm}` in the CRM")
+        format!("{who}, {field}: `{campaign}` in {first}, `{crm}` in {second}")
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told(["Campaign", "the CRM"]))
     }
 }
 

@@ -1,22 +1,25 @@
-//! People who work on both sides at once: in Campaign by SQL, in the CRM at the screen.
+//! People who work on all sides at once: in Campaign by SQL, in each CRM at its screen.
 //!
 //! The demo and the end-to-end tests share them. They know nothing of the agent: what they did is
-//! in their own diary, and whether both sides agree is told by reading both sides.
+//! in their own diary, and whether two sides agree is told by reading both.
 
 mod agent;
 mod agreement;
 mod desk;
 mod diary;
 mod draw;
+mod office;
 mod paper;
 mod screen;
 mod stage;
+mod terms;
 
 pub use agent::Agent;
 pub use agreement::{Both, Difference, Firm, Person};
 pub use desk::Desk;
 pub use diary::{Deed, Diary, Where};
 pub use draw::Draw;
+pub use office::{Ids, Office, Roster};
 pub use paper::Mappings;
 pub use screen::Screen;
 pub use stage::{Cast, Stage, StageOptions, address, firm, person};
@@ -24,8 +27,8 @@ pub use stage::{Cast, Stage, StageOptions, address, firm, person};
 use std::io;
 use std::path::PathBuf;
 
+use super::any::SimulatorError;
 use super::database::DatabaseError;
-use super::salesforce::SimulatorError;
 use crate::postgres::ConnectError;
 
 /// The fields that people edit, by their names in Campaign and in the CRM. The e-mail address is

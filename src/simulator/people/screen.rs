@@ -1,12 +1,16 @@
 //! The CRM's screen: what a person there does, through the simulator's control address.
+//!
+//! Things and fields go by Salesforce's names, whichever CRM it is: see `terms`.
 
 use std::sync::Once;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::PeopleError;
-use crate::simulator::salesforce::Running;
+use super::terms::Terms;
+use crate::simulator::any::Kind;
 
 /// An order of a test is carried out in memory; this is for a machine that is very busy.
 const ANSWER_MAX: Duration = Duration::from_mins(2);
@@ -16,15 +20,17 @@ const ANSWER_MAX: Duration = Duration::from_mins(2);
 pub struct Screen {
     http: reqwest::Client,
     control: String,
+    terms: &'static Terms,
 }
 
 impl Screen {
-    /// Of this organisation.
-    pub fn of(running: &Running) -> Self {
+    /// Of the simulator of this kind that takes orders at this address.
+    pub fn of(kind: Kind, control_url: &str) -> Self {
         static PROVIDER: Once = Once::new();
         // The client wants one even for plain http. Where one is installed already, it stays.
         PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-        Self { http: reqwest::Client::new(), control: running.control_url.clone() }
+        let (http, control) = (reqwest::Client::new(), control_url.to_owned());
+        Self { http, control, terms: Terms::of(kind) }
     }
 
     /// Gives an order.
@@ -44,14 +50,25 @@ impl Screen {
         object: &str,
         records: Vec<Value>,
     ) -> Result<Vec<String>, PeopleError> {
-        let made = self.order("seed", json!({ "object": object, "records": records })).await?;
-        Ok(ids(&made))
+        self.make("seed", object, records).await
     }
 
     /// Makes a record as a person; its id.
     pub async fn create(&self, object: &str, record: Value) -> Result<String, PeopleError> {
-        let made = self.order("create", json!({ "object": object, "records": [record] })).await?;
-        Ok(ids(&made).swap_remove(0))
+        Ok(self.make("create", object, vec![record]).await?.swap_remove(0))
+    }
+
+    async fn make(
+        &self,
+        route: &str,
+        object: &str,
+        records: Vec<Value>,
+    ) -> Result<Vec<String>, PeopleError> {
+        let written = |record| self.terms.written(object, members(record)).into();
+        let records: Vec<Value> = records.into_iter().map(written).collect();
+        let made = self.order_of(route, object, json!({ "records": records })).await?;
+        let ids = made["ids"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(ids.iter().filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect())
     }
 
     /// Edits one field of one record.
@@ -62,33 +79,71 @@ impl Screen {
         (field, value): (&str, &Value),
     ) -> Result<(), PeopleError> {
         let fields = Map::from_iter([(field.to_owned(), value.clone())]);
-        let order = json!({ "object": object, "id": id, "fields": fields });
-        self.order("edit", order).await.map(drop)
+        let fields = self.terms.written(object, fields);
+        self.order_of("edit", object, json!({ "id": id, "fields": fields })).await.map(drop)
     }
 
     /// Deletes a record.
     pub async fn delete(&self, object: &str, id: &str) -> Result<(), PeopleError> {
-        self.order("delete", json!({ "object": object, "ids": [id] })).await.map(drop)
+        self.order_of("delete", object, json!({ "ids": [id] })).await.map(drop)
+    }
+
+    /// Gives an order about records of one kind.
+    async fn order_of(
+        &self,
+        route: &str,
+        object: &str,
+        mut order: Value,
+    ) -> Result<Value, PeopleError> {
+        order[self.terms.object] = self.terms.thing(object).into();
+        self.order(route, order).await
     }
 
     /// All records that are not deleted.
     pub async fn records(&self, object: &str, fields: &str) -> Result<Vec<Value>, PeopleError> {
-        let route = format!("records/{object}?deleted=false&fields={fields}");
-        let mut answer = self.look(&route).await?;
-        Ok(match answer["records"].take() {
-            Value::Array(records) => records,
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Object(_) => Vec::new(),
-        })
+        let fields: Vec<&str> =
+            fields.split(',').map(|field| self.terms.read(object, field)).collect();
+        let (thing, live) = (self.terms.thing(object), self.terms.live);
+        let route = format!("records/{thing}?{live}fields={}", fields.join(","));
+        let read = list(&self.look(&route).await?, "records");
+        Ok(read.into_iter().map(|one| self.terms.told(object, members(one)).into()).collect())
+    }
+
+    /// All that there is of an object, in the CRM's own words.
+    pub async fn all(&self, object: &str) -> Result<Value, PeopleError> {
+        self.look(&format!("records/{}", self.terms.thing(object))).await
     }
 
     /// Every change of an object that was made after the seeds, oldest first.
     pub async fn history(&self, object: &str) -> Result<Vec<Value>, PeopleError> {
-        let answer = self.look(&format!("history?object={object}")).await?;
-        Ok(answer["changes"].as_array().cloned().unwrap_or_default())
+        let route = format!("history?{}={}", self.terms.object, self.terms.thing(object));
+        Ok(list(&self.look(&route).await?, "changes"))
+    }
+
+    /// When programs set a field of a record to this, oldest first.
+    pub async fn set_by_programs(
+        &self,
+        object: &str,
+        id: &str,
+        (field, value): (&str, &Value),
+    ) -> Result<Vec<Timestamp>, PeopleError> {
+        let Terms { object: parameter, new, .. } = self.terms;
+        let route = format!("history?{parameter}={}&id={id}", self.terms.thing(object));
+        let read = self.terms.read(object, field);
+        let set = |change: &Value| {
+            let to = change["fields"][read].pointer(new);
+            let at = change["at_ms"].as_i64()?;
+            let at = (change["via"] == "api" && to == Some(value)).then_some(at)?;
+            Timestamp::from_millisecond(at).ok()
+        };
+        Ok(list(&self.look(&route).await?, "changes").iter().filter_map(set).collect())
+    }
+
+    /// How many calls programs made, and how many records they read by them.
+    pub async fn calls(&self) -> Result<(u64, u64), PeopleError> {
+        let counters = self.look("counters").await?;
+        let count = |name: &str| counters[name].as_u64().unwrap_or(0);
+        Ok((count(self.terms.calls), count("records_read")))
     }
 
     async fn answer(
@@ -108,7 +163,16 @@ impl Screen {
     }
 }
 
-fn ids(made: &Value) -> Vec<String> {
-    let ids = made["ids"].as_array().map(Vec::as_slice).unwrap_or_default();
-    ids.iter().filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect()
+/// The members of what is an object.
+fn members(record: Value) -> Map<String, Value> {
+    match record {
+        Value::Object(members) => members,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
+    }
+}
+
+fn list(answer: &Value, name: &str) -> Vec<Value> {
+    answer[name].as_array().cloned().unwrap_or_default()
 }

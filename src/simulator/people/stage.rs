@@ -1,5 +1,5 @@
-//! Everything that the agent meets, on this machine: a Campaign database, an organisation of a
-//! CRM, people in both, and the config file that tells of them.
+//! Everything that the agent meets, on this machine: a Campaign database, one CRM or several, people
+//! in all of them, and the config file that tells of them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,34 +9,38 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::agent::{command, failed, free_port};
+use super::office::{Ids, Office, Roster};
 use super::paper::{Mappings, config, path, secrets};
 use super::{Agent, Desk, Draw, PeopleError, Screen};
 use crate::simulator::database::{Database, DatabaseOptions};
 use crate::simulator::database_campaign::CampaignDatabase;
-use crate::simulator::salesforce::{self, Running};
 
 /// How a stage is set.
 #[derive(Clone, Debug, Default)]
 pub struct StageOptions {
     /// Where; a temporary directory that goes with the stage when nothing is said.
     pub directory: Option<PathBuf>,
+    /// Which CRMs there are.
+    pub roster: Roster,
     /// What the config says.
     pub mappings: Mappings,
     /// Settings of the server.
     pub settings: Vec<(String, String)>,
 }
 
-/// Both sides, with nobody between them yet.
+/// All sides, with nobody between them yet.
 #[derive(Debug)]
 pub struct Stage {
     /// Campaign's server.
     pub database: Database,
     /// Campaign's database on it.
     pub campaign: CampaignDatabase,
-    /// The organisation.
-    pub crm: Running,
-    /// Who works in the CRM.
+    /// The CRMs.
+    pub offices: Vec<Office>,
+    /// Who works in the first of them.
     pub screen: Screen,
+    /// Who of them has the say on what.
+    pub roster: Roster,
     /// Who works in Campaign.
     pub desk: Desk,
     truce: PathBuf,
@@ -57,6 +61,19 @@ pub struct Cast {
     pub crm: Vec<(usize, String)>,
     /// Accounts, by number, with their ids in the CRM.
     pub accounts: Vec<(usize, String)>,
+    /// In each further CRM the contacts of all of them but those in Campaign only.
+    pub further: Vec<Ids>,
+}
+
+impl Cast {
+    /// The contact of a person of `both` in one of the CRMs.
+    pub fn contact(&self, office: usize, number: usize) -> Option<&str> {
+        let id = match office.checked_sub(1) {
+            None => self.both.iter().find(|(one, _)| *one == number).map(|(_, id)| id),
+            Some(further) => self.further.get(further)?.get(&number),
+        };
+        id.map(String::as_str)
+    }
 }
 
 /// A contact's own e-mail address.
@@ -126,24 +143,27 @@ impl Stage {
         .await?;
         let campaign = database.create_campaign("campaign").await?;
         database.grant_setup(&campaign).await?;
-        let crm = salesforce::start(salesforce::Options::default()).await?;
+        let roster = options.roster;
+        let opened = roster.kinds().iter().map(|kind| Office::open(*kind));
+        let offices = futures_util::future::try_join_all(opened).await?;
         let port = free_port(&directory)?;
-        let text = config(&campaign, &crm, port, &options.mappings);
+        let text = config(&campaign, (&offices, &roster), port, &options.mappings);
         let config = path(&directory);
         fs::write(&config, text).map_err(failed("writing", &config))?;
-        for (name, secret) in secrets(database.password(), &crm) {
+        for (name, secret) in secrets(database.password(), &offices) {
             let file = directory.join(name);
             fs::write(&file, secret).map_err(failed("writing", &file))?;
             let closed = Permissions::from_mode(0o600);
             fs::set_permissions(&file, closed).map_err(failed("closing", &file))?;
         }
-        let (screen, desk) = (Screen::of(&crm), Desk::open(&campaign.owner).await?);
+        let (screen, desk) = (offices[0].screen.clone(), Desk::open(&campaign.owner).await?);
         let truce = truce.to_owned();
         Ok(Self {
             database,
             campaign,
-            crm,
+            offices,
             screen,
+            roster,
             desk,
             truce,
             directory,
@@ -172,8 +192,16 @@ impl Stage {
         Agent::start(&self.truce, &self.config(), &self.directory.join("agent.log"), self.port)
     }
 
-    /// Fills both sides with so many records each. A quarter of each side is on that side only; of
-    /// the others some lack something on one side. Nine of ten have an account.
+    /// Ends the simulators in order.
+    pub async fn close(self) {
+        for office in self.offices {
+            office.running.stop().await;
+        }
+    }
+
+    /// Fills Campaign and the first CRM with so many records each. A quarter of each side is on that
+    /// side only; of the others some lack something on one side. Nine of ten have an account. A further
+    /// CRM knows the people of the first, and no accounts yet.
     pub async fn fill(&self, records: usize, draw: &mut Draw) -> Result<Cast, PeopleError> {
         let accounts = self.found_accounts((records / 10).max(2), draw).await?;
         let only = records / 4;
@@ -181,13 +209,18 @@ impl Stage {
         let campaign: Vec<usize> = (records - only..records).collect();
         let crm: Vec<usize> = (records..records + only).collect();
         self.recipients(&both, &campaign, accounts.len()).await?;
-        let mut contacts = Vec::new();
-        for number in both.iter().chain(&crm) {
-            contacts.push(contact(*number, &accounts));
-        }
+        let there = || both.iter().chain(&crm).copied();
+        let contacts = there().map(|number| self.contact(0, number, &accounts)).collect();
         let mut ids = self.screen.seed("Contact", contacts).await?;
         let later = ids.split_off(both.len());
+        let mut further = Vec::new();
+        for (at, office) in self.offices.iter().enumerate().skip(1) {
+            let contacts = there().map(|number| self.contact(at, number, &[])).collect();
+            let ids = office.screen.seed("Contact", contacts).await?;
+            further.push(there().zip(ids).collect());
+        }
         Ok(Cast {
+            further,
             both: both.into_iter().zip(ids).collect(),
             campaign,
             crm: crm.into_iter().zip(later).collect(),
@@ -251,22 +284,26 @@ impl Stage {
             .await
             .map(drop)
     }
-}
 
-/// A contact as the CRM has had it for long. Some lack a phone, which Campaign knows.
-fn contact(number: usize, accounts: &[(usize, String)]) -> Value {
-    let (first, last) = person(number);
-    let mut contact = json!({
-        "FirstName": first, "LastName": last, "Email": address(number),
-        "MailingCity": town(number), "SystemModstamp": "2026-01-01T00:00:00Z",
-    });
-    if !number.is_multiple_of(3) {
-        contact["Phone"] = json!(phone(number));
+    /// A contact as a CRM has had it for long, of what it has the say on. Some lack a phone, which
+    /// Campaign knows.
+    fn contact(&self, office: usize, number: usize, accounts: &[(usize, String)]) -> Value {
+        let (first, last) = person(number);
+        let mut contact = json!({
+            "FirstName": first, "LastName": last, "Email": address(number),
+            "SystemModstamp": "2026-01-01T00:00:00Z",
+        });
+        if self.roster.says("MailingCity") == office {
+            contact["MailingCity"] = json!(town(number));
+        }
+        if !number.is_multiple_of(3) && self.roster.says("Phone") == office {
+            contact["Phone"] = json!(phone(number));
+        }
+        if let Some(account) = account(number, accounts.len()) {
+            contact["AccountId"] = json!(accounts[account].1);
+        }
+        contact
     }
-    if let Some(account) = account(number, accounts.len()) {
-        contact["AccountId"] = json!(accounts[account].1);
-    }
-    contact
 }
 
 /// Whether Campaign lacks the city, which the CRM knows.
@@ -280,5 +317,5 @@ fn town(number: usize) -> &'static str {
 
 /// Never the first account: that one is made in Campaign by the agent, so nobody there has it yet.
 fn account(number: usize, accounts: usize) -> Option<usize> {
-    (!number.is_multiple_of(10)).then(|| 1 + number % (accounts - 1))
+    (1 < accounts && !number.is_multiple_of(10)).then(|| 1 + number % (accounts - 1))
 }

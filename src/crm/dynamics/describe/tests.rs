@@ -139,8 +139,10 @@ fn a_choice_beside_a_text_is_its_number_as_text() {
     let table = contact().table();
     let text = Kind::Text { max: Some(40), case: Case::Kept, only: None };
     let column = table.column_beside("preferredcontactmethodcode", Some(&text)).unwrap();
-    let Kind::Text { only: Some(only), .. } = column.kind else { panic!("{column:?}") };
+    let Kind::Text { only: Some(only), .. } = &column.kind else { panic!("{column:?}") };
     assert_eq!(only.len(), 5);
+    let now = table.column_now(&column).unwrap();
+    assert_eq!(*now, column, "and is still, when it is looked at again");
     let whole = Kind::Int { min: 0, max: 9 };
     let column = table.column_beside("preferredcontactmethodcode", Some(&whole)).unwrap();
     assert_eq!(column.kind, Kind::Int { min: 1, max: 5 });
