@@ -1,7 +1,7 @@
 //! What differs between the CRMs that the cases are played in: what each calls things, and how its
 //! simulator is told what a person does, or what goes wrong.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
 use crate::cli_world::World;
 
@@ -133,20 +133,19 @@ pub(crate) fn with(order: Json, more: Json) -> Json {
 /// The mappings of the cases: people, with what they are matched by and what they are refused.
 pub(crate) fn people<C: Crm>() -> String {
     let [_, external_id, stamp] = C::KEYS;
-    let columns: Map<String, Json> = Map::from_iter([
-        ("email".to_owned(), json!("semail")),
-        ("first_name".to_owned(), json!("sfirstname")),
-        ("last_name".to_owned(), json!("slastname")),
-        ("phone".to_owned(), json!("sphone")),
-        ("note".to_owned(), json!("mdata")),
-        ("member".to_owned(), json!("smember")),
-    ]);
-    let mut fields = String::new();
-    for (field, column) in &columns {
-        let one_way = if field == "note" { ", direction = \"to_crm\"" } else { "" };
+    let columns = [
+        ("email", "semail", ""),
+        ("first_name", "sfirstname", ""),
+        ("last_name", "slastname", ""),
+        ("phone", "sphone", ""),
+        ("note", "mdata", ", direction = \"to_crm\""),
+        ("member", "smember", ""),
+    ];
+    let field = |(field, column, more): (&str, &str, &str)| {
         let name = C::name(field);
-        fields += &format!("{field} = {{ campaign = {column}, crm = \"{name}\"{one_way} }}\n");
-    }
+        format!("{field} = {{ campaign = \"{column}\", crm = \"{name}\"{more} }}\n")
+    };
+    let fields: String = columns.into_iter().map(field).collect();
     format!(
         r#"
 [mapping.contacts]

@@ -98,11 +98,11 @@ async fn a_unique_value_of_another_row_is_refused_with_that_row() {
     let mut stage = Stage::new().await;
     let key = json!({ "table": "contact", "name": "new_TitleKey", "columns": ["jobtitle"] });
     stage.order("keys", key).await;
-    let owner = stage.contact(json!({ "jobtitle": "M1" })).await;
+    let first = stage.contact(json!({ "jobtitle": "M1" })).await;
     let other = stage.contact(json!({})).await;
     let claim = stage.set(&other, &[(TITLE, text("M1")), (LAST_NAME, text("Poe"))]);
     let made = stage.create("7", &[(TITLE, text("M1")), (LAST_NAME, text("Poe"))]);
-    let (owned, unknown) = (RefusalKind::Unique(Some(owner)), RefusalKind::Unique(None));
+    let (owned, unknown) = (RefusalKind::Unique(Some(first)), RefusalKind::Unique(None));
     let refused = |outcome: &Outcome, kind: &RefusalKind| {
         let Outcome::Refused(refusal) = outcome else { panic!("{outcome:?}") };
         assert_eq!((&refusal.kind, refusal.fields.as_slice()), (kind, [TITLE].as_slice()));

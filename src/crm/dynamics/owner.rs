@@ -46,12 +46,11 @@ impl RowWriter {
             let places = some.iter().map(|(place, _, _)| *place);
             let found = match found {
                 Ok(Some(found)) => found,
-                Ok(None) => continue,
                 Err(error) if passes(&error) => {
                     places.for_each(|place| outcomes[place] = Outcome::Later(delay(&error)));
                     continue;
                 }
-                Err(_) => continue,
+                Ok(None) | Err(_) => continue,
             };
             let seen: Vec<&Observation> = found.iter().map(|one| &one.observation).collect();
             // The service may take values for the same that we do not, or count a row that was merged
