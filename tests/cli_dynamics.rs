@@ -5,41 +5,15 @@
 
 mod cli_world;
 
-use cli_world::{Agent, PATIENCE, World};
+use cli_world::{Agent, Environment, PATIENCE, World};
 use serde_json::{Value as Json, json};
-use truce::simulator::dynamics::{self, Options, Running};
 
-/// An environment of Dynamics that shares the recipients.
-struct Environment {
-    running: Running,
-    control: reqwest::Client,
+/// What the config says of the environment, which shares the recipients.
+fn config(environment: &Environment) -> String {
+    environment.account("dataverse") + PEOPLE
 }
 
-impl Environment {
-    async fn start(world: &World) -> Self {
-        let ca_file = Some(world.file("dynamics.pem"));
-        let running = dynamics::start(Options { ca_file, ..Options::default() }).await.unwrap();
-        std::fs::write(world.file("dynamics_secret"), &running.client_secret).unwrap();
-        Self { running, control: reqwest::Client::new() }
-    }
-
-    fn config(&self) -> String {
-        let Running { base_url, token_url, client_id, tenant_id, .. } = &self.running;
-        format!(
-            r#"
-[crm.dataverse]
-kind = "dynamics"
-url = "{base_url}"
-token_url = "{token_url}"
-tenant = "{tenant_id}"
-ca_file = "dynamics.pem"
-client_id = "{client_id}"
-client_secret_file = "dynamics_secret"
-poll_seconds = 0.1
-poll_idle_seconds = 0.2
-timeout_seconds = 5
-retry_seconds_max = 1
-
+const PEOPLE: &str = r#"
 [mapping.people]
 crm = "dataverse"
 table = "nmsrecipient"
@@ -53,49 +27,25 @@ pairing = "crm"
 create = ["campaign", "crm"]
 
 [mapping.people.create_with]
-campaign = {{ ifolderid = 1182 }}
+campaign = { ifolderid = 1182 }
 
 [mapping.people.fields]
-email = {{ campaign = "semail", crm = "emailaddress1" }}
-first_name = {{ campaign = "sfirstname", crm = "firstname" }}
-last_name = {{ campaign = "slastname", crm = "lastname" }}
-opted_out = {{ campaign = ["iblacklistemail", "iblacklist"], crm = ["donotbulkemail", "donotemail", "followemail"], conflict = "most_restrictive" }}
-"#
-        )
-    }
+email = { campaign = "semail", crm = "emailaddress1" }
+first_name = { campaign = "sfirstname", crm = "firstname" }
+last_name = { campaign = "slastname", crm = "lastname" }
+opted_out = { campaign = ["iblacklistemail", "iblacklist"], crm = ["donotbulkemail", "donotemail", "followemail"], conflict = "most_restrictive" }
+"#;
 
-    async fn order(&self, route: &str, order: Json) -> Json {
-        let url = format!("{}/{route}", self.running.control_url);
-        let answer = self.control.post(url).json(&order).send().await.unwrap();
-        assert!(answer.status().is_success(), "{route} {order}");
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
-    }
-
-    async fn contacts(&self) -> Vec<Json> {
-        let url = format!("{}/records/contact", self.running.control_url);
-        let text = self.control.get(url).send().await.unwrap().text().await.unwrap();
-        let told: Json = serde_json::from_str(&text).unwrap();
-        told["records"].as_array().unwrap().clone()
-    }
-
-    async fn people(&self) -> Vec<String> {
-        let text = |record: &Json, name: &str| record[name].as_str().unwrap_or("").to_owned();
-        let line = |record: &Json| {
-            let names = ["emailaddress1", "firstname", "lastname"];
-            let values: Vec<String> = names.iter().map(|name| text(record, name)).collect();
-            format!("{}|{}", values.join("|"), u8::from(record["donotbulkemail"] == true))
-        };
-        let mut lines: Vec<String> = self.contacts().await.iter().map(line).collect();
-        lines.sort();
-        lines
-    }
-
-    async fn edit(&self, mail: &str, fields: Json) {
-        let all = self.contacts().await;
-        let one = all.iter().find(|record| record["emailaddress1"] == mail).unwrap();
-        let order = json!({ "table": "contact", "id": one["contactid"], "fields": fields });
-        self.order("edit", order).await;
-    }
+async fn people(environment: &Environment) -> Vec<String> {
+    let text = |record: &Json, name: &str| record[name].as_str().unwrap_or("").to_owned();
+    let line = |record: &Json| {
+        let names = ["emailaddress1", "firstname", "lastname"];
+        let values: Vec<String> = names.iter().map(|name| text(record, name)).collect();
+        format!("{}|{}", values.join("|"), u8::from(record["donotbulkemail"] == true))
+    };
+    let mut lines: Vec<String> = environment.contacts().await.iter().map(line).collect();
+    lines.sort();
+    lines
 }
 
 /// The world's own account, which only reads recipients: one mapping alone writes a column.
@@ -125,7 +75,7 @@ async fn all_agree(world: &World, environment: &Environment, agent: &Agent, want
     let looking = async {
         while seen.0 != wanted || seen.1 != wanted || seen.2 != wanted_names {
             let contacts = names(world.contacts().await);
-            seen = (world.recipients().await, environment.people().await, contacts);
+            seen = (world.recipients().await, people(environment).await, contacts);
         }
     };
     let late = tokio::time::timeout(PATIENCE, looking).await.is_err();
@@ -137,7 +87,7 @@ async fn all_agree(world: &World, environment: &Environment, agent: &Agent, want
 async fn three_sides_agree_through_edits_an_opt_out_an_expired_token_and_a_kill() {
     let world = World::start().await;
     let environment = Environment::start(&world).await;
-    world.configure(&(reading(&world.config()) + &environment.config()));
+    world.configure(&(reading(&world.config()) + &config(&environment)));
     world
         .sql(
             "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
@@ -189,7 +139,7 @@ async fn refuses(world: &World, words: &[&str]) {
 async fn what_would_not_work_has_its_own_line_with_what_to_do() {
     let world = World::start().await;
     let environment = Environment::start(&world).await;
-    let good = reading(&world.config()) + &environment.config();
+    let good = reading(&world.config()) + &config(&environment);
     world.configure(&good);
     world.done(&["setup"]).await;
 

@@ -5,8 +5,11 @@
     unreachable_pub,
     clippy::allow_attributes,
     clippy::unwrap_used,
+    unused_imports,
     reason = "each test file uses a part of this"
 )]
+
+mod environment;
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -25,8 +28,34 @@ use truce::simulator::database::{Database, DatabaseOptions};
 use truce::simulator::database_campaign::CampaignDatabase;
 use truce::simulator::salesforce::{self, Options, Running, Validity};
 
+pub use environment::Environment;
+
 /// Longer than anything here takes on a slow and busy machine.
 pub const PATIENCE: Duration = Duration::from_mins(2);
+
+const CONTACTS: &str = r#"
+[mapping.contacts]
+crm = "sales"
+table = "nmsrecipient"
+key = "irecipientid"
+object = "Contact"
+external_id = "Truce_Id__c"
+stamp = "Truce_Stamp__c"
+match_on = ["email"]
+conflict = "crm"
+pairing = "crm"
+create = ["campaign", "crm"]
+
+[mapping.contacts.create_with]
+crm = { LastName = "unknown" }
+campaign = { ifolderid = 1182 }
+
+[mapping.contacts.fields]
+email = { campaign = "semail", crm = "Email" }
+first_name = { campaign = "sfirstname", crm = "FirstName" }
+last_name = { campaign = "slastname", crm = "LastName" }
+opted_out = { campaign = ["iblacklistemail", "iblacklist"], crm = "HasOptedOutOfEmail", conflict = "most_restrictive" }
+"#;
 
 pub struct World {
     pub database: Database,
@@ -87,8 +116,12 @@ impl World {
 
     /// One mapping of recipients and contacts, polled fast.
     pub fn config(&self) -> String {
+        self.house() + &self.sales() + CONTACTS
+    }
+
+    /// What a config says of everything but the CRM.
+    pub fn house(&self) -> String {
         let port = self.database.port();
-        let (url, id) = (&self.org.base_url, &self.org.client_id);
         format!(
             r#"
 [campaign]
@@ -101,7 +134,15 @@ lease_seconds = 5
 [agent]
 listen = "127.0.0.1:0"
 log_format = "json"
+"#
+        )
+    }
 
+    /// What it says of the account of the CRM.
+    pub fn sales(&self) -> String {
+        let (url, id) = (&self.org.base_url, &self.org.client_id);
+        format!(
+            r#"
 [crm.sales]
 kind = "salesforce"
 url = "{url}"
@@ -111,28 +152,6 @@ client_secret_file = "secret"
 poll_seconds = 0.1
 poll_idle_seconds = 0.2
 timeout_seconds = 5
-
-[mapping.contacts]
-crm = "sales"
-table = "nmsrecipient"
-key = "irecipientid"
-object = "Contact"
-external_id = "Truce_Id__c"
-stamp = "Truce_Stamp__c"
-match_on = ["email"]
-conflict = "crm"
-pairing = "crm"
-create = ["campaign", "crm"]
-
-[mapping.contacts.create_with]
-crm = {{ LastName = "unknown" }}
-campaign = {{ ifolderid = 1182 }}
-
-[mapping.contacts.fields]
-email = {{ campaign = "semail", crm = "Email" }}
-first_name = {{ campaign = "sfirstname", crm = "FirstName" }}
-last_name = {{ campaign = "slastname", crm = "LastName" }}
-opted_out = {{ campaign = ["iblacklistemail", "iblacklist"], crm = "HasOptedOutOfEmail", conflict = "most_restrictive" }}
 "#
         )
     }

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use truce::postgres::Session;
 
 use crate::cli_world::{Agent, PATIENCE, World};
+use crate::crm::{Control, Crm, people, with};
 
 /// Every change of a recipient, with who made it, column by column. A tslastmodified that moves
 /// with the others says nothing more.
@@ -46,8 +47,10 @@ const DUE: &str =
 /// The person whose edits mark how far both feeds have come; nobody looks at this one.
 const MARK: i32 = 9000;
 
-pub(crate) struct Stage {
+pub(crate) struct Stage<C> {
     pub(crate) world: World,
+    pub(crate) control: Control,
+    _crm: C,
     agent: Option<Agent>,
     /// The contact of the recipient with the key 1, and so on.
     pub(crate) ids: Vec<String>,
@@ -59,18 +62,16 @@ pub(crate) struct Stage {
 /// whether opted out.
 pub(crate) type People = Vec<String>;
 
-impl Stage {
+impl<C: Crm> Stage<C> {
     /// So many pairs that hold the same, with a config that this makes of the usual one.
     pub(crate) async fn set(pairs: usize, config: impl FnOnce(&str) -> String) -> Self {
         let world = World::start().await;
+        let crm = C::start(&world).await;
+        let control = Control::of(crm.control(&world));
         world.sql(DIARY).await;
-        let fields = r#"phone = { campaign = "sphone", crm = "Phone" }
-note = { campaign = "mdata", crm = "Description", direction = "to_crm" }
-member = { campaign = "smember", crm = "Member_Number__c" }
-"#;
         // A write whose answer was lost is waited for as long as the CRM may take to carry it out.
-        let limits = "timeout_seconds = 5\nlate_commit_seconds = 2\nwrite_time_limit_seconds = 3";
-        let usual = world.config().replace("timeout_seconds = 5", limits) + fields;
+        let limits = "late_commit_seconds = 2\nwrite_time_limit_seconds = 3\n";
+        let usual = world.house() + &crm.account(&world) + limits + &people::<C>();
         world.configure(&config(&usual));
         world
             .sql(&format!(
@@ -80,19 +81,36 @@ member = { campaign = "smember", crm = "Member_Number__c" }
                  values ({MARK}, 'mark@x.org', 'mark', 'mark')"
             ))
             .await;
+        let mut stage = Self {
+            world,
+            control,
+            _crm: crm,
+            agent: None,
+            ids: Vec::new(),
+            mark: String::new(),
+            marks: 0,
+        };
         let person = |n: usize| {
             let email = format!("p{n}@x.org");
-            json!({"Email": email, "FirstName": "Pat", "LastName": "Roe", "Phone": "0"})
+            json!({"email": email, "first_name": "Pat", "last_name": "Roe", "phone": "0"})
         };
-        let mut contacts: Vec<Json> = (1..=pairs).map(person).collect();
-        contacts.push(json!({"Email": "mark@x.org", "FirstName": "mark", "LastName": "mark"}));
-        let mut ids = world.contacts_made(Json::Array(contacts)).await;
-        let mark = ids.pop().unwrap();
-        world.done(&["setup"]).await;
-        let mut stage = Self { world, agent: None, ids, mark, marks: 0 };
+        let people: Vec<Json> = (1..=pairs).map(person).collect();
+        stage.ids = stage.make(&people).await;
+        let mark = json!({"email": "mark@x.org", "first_name": "mark", "last_name": "mark"});
+        stage.mark = stage.make(&[mark]).await.remove(0);
+        stage.world.done(&["setup"]).await;
         stage.resume().await;
         stage.paired(pairs + 1).await;
         stage
+    }
+
+    /// Makes contacts as a person would; their ids.
+    pub(crate) async fn make(&self, people: &[Json]) -> Vec<String> {
+        let records: Vec<Json> = people.iter().map(C::told).collect();
+        let order = json!({C::TABLE: C::PERSON, "records": records});
+        let made = self.control.order("create", order).await;
+        let ids = made["ids"].as_array().unwrap().iter();
+        ids.map(|id| id.as_str().unwrap().to_owned()).collect()
     }
 
     /// Waits until so many pairs have met and are agreed on.
@@ -131,23 +149,39 @@ member = { campaign = "smember", crm = "Member_Number__c" }
 
     /// Edits the contact of this recipient as a person would.
     pub(crate) async fn edit(&self, key: usize, fields: Json) {
-        self.world.edit(&self.ids[key - 1], fields).await;
+        self.edit_contact(&self.ids[key - 1], &fields).await;
     }
 
-    /// Waits until both feeds have brought what was done before this.
-    pub(crate) async fn pass(&mut self) {
+    async fn edit_contact(&self, id: &str, fields: &Json) {
+        let order = json!({C::TABLE: C::PERSON, "id": id, "fields": C::told(fields)});
+        self.control.order("edit", order).await;
+    }
+
+    /// Has the next write fail, or be slow, in this way.
+    pub(crate) async fn trouble(&self, route: &str, order: Json) {
+        self.control.order(route, with(order, C::writes())).await;
+    }
+
+    /// Waits until Campaign's feed has brought what was done before this.
+    pub(crate) async fn campaign_passes(&mut self) {
         self.marks += 1;
         let mark = format!("mark {}", self.marks);
         let ours =
             format!("update nmsrecipient set sfirstname = '{mark}' where irecipientid = {MARK}");
         self.sql(&ours).await;
-        self.world.edit(&self.mark, json!({"LastName": mark})).await;
-        let theirs = format!("select slastname from nmsrecipient where irecipientid = {MARK}");
-        self.wait("both feeds to pass", async || {
-            let there = self.contact(&self.mark, "FirstName").await;
-            there == json!(mark) && self.world.rows(&theirs).await == [&*mark]
+        self.wait("Campaign's feed to pass", async || {
+            self.contact(&self.mark, "first_name").await == json!(mark)
         })
         .await;
+    }
+
+    /// Waits until both feeds have brought what was done before this.
+    pub(crate) async fn pass(&mut self) {
+        let mark = format!("mark {}", self.marks + 1);
+        self.edit_contact(&self.mark, &json!({"last_name": mark})).await;
+        self.campaign_passes().await;
+        let theirs = format!("select slastname from nmsrecipient where irecipientid = {MARK}");
+        self.wait("both feeds to pass", async || self.world.rows(&theirs).await == [&*mark]).await;
     }
 
     /// Waits until that, and until nothing is left to be done.
@@ -199,27 +233,28 @@ member = { campaign = "smember", crm = "Member_Number__c" }
 
     pub(crate) async fn crm(&self) -> People {
         let contacts = self.contacts().await;
-        let others = contacts.iter().filter(|contact| contact["Id"] != *self.mark);
+        let others = contacts.iter().filter(|contact| contact[C::KEYS[0]] != *self.mark);
         let line = |contact: &Json| {
-            let text = |field: &str| contact[field].as_str().unwrap_or("").to_owned();
-            let out = u8::from(contact["HasOptedOutOfEmail"] == json!(true)).to_string();
-            [text("Email"), text("FirstName"), text("Phone"), out].join("|")
+            let text = |field: &str| contact[C::name(field)].as_str().unwrap_or("").to_owned();
+            let out = u8::from(C::is_out(contact)).to_string();
+            [text("email"), text("first_name"), text("phone"), out].join("|")
         };
         let mut people: People = others.map(line).collect();
         people.sort();
         people
     }
 
-    async fn contacts(&self) -> Vec<Json> {
-        let answer = self.world.look("records/Contact?deleted=false").await;
-        answer["records"].as_array().unwrap().clone()
+    pub(crate) async fn contacts(&self) -> Vec<Json> {
+        let answer = self.control.look(&format!("records/{}", C::PERSON)).await;
+        let records = answer["records"].as_array().unwrap().iter();
+        records.filter(|record| C::is_here(record)).cloned().collect()
     }
 
     /// A field of one contact.
     pub(crate) async fn contact(&self, id: &str, field: &str) -> Json {
         let contacts = self.contacts().await;
-        let contact = contacts.into_iter().find(|contact| contact["Id"] == *id);
-        contact.map_or(Json::Null, |contact| contact[field].clone())
+        let contact = contacts.into_iter().find(|contact| contact[C::KEYS[0]] == *id);
+        contact.map_or(Json::Null, |contact| contact[C::name(field)].clone())
     }
 
     /// A column of one recipient.
@@ -235,11 +270,12 @@ member = { campaign = "smember", crm = "Member_Number__c" }
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// What the agent wrote to this contact, a line a write: `update Phone=1`.
+    /// What the agent wrote to this contact, a line a write: `update phone=1`.
     pub(crate) async fn sent(&self, id: &str) -> Vec<String> {
-        let answer = self.world.look(&format!("history?object=Contact&id={id}")).await;
+        let route = format!("history?{}={}&id={id}", C::TABLE, C::PERSON);
+        let answer = self.control.look(&route).await;
         let changes = answer["changes"].as_array().unwrap();
-        changes.iter().filter(|change| change["via"] == "api").map(line).collect()
+        changes.iter().filter(|change| change["via"] == "api").map(line::<C>).collect()
     }
 
     pub(crate) async fn decisions(&self) -> Vec<String> {
@@ -272,7 +308,7 @@ member = { campaign = "smember", crm = "Member_Number__c" }
     /// Waits until so many requests have met the trouble that was ordered last.
     pub(crate) async fn met(&self, requests: u64) {
         self.wait("a request to meet the trouble", async || {
-            let faults = self.world.look("faults").await;
+            let faults = self.control.look("faults").await;
             faults["answers"].as_array().unwrap().last().unwrap()["hits"] == json!(requests)
         })
         .await;
@@ -285,15 +321,13 @@ async fn read(session: &Session, query: &str) -> Vec<String> {
 }
 
 /// A change, without what every write changes.
-fn line(change: &Json) -> String {
-    let kept = |field: &str| {
-        let by_itself = ["Name", "SystemModstamp", "LastModifiedDate", "LastModifiedById"];
-        !field.starts_with("Truce_") && !by_itself.contains(&field)
-    };
+fn line<C: Crm>(change: &Json) -> String {
+    let kept = |field: &str| !C::KEYS.contains(&field) && !C::BY_ITSELF.contains(&field);
     let fields = change["fields"].as_object().unwrap().iter().filter(|(field, _)| kept(field));
-    let value = |(field, value): (&String, &Json)| {
-        let new = value["new"].as_str().map_or_else(|| value["new"].to_string(), ToOwned::to_owned);
-        format!(" {field}={new}")
+    let value = |(field, values): (&String, &Json)| {
+        let new = C::new_value(values);
+        let new = new.as_str().map_or_else(|| new.to_string(), ToOwned::to_owned);
+        format!(" {}={new}", C::field(field))
     };
     let deed = change["deed"].as_str().unwrap();
     let fields = if deed == "update" { fields.map(value).collect() } else { String::new() };

@@ -112,6 +112,12 @@ impl Stage {
         post(&self.control, &self.running, route, &order).await
     }
 
+    /// Takes back what was ordered to fail.
+    pub(crate) async fn forget_faults(&self) {
+        let faults = format!("{}/faults", self.running.control_url);
+        assert!(self.control.delete(faults).send().await.unwrap().status().is_success());
+    }
+
     /// Looks at something.
     pub(crate) async fn look(&self, route: &str) -> Json {
         let url = format!("{}/{route}", self.running.control_url);

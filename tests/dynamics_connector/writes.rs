@@ -100,6 +100,35 @@ async fn what_comes_between_the_read_and_the_write_is_not_overwritten() {
 }
 
 #[tokio::test]
+async fn a_unique_value_of_another_row_is_refused_with_that_row() {
+    let mut stage = Stage::new().await;
+    let key = json!({ "table": "contact", "name": "new_TitleKey", "columns": ["jobtitle"] });
+    stage.order("keys", key).await;
+    let first = stage.contact(json!({ "jobtitle": "M1" })).await;
+    let other = stage.contact(json!({})).await;
+    let claim = stage.set(&other, &[(TITLE, text("M1")), (LAST_NAME, text("Poe"))]);
+    let made = stage.create("7", &[(TITLE, text("M1")), (LAST_NAME, text("Poe"))]);
+    let (owned, unknown) = (RefusalKind::Unique(Some(first)), RefusalKind::Unique(None));
+    let refused = |outcome: &Outcome, kind: &RefusalKind| {
+        let Outcome::Refused(refusal) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((&refusal.kind, refusal.fields.as_slice()), (kind, [TITLE].as_slice()));
+    };
+    for outcome in stage.write(vec![claim, made]).await.unwrap() {
+        refused(&outcome, &owned);
+    }
+    // Where it cannot be asked whose it is, it is refused all the same, or tried again if that passes.
+    let asking = |code: &str| json!({ "count": 9, "status": 400, "code": code, "path_contains": "jobtitle%20eq" });
+    stage.order("fail", asking("0x80060888")).await;
+    let claim = stage.set(&other, &[(TITLE, text("M1"))]);
+    refused(&stage.write_one(claim).await, &unknown);
+    stage.forget_faults().await;
+    stage.order("fail", asking("0x8004A001")).await;
+    let claim = stage.set(&other, &[(TITLE, text("M1"))]);
+    let outcome = stage.write_one(claim).await;
+    assert!(matches!(outcome, Outcome::Later(_)), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn an_update_never_makes_what_was_deleted() {
     let mut stage = Stage::new().await;
     let id = stage.contact(json!({})).await;

@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use truce::simulator::any::Kind;
 use truce::simulator::people::{Stage, Where};
+
+use crate::crm;
 
 /// Who changed something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +80,11 @@ pub(crate) async fn begin(stage: &Stage) {
 }
 
 impl Histories {
-    pub(crate) async fn read(stage: &Stage) -> Self {
+    pub(crate) async fn read(kind: Kind, stage: &Stage) -> Self {
         let mut histories = Self::default();
         histories.read_campaign(stage).await;
         histories.read_crm(stage).await;
+        histories.reads = crm::reads(kind, &stage.screen).await;
         histories
     }
 
@@ -124,8 +128,7 @@ impl Histories {
     }
 
     async fn read_crm(&mut self, stage: &Stage) {
-        let all = stage.screen.look("records/Contact?fields=Id,Email").await.unwrap();
-        let all = all["records"].as_array().unwrap();
+        let all = stage.screen.ever("Contact", "Id,Email").await.unwrap();
         let who: BTreeMap<String, String> =
             all.iter().map(|record| (text(&record["Id"]), text(&record["Email"]))).collect();
         for change in stage.screen.history("Contact").await.unwrap() {
@@ -153,17 +156,6 @@ impl Histories {
                     new,
                     contact: Some((id.clone(), request)),
                 });
-            }
-        }
-        self.read_requests(stage).await;
-    }
-
-    async fn read_requests(&mut self, stage: &Stage) {
-        let log = stage.screen.look("requests").await.unwrap();
-        for request in log["requests"].as_array().unwrap() {
-            let place = (request["n"].as_u64().unwrap(), request["at_ms"].as_i64().unwrap());
-            for id in request["ids"].as_array().unwrap() {
-                self.reads.entry(text(id)).or_default().push(place);
             }
         }
     }

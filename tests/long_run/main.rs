@@ -5,10 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 #![expect(clippy::print_stdout, reason = "what was measured is of use beside the verdict")]
 
+mod crm;
 mod foretold;
 mod histories;
 mod judge;
 mod plans;
+mod size;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,37 +19,24 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use truce::simulator::any::Kind;
 use truce::simulator::people::{
-    Agent, Both, Cast, Desk, Draw, Mappings, Stage, StageOptions, Where, address, person,
+    Agent, Both, Cast, Desk, Draw, Roster, Stage, StageOptions, Where, address, person,
 };
 
 use foretold::Foretold;
 use histories::{CONSENT, Histories};
 use judge::{Finals, judge};
 use plans::{Plan, plans};
-
-const RECORDS: usize = 10_000;
-/// On each side.
-const EDITS: usize = 5_000;
-/// Of those on each side, on the same field of the same person as one of the other side.
-const CONTESTED: usize = 500;
-/// These stay with the CRM's outage, the rest comes amid faults.
-const IN_OUTAGE: usize = 5_000;
-const OUTAGE: Duration = Duration::from_mins(1);
-const HELD_BACK: Duration = Duration::from_mins(2);
-
-/// Nobody edits these: the first of the cast opt out, are merged, are deleted.
-const OPT_OUTS: usize = 90;
-const MERGES: usize = 20;
-const DELETES: usize = 20;
-const CREATES: usize = 40;
-const SPARED: usize = OPT_OUTS + 2 * MERGES + 2 * DELETES;
+use size::{CREATES, MERGES, OPT_OUTS, Size};
 
 /// A debug build on a machine that does other things too.
 const AGREE_MAX: Duration = Duration::from_mins(8);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 struct Run {
+    kind: Kind,
+    size: Size,
     stage: Stage,
     cast: Cast,
     /// Whose contact was merged into another's: their recipients stay.
@@ -56,19 +45,16 @@ struct Run {
 }
 
 impl Run {
-    async fn set() -> Self {
-        let options = StageOptions { mappings: Mappings::default(), ..StageOptions::default() };
+    async fn set(kind: Kind) -> Self {
+        let size = Size::of(kind);
+        let options = StageOptions { roster: Roster::of([kind]), ..StageOptions::default() };
         let stage = Stage::set(Path::new(env!("CARGO_BIN_EXE_truce")), options).await.unwrap();
         let config = std::fs::read_to_string(stage.config()).unwrap();
-        // Commits are held back for two minutes here, and nobody may miss them.
-        let late = format!("late_commit_seconds = {}", HELD_BACK.as_secs() + 30);
-        let config = config.replace("late_commit_seconds = 2", &late);
-        let config = config.replace("[crm.salesforce]\n", "[crm.salesforce]\nwide_seconds = 10\n");
-        std::fs::write(stage.config(), config).unwrap();
-        let cast = stage.fill(RECORDS, &mut Draw::new(12)).await.unwrap();
+        std::fs::write(stage.config(), crm::adjusted(kind, &config, &size)).unwrap();
+        let cast = stage.fill(size.records, &mut Draw::new(12)).await.unwrap();
         histories::begin(&stage).await;
         stage.truce(&["setup"]).await.unwrap();
-        Self { stage, cast, merged: BTreeSet::new(), deleted: BTreeSet::new() }
+        Self { kind, size, stage, cast, merged: BTreeSet::new(), deleted: BTreeSet::new() }
     }
 
     async fn start(&self) -> Agent {
@@ -185,18 +171,18 @@ impl Run {
                 let out = (CONSENT, &json!(true));
                 self.stage.screen.edit("Contact", &loser.1, out).await.unwrap();
             }
-            let merge = json!({"object": "Contact", "winner": winner.1, "losers": [loser.1]});
-            self.order("merge", merge).await;
+            self.order("merge", crm::merge(self.kind, &winner.1, &loser.1)).await;
             self.merged.insert(address(loser.0));
         }
     }
 
     /// Some on each side.
     async fn delete(&mut self) {
-        for at in 0..2 * DELETES {
+        let deletes = self.size.deletes;
+        for at in 0..2 * deletes {
             let (number, id) = &self.cast.both[OPT_OUTS + 2 * MERGES + at];
             let who = address(*number);
-            if at < DELETES {
+            if at < deletes {
                 self.stage.screen.delete("Contact", id).await.unwrap();
             } else {
                 let sql = "delete from nmsrecipient where semail = $1";
@@ -206,93 +192,101 @@ impl Run {
         }
     }
 
-    /// What was to fail and has not had its occasion.
-    async fn forget_faults(&self) {
-        let control = self.stage.offices[0].running.access().control_url;
-        let faults = format!("{control}/faults");
+    /// All is well again; what was to fail and has not had its occasion is forgotten.
+    async fn relieve(&self) {
+        for (route, order) in crm::relief(self.kind) {
+            self.order(route, order).await;
+        }
+        let faults = format!("{}/faults", self.stage.offices[0].running.access().control_url);
         let answer = reqwest::Client::new().delete(faults).send().await.unwrap();
         assert!(answer.status().is_success());
     }
 
-    /// Calls that read records by their ids, and that write.
-    async fn calls(&self) -> (u64, u64) {
-        let counters = self.stage.screen.look("counters").await.unwrap();
-        let kinds = &counters["by_kind"];
-        let sum = |names: &[&str]| -> u64 {
-            names.iter().map(|name| kinds[*name].as_u64().unwrap_or(0)).sum()
-        };
-        (sum(&["retrieve", "read"]), sum(&["upsert", "create", "update", "delete"]))
+    /// Answers that fail before and after their effect, locks, limits, and tokens that die.
+    async fn trouble(&self) {
+        let people = self.cast.both.iter().skip(self.size.spared()).take(200);
+        let people: Vec<&str> = people.map(|(_, id)| id.as_str()).collect();
+        for (route, order) in crm::trouble(self.kind, &people) {
+            self.order(route, order).await;
+        }
     }
 }
 
-/// Answers that fail before and after their effect, locks, and tokens that die.
-async fn trouble(run: &Run) {
-    let lost = json!({"count": 3, "kind": "reset", "effect": "after", "method": "PATCH"});
-    run.order("fail", lost).await;
-    run.order("fail", json!({"count": 5, "status": 503})).await;
-    run.order("fail", json!({"count": 2, "kind": "html", "status": 502})).await;
-    for (_, id) in run.cast.both.iter().skip(SPARED).take(200) {
-        run.order(
-            "fail-record",
-            json!({
-                "key": id, "statusCode": "UNABLE_TO_LOCK_ROW", "count": 2,
-                "message": "unable to obtain exclusive access to this record",
-            }),
-        )
-        .await;
+mod salesforce {
+    use truce::simulator::any::Kind;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn thousands_of_pairs_agree_through_everything_that_goes_wrong() {
+        super::everything(Kind::Salesforce).await;
     }
-    run.order("tokens", json!({"expire": true})).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_pairs_agree_through_everything_that_goes_wrong() {
-    let mut run = Run::set().await;
-    let foretold = Foretold::read(&run.stage).await;
+mod dynamics {
+    use truce::simulator::any::Kind;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn thousands_of_pairs_agree_through_everything_that_goes_wrong() {
+        super::everything(Kind::Dynamics).await;
+    }
+}
+
+async fn everything(kind: Kind) {
+    let mut run = Run::set(kind).await;
+    let Size { records, edits, in_outage, .. } = run.size;
+    // A plan's figures are compared for one: what it counts is counted alike for both.
+    let foretold = match kind {
+        Kind::Salesforce => Some(Foretold::read(&run.stage).await),
+        Kind::Dynamics => None,
+    };
     let begun = Instant::now();
     let mut agent = run.start().await;
     let paired = run.agree(&mut agent).await;
-    println!("{RECORDS} and {RECORDS} paired and in agreement after {:?}", begun.elapsed());
-    assert_eq!(paired.contacts.len(), RECORDS + RECORDS / 4, "a quarter stood on one side only");
-    foretold.compare(&run.stage, &agent).await;
+    println!("{records} and {records} paired and in agreement after {:?}", begun.elapsed());
+    assert_eq!(paired.contacts.len(), records + records / 4, "a quarter stood on one side only");
+    if let Some(foretold) = foretold {
+        foretold.compare(&run.stage, &agent).await;
+    }
 
-    let all = plans(&run.cast, &mut Draw::new(13), SPARED);
+    let all = plans(&run.cast, &mut Draw::new(13), &run.size);
     let count = |side| all.iter().filter(|plan| plan.side == side).count();
-    assert_eq!((count(Where::Campaign), count(Where::Crm)), (EDITS, EDITS));
-    let (amid, outage) = all.split_at(2 * EDITS - IN_OUTAGE);
+    assert_eq!((count(Where::Campaign), count(Where::Crm)), (edits, edits));
+    let (amid, outage) = all.split_at(2 * edits - in_outage);
     let parts: Vec<&[Plan]> = amid.chunks(amid.len().div_ceil(4)).collect();
+    let halves = |part: usize| parts[part].split_at(parts[part].len() / 2);
 
-    trouble(&run).await;
-    run.edit(&parts[0][..600]).await;
+    run.trouble().await;
+    run.edit(halves(0).0).await;
     run.opt_out(0..30).await;
     agent.kill().unwrap();
-    run.edit(&parts[0][600..]).await;
+    run.edit(halves(0).1).await;
     let agent = run.start().await;
 
-    let held = json!({"seconds": HELD_BACK.as_secs(), "via": "user"});
-    run.order("hold", held).await;
+    let (route, order) = crm::late(kind, &run.size);
+    run.order(route, order).await;
     run.edit(parts[1]).await;
     run.opt_out(30..60).await;
-    run.order("hold", json!({"seconds": 0})).await;
+    let (route, order) = crm::prompt(kind);
+    run.order(route, order).await;
     run.merge().await;
     run.create().await;
     agent.kill().unwrap();
     run.delete().await;
     let mut agent = run.start().await;
 
-    run.edit(&parts[2][..parts[2].len() / 2]).await;
+    run.edit(halves(2).0).await;
     run.stage.database.restart().await.unwrap();
     run.stage.desk = Desk::open(&run.stage.campaign.owner).await.unwrap();
-    run.edit(&parts[2][parts[2].len() / 2..]).await;
-    trouble(&run).await;
+    run.edit(halves(2).1).await;
+    run.trouble().await;
     agent.leads().await.unwrap();
-    run.edit(&parts[3][..300]).await;
+    run.edit(halves(3).0).await;
     agent.kill().unwrap();
-    run.edit(&parts[3][300..]).await;
+    run.edit(halves(3).1).await;
     let mut agent = run.start().await;
     let begun = Instant::now();
     run.agree(&mut agent).await;
     println!("in agreement {:?} after the last of the faults", begun.elapsed());
-    run.forget_faults().await;
+    run.relieve().await;
 
     calls_after_an_outage(&run, &mut agent, outage).await;
     let both = run.agree(&mut agent).await;
@@ -302,36 +296,43 @@ async fn ten_thousand_pairs_agree_through_everything_that_goes_wrong() {
 
 /// What piled up while the CRM was away goes over in full calls.
 async fn calls_after_an_outage(run: &Run, agent: &mut Agent, edits: &[Plan]) {
-    let over = Instant::now() + OUTAGE;
+    let rest = crm::at_rest(run.kind, &run.stage.screen);
+    tokio::time::timeout(AGREE_MAX, rest).await.expect("comparisons end");
+    let over = Instant::now() + run.size.outage;
     run.order("connections", json!({"accept": false})).await;
     run.edit(edits).await;
     run.opt_out(60..OPT_OUTS).await;
     tokio::time::sleep_until(over).await;
-    let before = run.calls().await;
+    let calls = async || crm::calls(run.kind, &run.stage.screen).await;
+    let before = calls().await;
+    let last = run.stage.screen.look("requests").await.unwrap()["next"].as_u64().unwrap();
     run.order("connections", json!({"accept": true})).await;
     run.agree(agent).await;
-    let after = run.calls().await;
+    let after = calls().await;
     let of_campaign = edits.iter().filter(|plan| plan.side == Where::Campaign);
     let contacts: BTreeSet<usize> = of_campaign.map(|plan| plan.number).collect();
-    let (reads, writes) = (after.0 - before.0, after.1 - before.1);
+    let (reads, writes) = (after.reads - before.reads, after.writes - before.writes);
     println!(
         "{} contacts written after the outage in {reads} reads, {writes} writes",
         contacts.len()
     );
-    // Consent has calls of its own, and so has what both edited: it is read and decided again.
-    let n = u64::try_from(contacts.len()).unwrap();
-    let most = (n.div_ceil(200) + n.div_ceil(2_000)) * 11 / 10 + 6;
-    assert!(reads + writes <= most, "{reads} reads and {writes} writes, of {most} calls allowed");
+    let most = crm::calls_max(run.kind, u64::try_from(contacts.len()).unwrap());
+    assert!(
+        reads + writes <= most,
+        "{reads} reads and {writes} writes, of {most} calls allowed:\n{}",
+        crm::asked_since(&run.stage.screen, last).await
+    );
 }
 
 async fn verdict(run: &Run, both: &Both) {
     for who in &run.deleted {
         assert_eq!(both.person(who), (None, None), "{who} was deleted");
     }
-    let kept = RECORDS + RECORDS / 4 + CREATES - 2 * DELETES;
+    let Size { records, deletes, .. } = run.size;
+    let kept = records + records / 4 + CREATES - 2 * deletes;
     assert_eq!(both.contacts.len(), kept - MERGES, "no contact is lost or doubled");
     assert_eq!(both.recipients.len(), kept, "no recipient is lost or doubled");
-    let histories = Histories::read(&run.stage).await;
+    let histories = Histories::read(run.kind, &run.stage).await;
     let mut finals = Finals::new();
     for who in both.contacts.keys() {
         let (Some(recipient), Some(_)) = both.person(who) else { continue };
@@ -352,7 +353,8 @@ async fn verdict(run: &Run, both: &Both) {
     );
     let told = verdict.violations.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(verdict.violations.is_empty(), "{} violations:\n{told}", verdict.violations.len());
-    assert!(verdict.excused <= CONTESTED / 10, "{} words in the window", verdict.excused);
+    let most = crm::excused_max(run.kind, run.size.contested);
+    assert!(verdict.excused <= most, "{} words in the window", verdict.excused);
 }
 
 /// The decisions that discarded something, as text.

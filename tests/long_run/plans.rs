@@ -2,7 +2,7 @@
 
 use truce::simulator::people::{Cast, Draw, EDITED, Where};
 
-use crate::{CONTESTED, EDITS};
+use crate::size::Size;
 
 /// Everything that is compared of a person, by its name in the CRM.
 pub(crate) const FIELDS: [&str; 7] = [
@@ -25,19 +25,19 @@ pub(crate) struct Plan {
     pub(crate) value: String,
 }
 
-/// As many edits a side as there are to be, none of the first `spared` people: most on a field that
+/// As many edits a side as there are to be, none of the first people, who are spared: most on a field that
 /// nobody else edits, the contested ones next to each other, spread over the whole.
-pub(crate) fn plans(cast: &Cast, draw: &mut Draw, spared: usize) -> Vec<Plan> {
-    let cells = (cast.both.len() - spared) * EDITED.len();
+pub(crate) fn plans(cast: &Cast, draw: &mut Draw, wanted: &Size) -> Vec<Plan> {
+    let cells = (cast.both.len() - wanted.spared()) * EDITED.len();
     let cells = draw.shuffled((0..cells).collect::<Vec<usize>>());
     let plan = |at: usize, cell: usize, side: Where| {
         let (column, field) = EDITED[cell % EDITED.len()];
         let word = if side == Where::Campaign { "campaign" } else { "crm" };
-        let number = spared + cell / EDITED.len();
+        let number = wanted.spared() + cell / EDITED.len();
         Plan { side, number, column, field, value: format!("{word} {at}") }
     };
-    let alone = 2 * (EDITS - CONTESTED);
-    let every = alone / CONTESTED;
+    let alone = 2 * (wanted.edits - wanted.contested);
+    let every = alone / wanted.contested;
     let mut cells = cells.into_iter().enumerate();
     let mut plans = Vec::new();
     for at in 0..alone {

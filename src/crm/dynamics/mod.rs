@@ -26,6 +26,7 @@ mod feed;
 mod many;
 mod odata;
 mod outline;
+mod owner;
 mod patience;
 mod peek;
 mod plan;

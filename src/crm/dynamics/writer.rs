@@ -67,7 +67,7 @@ impl RowWriter {
         let places: Vec<usize> = (0..writes.len()).filter(|n| outcomes[*n].is_none()).collect();
         if !places.is_empty() {
             let fit: Vec<&Write> = places.iter().map(|place| writes[*place]).collect();
-            let done = match kind {
+            let mut done = match kind {
                 Kind::CreateOut | Kind::Create => {
                     self.create(plan, (kind, massed), &fit, asked).await?
                 }
@@ -75,6 +75,7 @@ impl RowWriter {
                     self.change(plan, (kind, massed), &fit, asked).await?
                 }
             };
+            self.name_owners(plan, &fit, &mut done, asked).await;
             for (place, outcome) in places.into_iter().zip(done) {
                 outcomes[place] = Some(outcome);
             }

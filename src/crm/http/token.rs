@@ -106,6 +106,12 @@ impl Renewals {
             None => Err((filled + RENEWAL_EVERY).saturating_duration_since(now)),
         }
     }
+
+    /// Gives one back that brought no token: what is bounded are tokens that die, and who asks in
+    /// vain waits longer each time by itself.
+    fn give_back(&mut self) {
+        self.left = (self.left + 1).min(RENEWALS_MAX);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -120,6 +126,8 @@ struct State {
     renew_at: Option<Instant>,
     renewals: u64,
     bound: Renewals,
+    /// Until when nobody asks, as somebody was told to wait, and what for.
+    closed: Option<(Instant, String)>,
     /// The organisation that all tokens are of; another must not be written to unawares.
     organisation: Option<String>,
 }
@@ -153,6 +161,10 @@ impl Tokens {
         {
             return Ok((Arc::clone(token), Generation(state.renewals)));
         }
+        if let Some((until, why)) = state.closed.as_ref().filter(|(until, _)| now < *until) {
+            let after = until.saturating_duration_since(now);
+            return Err(PeerError::Throttled { after, why: why.clone() });
+        }
         let old = state.token.take().filter(|_| dead != Some(Generation(state.renewals)));
         state.bound.take(now).map_err(|after| PeerError::Throttled {
             after,
@@ -168,7 +180,10 @@ impl Tokens {
                 state.token = Some(Arc::clone(&old));
                 return Ok((old, Generation(state.renewals)));
             }
-            (Err(error), _) => return Err(error),
+            (Err(error), _) => {
+                state.failed(&error, now);
+                return Err(error);
+            }
         };
         let known = state.organisation.get_or_insert_with(|| token.organisation.clone());
         if *known != token.organisation {
@@ -180,6 +195,23 @@ impl Tokens {
         state.renewals += 1;
         state.token = Some(Arc::clone(&token));
         Ok((token, Generation(state.renewals)))
+    }
+}
+
+impl State {
+    /// Nobody was given a token.
+    fn failed(&mut self, error: &PeerError, now: Instant) {
+        match error {
+            PeerError::Throttled { after, why } => {
+                self.bound.give_back();
+                self.closed = Some((now + *after, why.clone()));
+            }
+            PeerError::Transient { .. } => self.bound.give_back(),
+            PeerError::Denied { .. }
+            | PeerError::CursorLost { .. }
+            | PeerError::NewEpoch { .. }
+            | PeerError::Unfit { .. } => {}
+        }
     }
 }
 
@@ -273,5 +305,29 @@ mod tests {
         };
         assert!(matches!(refused, PeerError::Throttled { .. }), "{refused:?}");
         assert_eq!(dead, Some(Generation(u64::from(RENEWALS_MAX))));
+    }
+
+    #[tokio::test]
+    async fn who_is_told_to_wait_holds_the_others_up_and_spends_nothing() {
+        const AFTER: Duration = Duration::from_secs(2);
+        let (tokens, asked) = (Tokens::default(), AtomicU32::new(0));
+        let busy = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Err(PeerError::Throttled { after: AFTER, why: "busy".to_owned() })
+        };
+        let mut now = Instant::now();
+        for _ in 0..2 * RENEWALS_MAX {
+            for _worker in 0..4 {
+                let Err(PeerError::Throttled { after, why }) =
+                    tokens.current(None, now, busy).await
+                else {
+                    panic!("there is no token")
+                };
+                assert_eq!((after, &*why), (AFTER, "busy"));
+            }
+            now += AFTER;
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2 * RENEWALS_MAX, "one worker each time");
+        assert!(tokens.current(None, now, || async { Ok(token()) }).await.is_ok());
     }
 }

@@ -99,12 +99,29 @@ impl Screen {
         self.order(route, order).await
     }
 
-    /// All records that are not deleted.
+    /// All records that are not deleted, nor merged into another.
     pub async fn records(&self, object: &str, fields: &str) -> Result<Vec<Value>, PeopleError> {
-        let fields: Vec<&str> =
-            fields.split(',').map(|field| self.terms.read(object, field)).collect();
-        let (thing, live) = (self.terms.thing(object), self.terms.live);
-        let route = format!("records/{thing}?{live}fields={}", fields.join(","));
+        let mut records = self.read(object, fields, self.terms.live).await?;
+        records.retain(|record| record["merged"] != json!(true));
+        Ok(records)
+    }
+
+    /// All records, also those that were merged into another, and deleted ones where the CRM keeps
+    /// them.
+    pub async fn ever(&self, object: &str, fields: &str) -> Result<Vec<Value>, PeopleError> {
+        self.read(object, fields, "").await
+    }
+
+    async fn read(
+        &self,
+        object: &str,
+        fields: &str,
+        which: &str,
+    ) -> Result<Vec<Value>, PeopleError> {
+        let fields = fields.split(',').map(|field| self.terms.read(object, field));
+        let fields: Vec<&str> = fields.chain(self.terms.merged).collect();
+        let thing = self.terms.thing(object);
+        let route = format!("records/{thing}?{which}fields={}", fields.join(","));
         let read = list(&self.look(&route).await?, "records");
         Ok(read.into_iter().map(|one| self.terms.told(object, members(one)).into()).collect())
     }
@@ -114,10 +131,24 @@ impl Screen {
         self.look(&format!("records/{}", self.terms.thing(object))).await
     }
 
-    /// Every change of an object that was made after the seeds, oldest first.
+    /// Every change of an object that was made after the seeds, oldest first: each field with its
+    /// `old` and its `new` value, and when readers saw it.
     pub async fn history(&self, object: &str) -> Result<Vec<Value>, PeopleError> {
-        let route = format!("history?{}={}", self.terms.object, self.terms.thing(object));
-        Ok(list(&self.look(&route).await?, "changes"))
+        let Terms { object: parameter, old, new, .. } = self.terms;
+        let route = format!("history?{parameter}={}", self.terms.thing(object));
+        let told = |mut change: Value| {
+            let values = |(name, values): (String, Value)| {
+                (name, json!({ "old": values.pointer(old), "new": values.pointer(new) }))
+            };
+            let fields = members(change["fields"].take()).into_iter().map(values).collect();
+            change["fields"] = self.terms.told(object, fields).into();
+            // What is committed shows at once, where nothing else is said.
+            if change["shown_at_ms"].is_null() {
+                change["shown_at_ms"] = change["at_ms"].clone();
+            }
+            change
+        };
+        Ok(list(&self.look(&route).await?, "changes").into_iter().map(told).collect())
     }
 
     /// When programs set a field of a record to this, oldest first.

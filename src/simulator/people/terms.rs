@@ -14,7 +14,10 @@ pub(super) struct Terms {
     pub(super) object: &'static str,
     /// Parameters of a look at all records that are not deleted.
     pub(super) live: &'static str,
-    /// Where an entry of the history has a new value.
+    /// Which field says that a record was merged into another, where such a record is not deleted.
+    pub(super) merged: Option<&'static str>,
+    /// Where an entry of the history has an old value, and a new one.
+    pub(super) old: &'static str,
     pub(super) new: &'static str,
     /// Which counter has the calls.
     pub(super) calls: &'static str,
@@ -54,6 +57,8 @@ impl Term {
 const SALESFORCE: Terms = Terms {
     object: "object",
     live: "deleted=false&",
+    merged: None,
+    old: "/old",
     new: "/new",
     calls: "api_used",
     own_fields: ["Truce_Id__c", "Truce_Stamp__c"],
@@ -63,6 +68,8 @@ const SALESFORCE: Terms = Terms {
 const DYNAMICS: Terms = Terms {
     object: "table",
     live: "",
+    merged: Some("merged"),
+    old: "/0",
     new: "/1",
     calls: "requests",
     own_fields: ["new_truceid", "new_trucestamp"],
@@ -83,6 +90,11 @@ const DYNAMICS: Terms = Terms {
                 term("Birthdate", "birthdate"),
                 term("HasOptedOutOfEmail", "donotbulkemail"),
                 term("SystemModstamp", "modifiedon"),
+                Term {
+                    said: "MasterRecordId",
+                    name: "masterid",
+                    reference: Some(["_masterid_value", "masterid@odata.bind", "contacts"]),
+                },
                 Term {
                     said: "AccountId",
                     name: "parentcustomerid",
