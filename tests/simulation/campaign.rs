@@ -234,7 +234,7 @@ impl World {
                 }
                 let key = key.clone().unwrap();
                 if self.campaign.rows.contains_key(&(entity, key.clone())) {
-                    return Err(Outcome::Stale(Some(Box::new(self.select(entity, &key)))));
+                    return Err(Outcome::Found(vec![self.select(entity, &key)]));
                 }
                 (key, blank(entity))
             }
@@ -453,7 +453,11 @@ impl World {
                     self.lost += 1;
                     return Outcome::Lost;
                 }
-                Outcome::Done { created: None, xid: Some(xid) }
+                let created = match &write.target {
+                    Target::New { key, .. } => key.clone(),
+                    Target::Record(_) => None,
+                };
+                Outcome::Done { created, xid: Some(xid) }
             }
         }
     }
