@@ -40,6 +40,7 @@ macro_rules! keeps_every_promise {
             a_lost_create_is_not_doubled
             a_lost_update_is_told_as_lost_and_can_be_read
             each_write_of_a_batch_has_an_answer_of_its_own
+            a_refused_write_leaves_its_like_alone
             a_batch_larger_than_a_call_is_answered_in_order
             a_refusal_names_the_code_and_the_field
             an_empty_batch_costs_nothing

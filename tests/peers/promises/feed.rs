@@ -116,7 +116,12 @@ pub(crate) async fn a_deletion_is_told<S: Stage>() {
 pub(crate) async fn a_cursor_goes_on_after_a_fall<S: Stage>() {
     let mut stage = S::new().await;
     let mut follower = Follower::begin(&mut stage).await;
-    let made = stage.make(&titles(23)).await;
+    // Many at once, and then a few at a time.
+    let (many, few) = (titles(12), titles(11));
+    let mut made = stage.make(&many).await;
+    for some in few.chunks(2) {
+        made.extend(stage.make(some).await);
+    }
     let first = follower.page(&mut stage).await;
     follower.keep(&first).await;
     // Read, and not kept: whoever comes next is told of it again.

@@ -150,6 +150,30 @@ pub(crate) async fn each_write_of_a_batch_has_an_answer_of_its_own<S: Stage>() {
     assert!(made.contains(&&named(&outcomes[4]).unwrap()), "{made:?}");
 }
 
+pub(crate) async fn a_refused_write_leaves_its_like_alone<S: Stage>() {
+    let mut stage = S::new().await;
+    let (mut desk, ids) = (Desk::default(), stage.make(&titles(9)).await);
+    let bad = stage.bad().await;
+    let mut writes = Vec::new();
+    for (n, id) in ids.iter().enumerate() {
+        let good = Value::text(&format!("p{n}@x.org"));
+        let value = if [2, 5, 8].contains(&n) { bad.value.clone() } else { good };
+        writes.push(desk.set::<S>(id, bad.field, value));
+    }
+    // They are of one form, so that they go together wherever anything does.
+    let outcomes = stage.write(writes).await.unwrap();
+    for (n, (id, outcome)) in ids.iter().zip(&outcomes).enumerate() {
+        if [2, 5, 8].contains(&n) {
+            let Outcome::Refused(refusal) = outcome else { panic!("{n}: {outcome:?}") };
+            assert_eq!((&*refusal.code, refusal.fields.as_slice()), (bad.code, &[bad.field][..]));
+        } else {
+            assert!(is_done(outcome), "{n}: {outcome:?}");
+            let held = stage.text(id, bad.field).await;
+            assert_eq!(held, Some(format!("p{n}@x.org")));
+        }
+    }
+}
+
 pub(crate) async fn a_batch_larger_than_a_call_is_answered_in_order<S: Stage>() {
     let mut stage = S::new().await;
     let (mut desk, ids) = (Desk::default(), stage.make(&titles(450)).await);
