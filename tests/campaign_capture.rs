@@ -7,13 +7,11 @@ mod campaign_world;
 
 use std::time::Duration;
 
-use campaign_world::{
-    ACCOUNTS, EMAIL, FIRST_NAME, MEMBER, NAME, NOTE, Noted, RECIPIENTS, Ticks, World, update,
-};
+use campaign_world::{ACCOUNTS, EMAIL, FIRST_NAME, MEMBER, NAME, NOTE, RECIPIENTS, Ticks, World};
 use truce::campaign::capture::CampaignFeed;
 use truce::campaign::scan::{CampaignScan, ScanOptions};
-use truce::peer::{Cursor, Feed as _, Page, PeerError, Scan as _, Writer as _};
-use truce::reconcile::{Gone, Observation, Outcome, Presence, Read, RecordId, Value};
+use truce::peer::{Cursor, Feed as _, Page, PeerError, Scan as _};
+use truce::reconcile::{Gone, Observation, Presence, Read, RecordId, Value};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -46,10 +44,6 @@ async fn begun(world: &World, rows: usize) -> (CampaignFeed, Cursor) {
 
 fn keys(seen: &[Observation]) -> Vec<&str> {
     seen.iter().map(|seen| &*seen.record.0).collect()
-}
-
-fn names(seen: &[Observation]) -> Vec<Option<&Value>> {
-    seen.iter().map(|seen| seen.value(FIRST_NAME)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,25 +140,12 @@ async fn a_large_transaction_is_told_in_pages_and_goes_on_in_its_middle_after_a_
     let lost = feed.page(&cursor, PATIENCE, &mut Ticks::default()).await.unwrap();
     assert_eq!(lost.observations.len(), 100);
     drop(feed);
-    let mut feed = after_a_fall(&world, &cursor).await;
+    let mut feed = world.feed_after_fall(&cursor, 100).await;
     world.sql("update nmsrecipient set sfirstname = 'Z' where irecipientid = 1").await;
     seen.extend(gather(&mut feed, &mut cursor, 651).await);
     let expected: Vec<String> = (1..=950).chain([1]).map(|n: i32| n.to_string()).collect();
     assert_eq!(keys(&seen), expected);
     assert!(seen.windows(2).all(|pair| pair[0].at < pair[1].at), "positions are the same again");
-}
-
-/// A feed that streams again: the server gives the slot free when it finds the old socket closed.
-async fn after_a_fall(world: &World, cursor: &Cursor) -> CampaignFeed {
-    let mut feed = world.feed(100).await;
-    loop {
-        match feed.page(cursor, Duration::ZERO, &mut Ticks::default()).await {
-            // Whatever it told is not kept, so it begins again where the cursor is.
-            Ok(_) => return feed,
-            Err(PeerError::Transient { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,23 +179,6 @@ async fn a_row_that_was_selected_is_ordered_against_the_log_by_its_snapshot() {
     assert_eq!(visible, [true, false, false]);
     assert_eq!(read[0].value(FIRST_NAME), Some(&Value::text("before")));
     assert_eq!(seen[0].at.epoch, read[0].at.epoch);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn our_own_write_comes_back_under_its_transactions_id() {
-    let world = World::start().await;
-    world.set_up().await;
-    let (mut feed, mut cursor) = begun(&world, 1000).await;
-    world.sql("insert into nmsrecipient (irecipientid, sfirstname) values (1, 'a')").await;
-    gather(&mut feed, &mut cursor, 1).await;
-    let writer = world.writer().await;
-    let write = update(RECIPIENTS, "1", &[(FIRST_NAME, Value::text("b"))], &[]);
-    let outcomes =
-        writer.write(vec![write], &Noted::default(), &mut Ticks::default()).await.unwrap();
-    let Outcome::Done { xid: Some(xid), .. } = outcomes[0] else { panic!("{outcomes:?}") };
-    let seen = gather(&mut feed, &mut cursor, 1).await;
-    assert_eq!(seen[0].read, Read::Logged { xid });
-    assert_eq!(names(&seen), [Some(&Value::text("b"))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

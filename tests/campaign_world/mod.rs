@@ -9,10 +9,13 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use truce::campaign::apply::{CampaignWriter, WriteOptions};
 use truce::campaign::capture::{CampaignFeed, FeedOptions};
 use truce::campaign::carry_out::{Patience, carry_out};
@@ -20,7 +23,7 @@ use truce::campaign::catalog::Table;
 use truce::campaign::lead::Leader;
 use truce::campaign::setup::{Chosen, Wanted, WantedTable, plan};
 use truce::campaign::table::{Mapped, Tables, time_zone};
-use truce::peer::{Ask, Notes, PeerError};
+use truce::peer::{Ask, Cursor, Feed as _, Notes, PeerError};
 use truce::postgres::{ServerUrl, Session, Settings, connect};
 use truce::reconcile::mapping::{SideField, SideMapping};
 use truce::reconcile::shape::{Case, Text, TooLong};
@@ -41,6 +44,7 @@ pub const ACCOUNT: Field = Field(4);
 pub const MEMBER: Field = Field(5);
 pub const BIRTH: Field = Field(6);
 pub const NOTE: Field = Field(7);
+pub const QUALITY: Field = Field(8);
 pub const NAME: Field = Field(11);
 pub const SCORE: Field = Field(12);
 
@@ -128,6 +132,7 @@ impl World {
 async fn recipients(client: &Session) -> SideMapping {
     let text =
         |max| Shape::Text(Text { max, case: Case::Kept, too_long: TooLong::Reject, only: None });
+    let whole = Shape::Int { min: i32::MIN.into(), max: i32::MAX.into() };
     let fields = [
         (EMAIL, "email", vec!["semail"], text(128)),
         (FIRST_NAME, "first_name", vec!["sfirstname"], text(80)),
@@ -136,6 +141,7 @@ async fn recipients(client: &Session) -> SideMapping {
         (MEMBER, "member", vec!["smember"], text(40)),
         (BIRTH, "birth", vec!["tsbirth"], Shape::Date),
         (NOTE, "note", vec!["mdata"], text(100_000)),
+        (QUALITY, "quality", vec!["iaddrquality"], whole),
     ];
     mapping(client, RECIPIENTS, ("nmsrecipient", "irecipientid"), &fields).await
 }
@@ -312,6 +318,82 @@ impl World {
             statement_timeout: Duration::from_secs(20),
             feedback: Duration::from_secs(10),
             read_delay: Duration::from_millis(1),
+        }
+    }
+}
+
+/// Passes bytes on, until it is told to let the client's through and keep the answers to itself.
+async fn proxy(server: u16, mute: Arc<AtomicBool>) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+            let (mut from_server, mut to_server) = server.into_split();
+            let (mut from_client, mut to_client) = client.into_split();
+            let mute = Arc::clone(&mute);
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(n @ 1..) = from_server.read(&mut bytes).await {
+                    if mute.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    to_client.write_all(&bytes[..n]).await.unwrap();
+                }
+            });
+        }
+    });
+    port
+}
+
+/// Notes, and from then on no answer comes through.
+pub struct ThenMute(pub Noted, pub Arc<AtomicBool>);
+
+impl Notes for ThenMute {
+    async fn note(&self, links: Vec<LinkId>, xid: u64) -> Result<(), PeerError> {
+        self.0.note(links, xid).await?;
+        self.1.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl World {
+    /// An address at which no answer comes through once it is mute.
+    pub async fn behind_proxy(&self, mute: &Arc<AtomicBool>) -> ServerUrl {
+        let port = proxy(self.database.port(), Arc::clone(mute)).await;
+        let password = self.database.password();
+        let url =
+            format!("postgresql://truce:{password}@127.0.0.1:{port}/campaign?sslmode=disable");
+        url.parse().unwrap()
+    }
+
+    /// The writer of the next process. The server notices a client that is gone when it next reads
+    /// from it, so its session is ended.
+    pub async fn leading_again(&self) -> CampaignWriter {
+        self.end_sessions().await;
+        self.writer().await
+    }
+
+    /// Ends all sessions of ours, and waits until they are.
+    pub async fn end_sessions(&self) {
+        let ended = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+                      where usename = 'truce'";
+        let superuser = self.database.session("campaign").await.unwrap();
+        superuser.query(ended, &[]).await.unwrap();
+    }
+
+    /// A feed that streams again after one that was dropped without a word: the server gives the slot
+    /// free when it finds the old socket closed.
+    pub async fn feed_after_fall(&self, cursor: &Cursor, rows: usize) -> CampaignFeed {
+        let mut feed = self.feed(rows).await;
+        loop {
+            match feed.page(cursor, Duration::ZERO, &mut Ticks::default()).await {
+                // Whatever it told is not kept, so it begins again where the cursor is.
+                Ok(_) => return feed,
+                Err(PeerError::Transient { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
         }
     }
 }

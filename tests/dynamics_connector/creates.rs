@@ -1,13 +1,9 @@
 //! A record is made once, whatever becomes of the answer; large loads go by one action.
 
 use serde_json::json;
-use truce::reconcile::{Outcome, RecordId, RefusalKind, Target, Write};
+use truce::reconcile::{Outcome, RecordId, RefusalKind, Write};
 
 use crate::stage::{DONE, EMAIL, LAST_NAME, Stage, TITLE, text};
-
-async fn count(stage: &Stage, column: &str, value: &str) -> usize {
-    stage.contacts().await.iter().filter(|record| record[column] == *value).count()
-}
 
 fn created(outcome: &Outcome) -> RecordId {
     let Outcome::Done { created: Some(id), .. } = outcome else { panic!("{outcome:?}") };
@@ -22,33 +18,6 @@ async fn a_new_row_bears_the_key_across_and_has_the_id_that_is_told() {
     let held = stage.held(&id).await;
     assert_eq!((&held["lastname"], &held["new_truceid"]), (&json!("Poe"), &json!("campaign:4711")));
     assert!(held["new_trucestamp"].is_string());
-}
-
-#[tokio::test]
-async fn a_create_whose_answer_was_lost_is_found_and_not_doubled() {
-    let mut stage = Stage::new().await;
-    let write = stage.create("4711", &[(LAST_NAME, text("Poe"))]);
-    let fail = json!({ "count": 1, "kind": "reset", "effect": "after", "path_contains": "$batch" });
-    stage.order("fail", fail).await;
-    assert_eq!(stage.write_one(write.clone()).await, Outcome::Lost);
-    let again = stage.write_one(write).await;
-    let Outcome::Found(found) = &again else { panic!("{again:?}") };
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].claims, Some(RecordId::from("4711")));
-    assert_eq!(count(&stage, "lastname", "Poe").await, 1);
-}
-
-#[tokio::test]
-async fn a_record_that_matches_is_told_instead_of_a_second_being_made() {
-    let mut stage = Stage::new().await;
-    let known = stage.contact(json!({ "emailaddress1": "Ann@x.org" })).await;
-    let mut write = stage.create("1", &[(LAST_NAME, text("Poe")), (EMAIL, text("Ann@x.org"))]);
-    write.target =
-        Target::New { key: None, across: "1".into(), unless: vec![(EMAIL, text("Ann@x.org"))] };
-    let outcome = stage.write_one(write).await;
-    let Outcome::Found(found) = &outcome else { panic!("{outcome:?}") };
-    assert_eq!(found[0].record, known);
-    assert_eq!(count(&stage, "lastname", "Poe").await, 0);
 }
 
 #[tokio::test]

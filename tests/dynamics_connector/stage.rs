@@ -34,9 +34,13 @@ pub(crate) const LIMIT: Field = Field(7);
 pub(crate) const METHOD: Field = Field(8);
 pub(crate) const STATUS: Field = Field(9);
 pub(crate) const TITLE: Field = Field(10);
+pub(crate) const DESCRIPTION: Field = Field(11);
+pub(crate) const SCORE: Field = Field(12);
+pub(crate) const LAST_VISIT: Field = Field(13);
+pub(crate) const CHILDREN: Field = Field(14);
 pub(crate) const NAME: Field = Field(1);
 
-const CONTACT_FIELDS: [(Field, &[&str]); 10] = [
+pub(crate) const CONTACT_FIELDS: [(Field, &[&str]); 14] = [
     (LAST_NAME, &["lastname"]),
     (EMAIL, &["emailaddress1"]),
     (CONSENT, &["donotbulkemail", "donotemail", "followemail"]),
@@ -47,6 +51,10 @@ const CONTACT_FIELDS: [(Field, &[&str]); 10] = [
     (METHOD, &["preferredcontactmethodcode"]),
     (STATUS, &["statuscode"]),
     (TITLE, &["jobtitle"]),
+    (DESCRIPTION, &["description"]),
+    (SCORE, &["new_score"]),
+    (LAST_VISIT, &["new_lastvisit"]),
+    (CHILDREN, &["numberofchildren"]),
 ];
 
 /// Ticks one by one; our clock is a test's own.
@@ -243,7 +251,7 @@ pub(crate) fn settings(running: &Running) -> Settings {
     settings
 }
 
-fn mapping(entity: Entity, table: &Table, fields: &[(Field, &[&str])]) -> SideMapping {
+pub(crate) fn mapping(entity: Entity, table: &Table, fields: &[(Field, &[&str])]) -> SideMapping {
     let column = |name: &&str| table.column(name).unwrap().clone();
     let field = |(field, columns): &(Field, &[&str])| {
         let columns: Vec<Column> = columns.iter().map(column).collect();

@@ -170,24 +170,6 @@ async fn deletes_merges_and_restores_come_in_the_same_call() {
 }
 
 #[tokio::test]
-async fn a_page_that_was_not_kept_is_given_again() {
-    let mut stage = Stage::new().await;
-    let mut feed = stage.feed();
-    let mut cursor = Cursor::start();
-    stage.pass(&mut feed, &mut cursor).await;
-    let id = stage.contact(json!({ "SystemModstamp": "2026-10-31T12:00:00Z" })).await;
-    for _ in 0..3 {
-        let page = stage.page(&mut feed, &cursor).await;
-        assert_eq!(ids(&page.observations), from_ref(&id), "never confirmed");
-    }
-    let page = stage.page(&mut feed, &cursor).await;
-    feed.confirm(&page.cursor).await.unwrap();
-    assert!(stage.page(&mut feed, &page.cursor).await.observations.is_empty());
-    let mut successor = stage.feed();
-    assert_eq!(ids(&stage.page(&mut successor, &cursor).await.observations), [id]);
-}
-
-#[tokio::test]
 async fn what_was_ignored_is_told_again_also_when_no_pass_comes_by() {
     let mut stage = Stage::new().await;
     let (mut feed, mut cursor) = (stage.feed(), Cursor::start());

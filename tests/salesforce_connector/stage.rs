@@ -40,7 +40,7 @@ pub(crate) const TITLE: Field = Field(12);
 pub(crate) const DESCRIPTION: Field = Field(13);
 pub(crate) const NAME: Field = Field(1);
 
-const CONTACT_FIELDS: [(Field, &[&str]); 13] = [
+pub(crate) const CONTACT_FIELDS: [(Field, &[&str]); 13] = [
     (LAST_NAME, &["LastName"]),
     (EMAIL, &["Email"]),
     (CONSENT, &["HasOptedOutOfEmail", "DoNotCall"]),
@@ -261,7 +261,7 @@ pub(crate) fn settings(running: &Running) -> Settings {
     settings
 }
 
-fn mapping(entity: Entity, object: &Object, fields: &[(Field, &[&str])]) -> SideMapping {
+pub(crate) fn mapping(entity: Entity, object: &Object, fields: &[(Field, &[&str])]) -> SideMapping {
     let column = |name: &&str| object.column(name).unwrap().clone();
     let field = |(field, columns): &(Field, &[&str])| {
         let columns: Vec<Column> = columns.iter().map(column).collect();

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use truce::crm::http::Call;
 use truce::peer::{PeerError, Scan as _};
 use truce::reconcile::{
-    Change, Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Target, Value, Write,
+    Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Target, Value, Write,
 };
 
 use crate::stage::{
@@ -89,26 +89,6 @@ async fn a_record_that_moved_is_stale_and_told_as_it_is() {
 }
 
 #[tokio::test]
-async fn one_bad_record_never_stops_its_neighbours() {
-    let mut stage = Stage::new().await;
-    let mut ids = Vec::new();
-    for _ in 0..3 {
-        ids.push(stage.contact(json!({})).await);
-    }
-    let writes = vec![
-        stage.set(&ids[0], &[(TITLE, text("a"))]),
-        stage.set(&ids[1], &[(TITLE, text("b")), (EMAIL, text("no mail"))]),
-        stage.set(&ids[2], &[(TITLE, text("c"))]),
-    ];
-    let outcomes = stage.write(writes).await.unwrap();
-    assert_eq!([&outcomes[0], &outcomes[2]], [&DONE, &DONE]);
-    let expected = ("INVALID_EMAIL_ADDRESS", &RefusalKind::Record, vec![EMAIL.0]);
-    assert_eq!(refusal(&outcomes[1]), expected);
-    assert_eq!(stage.held(&ids[1]).await["Title"], Json::Null);
-    assert_eq!(stage.requests("update").await, 1, "one call for all");
-}
-
-#[tokio::test]
 async fn a_body_that_one_record_spoils_is_sent_in_halves() {
     let mut stage = Stage::new().await;
     let mut writes = Vec::new();
@@ -144,25 +124,6 @@ async fn gone_records_stay_gone_and_say_how() {
         assert_eq!(seen.presence, Presence::Gone(gone));
     }
     assert_eq!(stage.contacts().await.len(), 3, "none was resurrected as another");
-}
-
-#[tokio::test]
-async fn a_delete_looks_first() {
-    let mut stage = Stage::new().await;
-    let (kept, doomed) =
-        (stage.contact(json!({ "Title": "new" })).await, stage.contact(json!({})).await);
-    let delete = |write: Write| Write { change: Change::Delete, ..write };
-    let kept_write = delete(stage.set(&kept, &[]));
-    let doomed_write = delete(stage.set(&doomed, &[]));
-    let writes = vec![
-        expecting(kept_write, TITLE, text("old")),
-        expecting(doomed_write, TITLE, Value::Null),
-    ];
-    let outcomes = stage.write(writes).await.unwrap();
-    assert!(matches!(outcomes[0], Outcome::Stale(Some(_))));
-    assert_eq!(outcomes[1], DONE);
-    assert_eq!(stage.held(&kept).await["IsDeleted"], false);
-    assert_eq!(stage.held(&doomed).await["IsDeleted"], true);
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ use truce::reconcile::{
     RecordId, Refusal, RefusalKind, Row, Side, Snapshot, Target, Value, Write,
 };
 
-use crate::schema::CODE;
-use crate::steps::pause;
-use crate::world::{Shared, World, lock};
+use super::schema::CODE;
+use super::steps::pause;
+use super::world::{Shared, World, lock};
 
 #[derive(Clone, Default)]
 pub(crate) struct Campaign {
@@ -235,7 +235,7 @@ impl World {
                 }
                 let key = key.clone().unwrap();
                 if self.campaign.rows.contains_key(&(entity, key.clone())) {
-                    return Err(Outcome::Stale(Some(Box::new(self.select(entity, &key)))));
+                    return Err(Outcome::Found(vec![self.select(entity, &key)]));
                 }
                 (key, blank(entity))
             }
@@ -294,10 +294,10 @@ pub(crate) fn matches(unless: &[(Field, Value)], row: &Row) -> bool {
 
 pub(crate) fn blank(entity: Entity) -> Row {
     let empty = |field: &Field| match *field {
-        crate::schema::OUT => Value::Consent(truce::reconcile::Consent::In),
+        super::schema::OUT => Value::Consent(truce::reconcile::Consent::In),
         _ => Value::Null,
     };
-    crate::schema::fields(entity).iter().map(|field| (*field, empty(field))).collect()
+    super::schema::fields(entity).iter().map(|field| (*field, empty(field))).collect()
 }
 
 pub(crate) fn here(row: Row) -> Presence {
@@ -455,7 +455,11 @@ impl World {
                     self.lost += 1;
                     return Outcome::Lost;
                 }
-                Outcome::Done { created: None, xid: Some(xid) }
+                let created = match &write.target {
+                    Target::New { key, .. } => key.clone(),
+                    Target::Record(_) => None,
+                };
+                Outcome::Done { created, xid: Some(xid) }
             }
         }
     }

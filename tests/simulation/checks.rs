@@ -10,9 +10,9 @@ use truce::reconcile::{
     Target, Value, Write,
 };
 
-use crate::people::owner;
-use crate::schema::{OUT, blank_fields, brake_records};
-use crate::world::{Troubles, World};
+use super::people::owner;
+use super::schema::{OUT, blank_fields, brake_records};
+use super::world::{Troubles, World};
 
 /// Checks the world; how many breaches the window of rule 14 excuses, or what is broken.
 pub(crate) fn check(world: &World, ledger: &MemoryLedger, plans: &Plans) -> Result<u64, String> {

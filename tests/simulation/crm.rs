@@ -12,10 +12,10 @@ use truce::reconcile::{
     Refusal, RefusalKind, Row, Side, Stamp, Target, Value, Write,
 };
 
-use crate::campaign::{blank, duplicate, here, matches, set};
-use crate::schema::{BOTH, CODE, LATE, WRITE_LIMIT};
-use crate::steps::pause;
-use crate::world::{CrmFeed, Shared, World, lock};
+use super::campaign::{blank, duplicate, here, matches, set};
+use super::schema::{BOTH, CODE, LATE, WRITE_LIMIT};
+use super::steps::pause;
+use super::world::{CrmFeed, Shared, World, lock};
 
 #[derive(Clone, Default)]
 pub(crate) struct Crm {
@@ -185,7 +185,7 @@ impl World {
                     // It was made by an earlier try, and no feed told of it for as long as a write
                     // may take: what people made of it since is overwritten unseen.
                     let (id, record) = (id.clone(), record.clone());
-                    let fields = crate::schema::fields(entity).iter();
+                    let fields = super::schema::fields(entity).iter();
                     self.excused.extend(fields.map(|field| (id.clone(), *field)));
                     created = Some(id.clone());
                     (id, record)

@@ -5,8 +5,8 @@ use truce::agent::held::{Wanted, Way, list, open};
 use truce::ledger::{HeldFilter, MemoryLedger};
 use truce::reconcile::Side;
 
-use crate::steps::drive;
-use crate::world::{Shared, lock};
+use super::steps::drive;
+use super::world::{Shared, lock};
 
 /// What two values are held for.
 const REASONS: [&str; 2] = ["conflict", "pairing"];

@@ -2,12 +2,12 @@
 
 use truce::reconcile::{Consent, Entity, Field, Gone, RecordId, Row, Side, Value};
 
-use crate::campaign::blank;
-use crate::crm::{Record, late_millis};
-use crate::schema::{
+use super::campaign::blank;
+use super::crm::{Record, late_millis};
+use super::schema::{
     ACCOUNT, BOTH, CAMPAIGN_ONLY, CITY, CODE, CONTACT, CRM_ONLY, EMAIL, NAME, OUT, PARENT,
 };
-use crate::world::World;
+use super::world::World;
 
 impl World {
     pub(crate) fn person_acts(&mut self) {

@@ -14,7 +14,7 @@ use truce::reconcile::{
     Sides,
 };
 
-use crate::world::{Kind, Rng, Troubles, Ways};
+use super::world::{Kind, Rng, Troubles, Ways};
 
 pub(crate) const ACCOUNT: Entity = Entity(1);
 pub(crate) const CONTACT: Entity = Entity(2);

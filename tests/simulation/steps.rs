@@ -18,12 +18,12 @@ use truce::peer::{Cursor, Feed as _, Page, Scan as _};
 use truce::reconcile::decide::Gate;
 use truce::reconcile::{Bond, Entity, Observation, RecordId, Side, Sides};
 
-use crate::campaign::{Campaign, CampaignPeer};
-use crate::checks;
-use crate::crm::{Crm, CrmPeer};
-use crate::operator::resolves;
-use crate::schema::{ACCOUNT, CONTACT, plans, rules};
-use crate::world::{Kind, Shared, SimClock, World, lock};
+use super::campaign::{Campaign, CampaignPeer};
+use super::checks;
+use super::crm::{Crm, CrmPeer};
+use super::operator::resolves;
+use super::schema::{ACCOUNT, CONTACT, plans, rules};
+use super::world::{Kind, Shared, SimClock, World, lock};
 
 /// Gives way once: where a step may be killed.
 pub(crate) fn pause() -> impl Future<Output = ()> + Send {
@@ -35,7 +35,9 @@ struct Pause(bool);
 impl Future for Pause {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // Nobody sleeps in a world; whoever drives it from a runtime is to ask again.
+        context.waker().wake_by_ref();
         if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -9,8 +9,8 @@ use truce::reconcile::{
     Clocks, Entity, Field, LinkId, RecordId, Row, Side, Sides, Skew, Stamp, Value,
 };
 
-use crate::campaign::Campaign;
-use crate::crm::Crm;
+use super::campaign::Campaign;
+use super::crm::Crm;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
@@ -285,7 +285,7 @@ impl World {
     /// Whether a record says out just now.
     pub(crate) fn says_out(&self, side: Side, entity: Entity, record: &RecordId) -> Option<bool> {
         let row = self.row(side, entity, record);
-        if let Value::Consent(consent) = row?.get(&crate::schema::OUT)? {
+        if let Value::Consent(consent) = row?.get(&super::schema::OUT)? {
             Some(consent.is_out())
         } else {
             None

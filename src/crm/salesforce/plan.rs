@@ -345,6 +345,11 @@ fn refusal(field: Field, why: &Unsaid) -> Refusal {
             "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
             "the value is not among the active ones of the restricted picklist",
         ),
+        // Its own code, which it gives to the whole body, names no field.
+        Unsaid::NoDay => (
+            "JSON_PARSER_ERROR",
+            "the day is not within 1700-01-01 and 4000-12-31, which is all that Salesforce knows",
+        ),
     };
     Refusal {
         kind: RefusalKind::Record,

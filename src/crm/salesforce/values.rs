@@ -6,10 +6,12 @@
 //! cleared through it.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
+use jiff::tz::Offset;
 use serde_json::Value as Json;
 
 use crate::crm::salesforce::api::Record;
@@ -134,12 +136,20 @@ pub(super) enum Unsaid {
     NoForm,
     /// It is not among the active values of a restricted picklist, which would refuse it.
     NotListed,
+    /// A day outside of those that Salesforce knows: it would not read the whole body for it.
+    NoDay,
 }
+
+/// The years that Salesforce has days in.
+const YEARS: RangeInclusive<i16> = 1700..=4000;
 
 /// What to write into a field's column (of several, into the first).
 pub(super) fn encode(column: &Column, value: &Value) -> Result<Json, Unsaid> {
     if !is_taken(column, value) {
         return Err(Unsaid::NotListed);
+    }
+    if !is_known_day(value) {
+        return Err(Unsaid::NoDay);
     }
     Ok(match value {
         // A checkbox has no third state.
@@ -180,6 +190,25 @@ fn is_taken(column: &Column, value: &Value) -> bool {
         | Value::Time(_)
         | Value::Instant(_)
         | Value::Uuid(_)
+        | Value::Record(_)
+        | Value::Link(_)
+        | Value::Consent(_) => true,
+    }
+}
+
+/// Whether a value is in no year that Salesforce does not have.
+fn is_known_day(value: &Value) -> bool {
+    match value {
+        Value::Date(date) => YEARS.contains(&date.year()),
+        Value::Instant(at) => YEARS.contains(&Offset::UTC.to_datetime(*at).year()),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Decimal(_)
+        | Value::Text(_)
+        | Value::Time(_)
+        | Value::Uuid(_)
+        | Value::Set(_)
         | Value::Record(_)
         | Value::Link(_)
         | Value::Consent(_) => true,
@@ -309,6 +338,18 @@ mod tests {
         let told = decode(&field, json!({ "C": long }).as_object().unwrap());
         assert!(matches!(told, Told::Unfit(why, raw)
             if why.contains("81 characters") && raw == [Some(Arc::from(long.as_str()))]));
+    }
+
+    #[test]
+    fn a_day_that_salesforce_does_not_know_is_not_said() {
+        let field = field(Shape::Date, &["C"]);
+        let said = |value: Value| encode(&field.columns[0], &value).is_ok();
+        let date = |text: &str| Value::Date(text.parse().unwrap());
+        let at = |text: &str| Value::Instant(text.parse().unwrap());
+        assert!(said(date("1700-01-01")) && said(date("4000-12-31")));
+        assert!(said(at("1700-01-01T00:00:00Z")) && said(at("4000-12-31T23:59:59Z")));
+        assert!(!said(date("1699-12-31")) && !said(date("4001-01-01")));
+        assert!(!said(at("1699-12-31T23:59:59Z")) && !said(at("4001-01-01T00:00:00Z")));
     }
 
     #[test]
