@@ -31,6 +31,7 @@ mod reads;
 mod save;
 mod scan;
 mod settings;
+mod telling;
 mod values;
 mod writer;
 
