@@ -8,6 +8,8 @@
     reason = "each test file uses a part of this"
 )]
 
+pub mod terminal;
+
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
