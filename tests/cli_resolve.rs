@@ -50,7 +50,11 @@ async fn what_is_held_is_shown_with_values_times_and_ways_out() {
     assert_eq!(three, ["Ann", "Ours", "Theirs"]);
     assert_eq!(shown["records"]["crm"], json!(id));
     assert!(shown["changed"]["crm"][1].is_string(), "{shown}");
+    let person = shown["by"]["crm"].as_str().expect("Salesforce tells who").to_owned();
+    assert!(person.starts_with("005"), "{shown}");
+    assert_eq!(shown["by"]["campaign"], json!(null), "a recipient has no such column");
     let told = world.done(&["held", "show", "--mapping", "contacts", "--key", &id]).await;
+    assert!(told.contains(&format!("; the record last changed by {person}\n")), "{told}");
     for line in [
         "contacts.first_name: conflict since ",
         "  base      \"Ann\"\n",

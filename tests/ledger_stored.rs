@@ -40,8 +40,8 @@ fn what_agrees_is_written_once_and_what_is_as_usual_not_at_all() {
     let time = Timestamp::from_second(1_764_000_000).unwrap();
     let changed = Some(Interval { after: time, until: time });
     for (field, value) in [(1, Value::text("Zoë")), (2, Value::Int(3)), (3, Value::Null)] {
-        let seen =
-            SeenField { value: value.clone(), raw: None, unfit: None, changed, touched: false };
+        let (value_there, raw, unfit, by) = (value.clone(), None, None, None);
+        let seen = SeenField { value: value_there, raw, unfit, changed, by, touched: false };
         link.seen.crm.fields.insert(Field(field), seen);
         link.base.insert(Field(field), value);
     }
@@ -132,10 +132,11 @@ prop_compose! {
         raw in option::of(raw()),
         unfit in option::weighted(0.1, text()),
         changed in option::of((time(), time())),
+        by in option::weighted(0.1, text()),
         touched in any::<bool>(),
     ) -> SeenField {
         let changed = changed.map(|(after, until)| Interval { after, until });
-        SeenField { value, raw, unfit, changed, touched }
+        SeenField { value, raw, unfit, changed, by, touched }
     }
 }
 

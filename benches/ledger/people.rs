@@ -27,6 +27,7 @@ pub(crate) fn link(number: u64) -> Link {
             raw: None,
             unfit: None,
             changed,
+            by: None,
             touched: false,
         };
         row.iter().map(|(field, value)| (*field, seen(value))).collect()

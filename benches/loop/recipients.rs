@@ -140,6 +140,7 @@ pub(crate) fn linked(id: LinkId, seen: &Observation, policy: &Policy, now: Times
         raw: None,
         unfit: None,
         changed: None,
+        by: None,
         touched: false,
     };
     link.seen.crm = Seen {

@@ -260,6 +260,7 @@ impl<'a> Rehearsal<'a> {
                 read,
                 presence,
                 modified: None,
+                by: None,
                 stamp: Some(write.stamp),
                 claims: None,
             });

@@ -105,6 +105,9 @@ pub struct HeldStory {
     pub values: Option<FieldStory>,
     /// When each side's value came to be: after the first, not later than the second moment.
     pub changed: Both<Option<[Option<Timestamp>; 2]>>,
+    /// Who had changed each side's record last when the value was first read, by that side's name
+    /// for its users.
+    pub by: Both<Option<String>>,
 }
 
 /// Something of both sides, by name.
@@ -333,6 +336,10 @@ impl Teller<'_> {
             let known = (interval.after != Timestamp::MIN).then_some(interval.after);
             Some([known, Some(interval.until)])
         };
+        let by = |side: Side| {
+            let seen = held.field.and_then(|field| self.link.seen[side].fields.get(&field))?;
+            seen.by.as_deref().map(ToOwned::to_owned)
+        };
         let text = |name: &str| held.detail[name].as_str().map(ToOwned::to_owned);
         HeldStory {
             field: held.field.map(|field| self.name(field)),
@@ -343,6 +350,7 @@ impl Teller<'_> {
             words: text("words"),
             values: held.field.map(|field| self.values(field)),
             changed: Both { campaign: changed(Side::Campaign), crm: changed(Side::Crm) },
+            by: Both { campaign: by(Side::Campaign), crm: by(Side::Crm) },
         }
     }
 

@@ -357,8 +357,8 @@ impl Told<'_> {
         let was = was.filter(|was| *was != record);
         let presence = mapped.presence(&cells);
         let modified = self.modified(mapped.modified(&cells));
-        let seen = self.seen(mapped, record);
-        Ok((Some(Observation { was, presence, modified, ..seen }), size(&cells)))
+        let (by, seen) = (mapped.modified_by(&cells), self.seen(mapped, record));
+        Ok((Some(Observation { was, presence, modified, by, ..seen }), size(&cells)))
     }
 
     fn gone(&self, mapped: &Arc<Mapped>, record: RecordId) -> Observation {
@@ -375,6 +375,7 @@ impl Told<'_> {
             read: Read::Logged { xid: self.open.xid },
             presence: Presence::Gone(Gone::Deleted),
             modified: None,
+            by: None,
             stamp: None,
             claims: None,
         }

@@ -255,6 +255,7 @@ pub(crate) fn observation(
         // A row does not tell when a field of it changed, and `tslastmodified` not even when the
         // row did: plain SQL does not move it. It had happened when we looked, that is all.
         modified: until.map(|until| Interval { after: Timestamp::MIN, until }),
+        by: mapped.modified_by(&cells),
         stamp: None,
         claims: None,
     })
@@ -269,6 +270,7 @@ fn missing(mapped: &Mapped, record: RecordId, at: Position, seen: Arc<Snapshot>)
         read: Read::Selected(seen),
         presence: Presence::Gone(Gone::Missing),
         modified: None,
+        by: None,
         stamp: None,
         claims: None,
     }

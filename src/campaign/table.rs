@@ -29,6 +29,7 @@ pub struct Mapped {
     columns: Vec<Arc<str>>,
     fields: Vec<Vec<usize>>,
     modified: Option<usize>,
+    modified_by: Option<usize>,
     pub(crate) shared: Shared,
 }
 
@@ -45,6 +46,8 @@ pub enum Cell<'a> {
 
 /// The columns by which Campaign's own incremental workflows find what changed.
 pub(crate) const MODIFIED: &str = "tslastmodified";
+/// Which operator changed a row last, where a table's schema has the whole audit.
+pub(crate) const MODIFIED_BY: &str = "imodifiedbyid";
 /// When a row was made.
 pub(crate) const CREATED: &str = "tscreated";
 
@@ -63,15 +66,16 @@ impl Mapped {
             };
             fields.push(field.columns.iter().map(place).collect());
         }
-        let modified = table.column(MODIFIED).map(|known| {
-            let name = Arc::clone(&known.column.name);
-            columns.iter().position(|column| *column == name).unwrap_or_else(|| {
+        let mut audit = |name: &str| {
+            let name = Arc::clone(&table.column(name)?.column.name);
+            Some(columns.iter().position(|column| *column == name).unwrap_or_else(|| {
                 columns.push(name);
                 columns.len() - 1
-            })
-        });
+            }))
+        };
+        let (modified, modified_by) = (audit(MODIFIED), audit(MODIFIED_BY));
         let (mapping, shared) = (Arc::new(mapping), Shared::default());
-        let mapped = Self { mapping, table, zone, columns, fields, modified, shared };
+        let mapped = Self { mapping, table, zone, columns, fields, modified, modified_by, shared };
         mapped.fits()?;
         mapped.stand(Some(&mapped.table));
         Ok(mapped)
@@ -161,6 +165,14 @@ impl Mapped {
                 values::instant(text, column, &self.zone)
             }
             Cell::Unknown | Cell::Null => None,
+        }
+    }
+
+    /// The operator who changed a row last, by id; 0 is nobody.
+    pub fn modified_by(&self, cells: &[Cell<'_>]) -> Option<Arc<str>> {
+        match cells.get(self.modified_by?)? {
+            Cell::Text("0") | Cell::Unknown | Cell::Null => None,
+            Cell::Text(text) => Some(Arc::from(*text)),
         }
     }
 

@@ -19,6 +19,7 @@ pub(super) fn missing(entity: Entity, id: &RecordId, how: Gone, asked: Asked) ->
         read: Read::Asked(asked.1),
         presence: Presence::Gone(how),
         modified: None,
+        by: None,
         stamp: None,
         claims: None,
     }

@@ -233,8 +233,8 @@ impl Link {
                 (value, _) => value.clone(),
             };
             // By that side's clock, which only a read tells.
-            let changed = None;
-            let seen = SeenField { value, raw: None, unfit: None, changed, touched: false };
+            let (changed, by) = (None, None);
+            let seen = SeenField { value, raw: None, unfit: None, changed, by, touched: false };
             self.seen[side].fields.insert(*field, seen);
         }
     }

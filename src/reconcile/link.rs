@@ -111,6 +111,9 @@ pub struct SeenField {
     pub unfit: Option<Arc<str>>,
     /// When it came to this value.
     pub changed: Option<Interval>,
+    /// Who had changed the record last when it was first read so, by that side's name for its users;
+    /// kept while the sides differ.
+    pub by: Option<Arc<str>>,
     /// Whether this side may have moved it since both last agreed, even if it moved back.
     pub touched: bool,
 }

@@ -36,6 +36,7 @@ pub mod write;
 
 mod absence;
 mod consent;
+mod fate;
 mod fields;
 
 pub use clock::{Clocks, Interval, Skew};

@@ -25,6 +25,8 @@ pub struct Observation {
     /// The newest change of the record, by that side's clock: Campaign's commit, the CRM's stamp.
     /// A Campaign commit is narrow; a CRM stamp's lower end is found from what was seen before.
     pub modified: Option<Interval>,
+    /// Who made the newest change of the record, by that side's name for its users, where it tells.
+    pub by: Option<Arc<str>>,
     /// The last of our own writes that the record bears, where it has a field for it.
     pub stamp: Option<Stamp>,
     /// CRM: the Campaign key that the record's external id names.

@@ -6,10 +6,11 @@
 
 use jiff::Timestamp;
 
+use crate::reconcile::fate::{Fate, fate};
 use crate::reconcile::link::{Block, BlockReason};
 use crate::reconcile::{
-    Answer, Bond, Change, Consent, Field, Gone, Interval, Lane, Link, Observation, Policy,
-    Presence, Read, Row, Seen, SeenField, Sent, Side, Skew, Target, Value,
+    Answer, Bond, Change, Consent, Field, Gone, Interval, Link, Observation, Policy, Presence,
+    Read, Row, Seen, SeenField, Sent, Side, Skew, Target, Value,
 };
 
 /// What an observation told.
@@ -257,17 +258,23 @@ impl Link {
                     let changed =
                         if same { old.and_then(|old| old.changed).or(changed) } else { changed };
                     let raw = raw.get(field).cloned();
-                    let kept =
-                        SeenField { value: value.clone(), raw, unfit: None, changed, touched };
+                    let by =
+                        if same { old.and_then(|old| old.by.clone()) } else { seen.by.clone() };
+                    let value = value.clone();
+                    let kept = SeenField { value, raw, unfit: None, changed, by, touched };
                     known.fields.insert(*field, kept);
                 }
                 for (field, why) in unfit {
                     let unfit = Some(std::sync::Arc::clone(why));
+                    let by = seen.by.clone();
                     if let Some(old) = known.fields.get_mut(field) {
+                        if old.unfit.is_none() {
+                            old.by = by;
+                        }
                         old.unfit = unfit;
                     } else {
-                        let (value, changed) = (Value::Null, None);
-                        let kept = SeenField { value, raw: None, unfit, changed, touched: true };
+                        let (value, changed, touched) = (Value::Null, None, true);
+                        let kept = SeenField { value, raw: None, unfit, changed, by, touched };
                         known.fields.insert(*field, kept);
                     }
                 }
@@ -315,6 +322,8 @@ impl Link {
             for side in Side::BOTH {
                 if let Some(seen) = self.seen[side].fields.get_mut(&field) {
                     seen.touched = false;
+                    // Who made it so is of use where it stands apart.
+                    seen.by = None;
                 }
             }
         }
@@ -379,60 +388,6 @@ pub(super) fn passed(since: Timestamp, limit: std::time::Duration, now: Timestam
 fn nothing_landed(before: &Seen, seen: &Observation) -> bool {
     let read_since = before.deaf_until < before.at;
     read_since && seen.stamp.is_some() && seen.stamp == before.stamp
-}
-
-/// What became of a write, as far as an observation tells.
-enum Fate {
-    Landed,
-    GivenUp,
-    NeverWill,
-    Open,
-}
-
-fn fate(sent: &Sent, seen: &Observation, policy: &Policy) -> Fate {
-    match (&seen.read, sent.answer) {
-        (Read::Logged { xid }, _) if sent.xid == Some(*xid) => Fate::Landed,
-        (Read::Selected(snapshot), Answer::Committed(xid)) if snapshot.sees(xid) => Fate::Landed,
-        (Read::Asked(asked), Answer::Lost(_)) => crm_fate(sent, seen, policy, *asked),
-        (Read::Logged { .. } | Read::Selected(_) | Read::Asked(_), _) => Fate::Open,
-    }
-}
-
-/// A stamp proves that a write landed; its absence proves nothing (rule 1).
-fn crm_fate(sent: &Sent, seen: &Observation, policy: &Policy, asked: Timestamp) -> Fate {
-    let expired = passed(sent.at, policy.write_limit + policy.late_commit, asked);
-    let (row, gone) = match &sent.write.change {
-        Change::Set(row) => (Some(row), false),
-        Change::Delete => (None, seen.row().is_none()),
-    };
-    let bears = seen.stamp == Some(sent.write.stamp);
-    let holds = row.is_some_and(|row| {
-        row.iter().all(|(field, value)| seen.value(*field).is_some_and(|seen| same(seen, value)))
-    });
-    // A new record that names our record as its counterpart is one that we made, but perhaps by an
-    // earlier try, with other values: what it holds is not known to have been agreed on.
-    let (creates, ours) = match &sent.write.target {
-        // The one that it takes the place of names it too, and is gone.
-        Target::New { across, .. } => {
-            (true, seen.row().is_some() && seen.claims.as_ref() == Some(across))
-        }
-        Target::Record(_) => (false, false),
-    };
-    if bears || gone || (!policy.stamped && holds) {
-        return Fate::Landed;
-    }
-    if ours {
-        return Fate::GivenUp;
-    }
-    let repeatable = !creates && !sent.write.opt_in;
-    let opt_out = sent.write.lane == Lane::Consent && !sent.write.opt_in;
-    if expired {
-        Fate::NeverWill
-    } else if repeatable && (policy.stamped || opt_out || row.is_none()) {
-        Fate::GivenUp
-    } else {
-        Fate::Open
-    }
 }
 
 /// An edit that is made after a ruling is not the ruling's to discard: where a side has left the

@@ -158,6 +158,7 @@ impl Stage {
             read: Read::Asked(now),
             presence,
             modified: Some(Interval { after: START, until: START }),
+            by: None,
             stamp: None,
             claims: claims.map(Into::into),
         };
@@ -235,7 +236,8 @@ pub(crate) fn text() -> FieldRule {
 }
 
 pub(crate) fn set(link: &mut Link, side: Side, field: Field, value: Value) {
-    let seen = SeenField { value, raw: None, unfit: None, changed: None, touched: false };
+    let (raw, unfit, changed, by) = (None, None, None, None);
+    let seen = SeenField { value, raw, unfit, changed, by, touched: false };
     link.seen[side].fields.insert(field, seen);
 }
 

@@ -159,6 +159,7 @@ fn observe(
         read,
         presence: Presence::Here { row, raw: BTreeMap::new(), unfit: BTreeMap::new() },
         modified: Some(changed),
+        by: None,
         stamp: None,
         claims: None,
     };

@@ -14,6 +14,7 @@ mod refusals;
 mod rulings;
 mod unhindered;
 mod unique;
+mod who;
 
 use truce::reconcile::decide::{Gate, HeldReason, Moment};
 use truce::reconcile::join;

@@ -70,6 +70,7 @@ fn seen(record: &str, [name, city]: [&str; 2]) -> Observation {
             unfit: BTreeMap::new(),
         },
         modified: None,
+        by: None,
         stamp: None,
         claims: None,
     }
@@ -103,7 +104,8 @@ pub(crate) fn alone(side: Side, fields: &[(Field, Value)]) -> Link {
 }
 
 pub(crate) fn set(link: &mut Link, side: Side, field: Field, value: Value) {
-    let seen = SeenField { value, raw: None, unfit: None, changed: None, touched: false };
+    let (raw, unfit, changed, by) = (None, None, None, None);
+    let seen = SeenField { value, raw, unfit, changed, by, touched: false };
     link.seen[side].fields.insert(field, seen);
 }
 

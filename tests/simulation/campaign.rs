@@ -158,6 +158,7 @@ impl World {
             read: Read::Selected(self.snapshot()),
             presence: row.map_or(Presence::Gone(Gone::Missing), here),
             modified: Some(Interval { after: Timestamp::MIN, until: now }),
+            by: None,
             stamp: None,
             claims: None,
         }
@@ -361,6 +362,7 @@ impl World {
             read: Read::Logged { xid },
             presence: row.map_or(Presence::Gone(gone), here),
             modified: Some(changed),
+            by: None,
             stamp: None,
             claims: None,
         }

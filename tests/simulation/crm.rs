@@ -133,6 +133,7 @@ impl World {
             presence,
             modified: modified
                 .map(|m| Interval { after: m, until: m.checked_add(second).unwrap() }),
+            by: None,
             stamp: record.and_then(|record| record.stamp).filter(|_| self.kind.stamped),
             claims: record.and_then(|record| record.claims.clone()),
         }

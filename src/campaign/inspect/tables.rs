@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use super::{Expectations, Finding, Health, MappingNeeds, flags, keys};
 use crate::campaign::catalog::{Form, Identity, Persistence, Table};
 use crate::campaign::setup::{Chosen, no_index};
-use crate::campaign::table::{CREATED, MODIFIED};
+use crate::campaign::table::{CREATED, MODIFIED, MODIFIED_BY};
 use crate::campaign::{peer_error, quoted};
 use crate::peer::PeerError;
 
@@ -213,7 +213,7 @@ fn needed(table: &Table, mapping: &MappingNeeds) -> [(&'static str, Vec<String>)
     };
     let key = [&*mapping.key];
     let columns = mapping.columns.iter().map(AsRef::as_ref);
-    let read = there(&mut columns.chain(key).chain([MODIFIED]));
+    let read = there(&mut columns.chain(key).chain([MODIFIED, MODIFIED_BY]));
     let written = if mapping.written.is_empty() {
         Vec::new()
     } else {

@@ -69,11 +69,16 @@ fn print(story: &Story, held: &HeldStory, as_json: bool) -> Result<()> {
     if let Some(values) = &held.values {
         writeln!(out, "  {:<9} {}", "base", shown(values.base.as_ref()))?;
         let sides = [
-            ("campaign", &values.campaign, &held.changed.campaign),
-            ("crm", &values.crm, &held.changed.crm),
+            ("campaign", &values.campaign, &held.changed.campaign, &held.by.campaign),
+            ("crm", &values.crm, &held.changed.crm, &held.by.crm),
         ];
-        for (side, value, changed) in sides {
-            writeln!(out, "  {side:<9} {}{}", shown(value.as_ref()), span(changed.as_ref()))?;
+        for (side, value, changed, by) in sides {
+            let by = by
+                .as_ref()
+                .map(|by| format!("; the record last changed by {by}"))
+                .unwrap_or_default();
+            let (value, span) = (shown(value.as_ref()), span(changed.as_ref()));
+            writeln!(out, "  {side:<9} {value}{span}{by}")?;
         }
     }
     writeln!(out, "  {:<9} {}", "why", held.told.why)?;

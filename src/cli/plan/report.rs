@@ -1,6 +1,6 @@
 //! What a plan comes to, for people and for machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use anyhow::Result;
@@ -11,7 +11,7 @@ use crate::agent::Plans;
 use crate::agent::rehearse::Intended;
 use crate::crm::Cost;
 use crate::ledger::HeldLink;
-use crate::reconcile::{Change, Lane, Row, Side, Sides, Target, Value};
+use crate::reconcile::{Change, Lane, LinkId, Row, Side, Sides, Target, Value};
 
 use super::Counts;
 
@@ -24,6 +24,10 @@ pub(super) struct Report {
     accounts: BTreeMap<String, Calls>,
     #[serde(skip)]
     samples: usize,
+    /// What is counted already: a record that takes two writes, for one because its parent is found
+    /// only after the first, is one record.
+    #[serde(skip)]
+    counted: BTreeSet<(LinkId, Side, &'static str)>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -92,6 +96,9 @@ impl Report {
     pub(super) fn intend(&mut self, plans: &Plans, one: &Intended) {
         let Some(plan) = plans.get(&one.write.entity) else { return };
         let (kind, samples) = (kind(one), self.samples);
+        if !self.counted.insert((one.write.link, one.write.side, kind)) {
+            return;
+        }
         let mapping = self.mapping(&plan.name);
         let counts = match one.write.side {
             Side::Campaign => &mut mapping.campaign,

@@ -21,6 +21,10 @@ use crate::reconcile::{
 
 /// When a row was last written, by the server's clock.
 pub(super) const MODIFIED_ON: &str = "modifiedon";
+/// Who changed a row last, where the table tells.
+const MODIFIED_BY: &str = "modifiedby";
+/// A lookup is read by this name.
+const MODIFIED_BY_VALUE: &str = "_modifiedby_value";
 
 /// Which rows were merged into another, and into which.
 const MERGED: &str = "merged";
@@ -48,6 +52,7 @@ pub(super) struct Plan {
     options: BTreeMap<Arc<str>, Arc<[Arc<str>]>>,
     states: States,
     mergeable: bool,
+    tells_who: bool,
     targets: Arc<Targets>,
     /// The constants of new rows.
     constants: Record,
@@ -104,6 +109,7 @@ impl Plan {
             options: table.options.clone(),
             states: table.states.clone(),
             mergeable: table.mergeable,
+            tells_who: table.column(MODIFIED_BY).is_some(),
             targets,
             constants,
             around_key,
@@ -116,6 +122,7 @@ impl Plan {
     pub(super) fn select(&self) -> String {
         let standing = self.standing.now();
         let mut columns: Vec<&str> = vec![MODIFIED_ON];
+        columns.extend(self.tells_who.then_some(MODIFIED_BY_VALUE));
         if self.mergeable {
             columns.extend([MERGED, MASTER]);
         }
@@ -171,6 +178,7 @@ impl Plan {
             read: Read::Asked(asked.1),
             presence: self.presence(record),
             modified: modified.map(second_of),
+            by: text(MODIFIED_BY_VALUE).map(Arc::from),
             stamp,
             claims: claims.map(RecordId::from),
         };

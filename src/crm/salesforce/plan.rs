@@ -30,6 +30,8 @@ pub const RECORD_TYPE: &str = "RecordTypeId";
 
 /// The field of leads that says that they became something else.
 const CONVERTED: &str = "IsConverted";
+/// Who changed a record last.
+const MODIFIED_BY: &str = "LastModifiedById";
 
 /// A mapping, ready to read and write with.
 pub(super) struct Plan {
@@ -64,8 +66,9 @@ impl Plan {
             *name = Arc::clone(&column.name);
         }
         let mut columns: Vec<Arc<str>> = vec!["Id".into(), "SystemModstamp".into()];
-        let optional =
-            ["IsDeleted"].into_iter().chain(object.mergeable.then_some("MasterRecordId"));
+        let optional = ["IsDeleted", MODIFIED_BY]
+            .into_iter()
+            .chain(object.mergeable.then_some("MasterRecordId"));
         columns.extend(optional.filter(|name| object.column(name).is_some()).map(Arc::from));
         let converts = object.column(CONVERTED).is_some();
         if converts {
@@ -163,6 +166,7 @@ impl Plan {
             read: Read::Asked(asked.1),
             presence: self.presence(record),
             modified: Some(second_of(modified)),
+            by: record.get(MODIFIED_BY).and_then(Json::as_str).map(Arc::from),
             stamp,
             claims: claims.map(RecordId::from),
         };

@@ -72,6 +72,8 @@ struct StoredField {
     unfit: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed: Option<Since>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     touched: bool,
 }
@@ -91,6 +93,7 @@ pub(super) fn store_seen(seen: &Seen, base: &Row, times: &mut Times) -> StoredSe
     for (field, held) in &seen.fields {
         let changed = held.changed.map(|interval| times.interval(interval));
         let plain = held.raw.is_none() && held.unfit.is_none() && !held.touched;
+        let plain = plain && held.by.is_none();
         if plain && base.get(field) == Some(&held.value) {
             match stored.same.iter_mut().find(|(since, _)| *since == changed) {
                 Some((_, fields)) => fields.push(field.0),
@@ -99,7 +102,8 @@ pub(super) fn store_seen(seen: &Seen, base: &Row, times: &mut Times) -> StoredSe
         } else {
             let value = StoredValue(held.value.clone());
             let (raw, unfit, touched) = (held.raw.clone(), held.unfit.clone(), held.touched);
-            let told = StoredField { value, raw, unfit, changed, touched };
+            let by = held.by.clone();
+            let told = StoredField { value, raw, unfit, changed, by, touched };
             stored.fields.insert(field.0, told);
         }
     }
@@ -119,14 +123,14 @@ pub(super) fn load_seen(
             let value = base.get(&field).ok_or_else(|| {
                 NotBody(format!("field {} is as in the base, which lacks it", field.0))
             })?;
-            let (value, raw, unfit, touched) = (value.clone(), None, None, false);
-            fields.insert(field, SeenField { value, raw, unfit, changed, touched });
+            let (value, raw, unfit, by, touched) = (value.clone(), None, None, None, false);
+            fields.insert(field, SeenField { value, raw, unfit, changed, by, touched });
         }
     }
     for (field, told) in stored.fields {
         let changed = told.changed.map(|places| times.between(places)).transpose()?;
-        let StoredField { value, raw, unfit, touched, .. } = told;
-        let held = SeenField { value: value.0, raw, unfit, changed, touched };
+        let StoredField { value, raw, unfit, by, touched, .. } = told;
+        let held = SeenField { value: value.0, raw, unfit, changed, by, touched };
         fields.insert(Field(field), held);
     }
     Ok(Seen {
