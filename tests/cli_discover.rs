@@ -70,6 +70,13 @@ async fn structure_update(world: &World) {
     world.sql(&sql).await;
 }
 
+/// What discovery wrote into the config.
+fn mapped(world: &World) -> String {
+    let config = std::fs::read_to_string(world.file("truce.toml")).unwrap();
+    // Nobody types a comment here.
+    config[config.find("\n# ").unwrap()..].to_owned()
+}
+
 /// That all schemas in the folder are of the grammar.
 fn schemas_are_sound(world: &World, expected: &[&str]) {
     for name in expected {
@@ -109,6 +116,7 @@ async fn from_accounts_alone_to_agreement_with_salesforce() {
         ["discover", "--object", "Account", "--object", "Contact", "--object", "project__c"];
     let told = world.done(&arguments).await;
     assert!(told.contains("Contact and nmsrecipient") && told.contains("cusproject"), "{told}");
+    insta::assert_snapshot!("salesforce", mapped(&world));
     schemas_are_sound(&world, &["sfdcSchemasales.xml", "cus_project.xml"]);
     structure_update(&world).await;
     world.done(&["setup"]).await;
@@ -232,6 +240,7 @@ async fn from_accounts_alone_to_agreement_with_dynamics() {
     let objects = ["--object", "account", "--object", "contact", "--object", "new_project"];
     let told = world.done(&[&["discover"], &objects[..]].concat()).await;
     assert!(told.contains("contact and nmsrecipient") && told.contains("cusproject"), "{told}");
+    insta::assert_snapshot!("dynamics", mapped(&world));
     schemas_are_sound(&world, &["mscrmSchemadataverse.xml", "cus_project.xml"]);
     structure_update(&world).await;
     world.done(&["setup"]).await;

@@ -134,7 +134,11 @@ const TAKES: &str = "a text takes what is written to it";
 fn mapping(account: &Account, draft: &Draft) -> String {
     let (mut text, settings) = (String::new(), &draft.settings);
     let (table, key) = &draft.table;
-    let many = draft.count.map(|count| format!(", {count} records")).unwrap_or_default();
+    let many = match draft.count {
+        Some(1) => ", 1 record".to_owned(),
+        Some(count) => format!(", {count} records"),
+        None => String::new(),
+    };
     writeln!(text, "\n# {}{many}, and {table}: {}.", line(&draft.title), line(&draft.why))
         .expect(TAKES);
     for remark in &settings.remarks {

@@ -57,16 +57,16 @@ pub(super) fn lines(notes: &[Note]) -> String {
         text.push_str(HEAD);
     }
     for (why, fields) in reasons {
-        let mut names = String::new();
-        for field in fields {
-            if !names.is_empty() && LINE_CHARS_MAX < names.len() + field.len() + why.len() {
-                writeln!(text, "{OUT}{names}: {why}").expect(TAKES);
-                names.clear();
+        let mut names = OUT.to_owned();
+        for (left, field) in (0..fields.len()).rev().zip(fields) {
+            if LINE_CHARS_MAX < names.len() + field.len() + 1 {
+                writeln!(text, "{}", names.trim_end()).expect(TAKES);
+                OUT.clone_into(&mut names);
             }
-            let gap = if names.is_empty() { "" } else { ", " };
-            write!(names, "{gap}{field}").expect(TAKES);
+            let end = if left == 0 { ": " } else { ", " };
+            write!(names, "{field}{end}").expect(TAKES);
         }
-        writeln!(text, "{OUT}{names}: {why}").expect(TAKES);
+        writeln!(text, "{names}{why}").expect(TAKES);
     }
     for note in notes {
         if let Some(mapped) = &note.perhaps {

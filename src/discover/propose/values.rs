@@ -124,7 +124,9 @@ impl<'a> Values<'a> {
             let campaign = match campaign {
                 Ok(campaign) => campaign,
                 Err(why) => {
-                    members.iter().for_each(|at| self.note(&object.fields[*at], &why, None));
+                    for member in members {
+                        self.note(&object.fields[member], &why, None);
+                    }
                     continue;
                 }
             };
