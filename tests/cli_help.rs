@@ -23,11 +23,12 @@ fn truce(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn every_help_text_has_examples() {
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["demo"],
         &["run"],
         &["check"],
+        &["discover"],
         &["plan"],
         &["setup"],
         &["status"],

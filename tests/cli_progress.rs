@@ -3,29 +3,12 @@
 mod cli_world;
 
 use std::fs::File;
-use std::io::Read as _;
 use std::process::Stdio;
 
-use cli_world::{PATIENCE, World};
-use nix::pty::{Winsize, openpty};
+use cli_world::{PATIENCE, World, terminal};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tokio::sync::watch;
-
-/// What a terminal was sent, whole after the process has ended.
-fn shown(mut terminal: File) -> watch::Receiver<String> {
-    let (sender, receiver) = watch::channel(String::new());
-    std::thread::spawn(move || {
-        let mut piece = [0; 4096];
-        // A terminal that nobody writes to any more answers with an error on Linux.
-        while let Ok(read @ 1..) = terminal.read(&mut piece) {
-            let text = String::from_utf8_lossy(&piece[..read]).into_owned();
-            sender.send_modify(|all| all.push_str(&text));
-        }
-    });
-    receiver
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_scan_is_a_bar_on_a_terminal_and_each_log_line_stays_whole() {
@@ -41,12 +24,11 @@ async fn a_first_scan_is_a_bar_on_a_terminal_and_each_log_line_stays_whole() {
     world.configure(&world.config().replace("[campaign]", "[campaign]\nscan_rows = 500"));
     world.done(&["setup"]).await;
 
-    let size = Winsize { ws_row: 40, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };
-    let terminal = openpty(&size, None).unwrap();
+    let terminal = terminal::open();
     let mut command = world.command(&["run"]);
     let mut child = command.stderr(Stdio::from(terminal.slave)).spawn().unwrap();
     drop(command);
-    let mut screen = shown(File::from(terminal.master));
+    let mut screen = terminal::shown(File::from(terminal.master));
     let scanned = screen.wait_for(|text| text.contains("both sides are scanned"));
     drop(tokio::time::timeout(PATIENCE, scanned).await.unwrap().unwrap());
     kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();

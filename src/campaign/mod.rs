@@ -10,6 +10,7 @@
 
 pub mod catalog;
 pub mod identity;
+pub mod listing;
 
 pub mod standing;
 pub mod table;

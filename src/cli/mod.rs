@@ -5,6 +5,7 @@ mod attend;
 mod changes;
 mod check;
 mod demo;
+mod discover;
 mod drift;
 mod explain;
 mod failure;
@@ -80,6 +81,17 @@ Examples:
   truce check --config truce.toml
   truce check --config truce.toml --json")]
     Check(check::Options),
+    /// List the CRM's objects, and write a mapping, Campaign's schemas and their SQL for what is chosen
+    #[command(after_help = "\
+On a terminal it asks which; elsewhere, without --object or --all, it lists them. The config file has
+[campaign] and a [crm.NAME]; mappings are added to it, and what is in it stays. A second run adds
+what is new in the CRM and marks what is gone. Neither side is written to.
+
+Examples:
+  truce discover --config truce.toml
+  truce discover --config truce.toml --object Contact --object Project__c --namespace acme
+  truce discover --config truce.toml --crm sales --all")]
+    Discover(discover::Options),
     /// Make replica identity, publication, slot and ledger; or print the SQL, or take it all away
     #[command(after_help = "\
 Examples:
@@ -179,6 +191,7 @@ async fn carry_out(command: Command) -> Result<()> {
     match command {
         Command::Run(ConfigFile { config }) => Box::pin(run::run(&config)).await,
         Command::Check(options) => Box::pin(check::check(options)).await,
+        Command::Discover(options) => Box::pin(discover::discover(options)).await,
         Command::Setup(options) => Box::pin(setup::setup(options)).await,
         Command::Status(options) => Box::pin(status::status(options)).await,
         Command::Explain(options) => Box::pin(explain::explain(options)).await,

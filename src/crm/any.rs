@@ -5,6 +5,7 @@
 
 mod doors;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
 
 use crate::crm::http::{Calls, Usage};
-use crate::crm::{Wanted, dynamics, salesforce};
+use crate::crm::{Listed, Told, Wanted, dynamics, salesforce};
 use crate::peer::PeerError;
 use crate::reconcile::RecordId;
 use crate::reconcile::mapping::{Column, Kind};
@@ -69,6 +70,30 @@ impl Account {
         match self {
             Self::Salesforce(account) => account.describe(object).await.map(Described::Salesforce),
             Self::Dynamics(account) => account.describe(object).await.map(Described::Dynamics),
+        }
+    }
+
+    /// The objects that hold records which people look at.
+    pub async fn objects(&self) -> Result<Vec<Listed>, PeerError> {
+        match self {
+            Self::Salesforce(account) => account.objects().await,
+            Self::Dynamics(account) => account.objects().await,
+        }
+    }
+
+    /// How many records these objects have, about; what is not counted is left out.
+    pub async fn counts(&self, objects: &[Arc<str>]) -> Result<BTreeMap<Arc<str>, u64>, PeerError> {
+        match self {
+            Self::Salesforce(account) => account.counts(objects).await,
+            Self::Dynamics(account) => account.counts(objects).await,
+        }
+    }
+
+    /// What people are told of an object's fields.
+    pub async fn tell(&self, object: &str) -> Result<Told, PeerError> {
+        match self {
+            Self::Salesforce(account) => account.tell(object).await,
+            Self::Dynamics(account) => account.tell(object).await,
         }
     }
 

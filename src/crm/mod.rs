@@ -17,11 +17,13 @@ mod secret;
 mod sightings;
 mod signer;
 mod standing;
+mod told;
 mod wanted;
 mod writes;
 
 pub use drift::Drift;
 pub use secret::Secret;
 pub use signer::{Algorithm, KeyError, Signer};
+pub use told::{Listed, Told, ToldChoice, ToldField};
 pub use wanted::{Rights, Wanted};
 pub use writes::Cost;

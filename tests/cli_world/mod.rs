@@ -10,6 +10,7 @@
 )]
 
 mod environment;
+pub mod terminal;
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};

@@ -126,3 +126,13 @@ async fn an_upsert_by_id_updates_or_creates() {
     assert_eq!(answers[1]["success"], true);
     assert_eq!(world.rows("SELECT Id FROM Contact").await.len(), 2);
 }
+
+#[tokio::test]
+async fn records_are_counted_by_object_without_those_that_are_deleted() {
+    let world = World::new().await;
+    let ids = world.seed("Contact", json!([{ "LastName": "Roe" }, { "LastName": "Low" }])).await;
+    world.order("/delete", json!({ "object": "Contact", "ids": ids[..1] })).await;
+    let (status, body) = world.get("/limits/recordCount?sObjects=Contact,Lead,Nothing__c").await;
+    let counts = json!([{ "count": 1, "name": "Contact" }, { "count": 0, "name": "Lead" }]);
+    assert_eq!((status, &body["sObjects"]), (200, &counts));
+}

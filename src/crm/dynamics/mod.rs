@@ -35,6 +35,7 @@ mod reads;
 mod save;
 mod scan;
 mod settings;
+mod telling;
 mod values;
 mod writer;
 

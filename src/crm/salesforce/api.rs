@@ -221,7 +221,8 @@ impl Api {
         errors::refused_read(answer, doing)
     }
 
-    async fn metadata<T: DeserializeOwned>(
+    /// A piece of metadata; `None` where there is none.
+    pub(super) async fn metadata<T: DeserializeOwned>(
         &self,
         path: String,
         doing: &'static str,

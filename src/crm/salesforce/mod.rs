@@ -35,6 +35,7 @@ mod scan;
 mod seen;
 mod settings;
 mod soql;
+mod telling;
 mod values;
 mod writer;
 

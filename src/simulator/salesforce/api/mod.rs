@@ -234,6 +234,7 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
     match (path, method) {
         ([], "GET") => Ok(metadata::root(org, call)),
         (["limits"], "GET") => Ok(metadata::limits(org, call)),
+        (["limits", "recordCount"], "GET") => Ok(metadata::record_count(org, call)),
         (["sobjects"], "GET") => metadata::global(org, call),
         (["sobjects", object], "GET") => metadata::basic(org, call, object),
         (["sobjects", object] | ["sobjects", object, "Id"], "POST") => {
@@ -281,7 +282,8 @@ fn resource(org: &mut Org, call: &Call<'_>, path: &[&str]) -> Answered {
 fn is_resource(path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else { return true };
     match *first {
-        "limits" | "search" | "parameterizedSearch" => rest.is_empty(),
+        "limits" => rest.is_empty() || rest == ["recordCount"],
+        "search" | "parameterizedSearch" => rest.is_empty(),
         "query" | "queryAll" => rest.len() <= 1,
         "sobjects" => rest.len() <= 3,
         "composite" => {
