@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use truce::peer::{Cursor, PeerError};
 use truce::reconcile::{
-    Change, Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Value, Write,
+    Consent, Gone, Lane, Outcome, Presence, RecordId, RefusalKind, Value, Write,
 };
 
 use crate::stage::{

@@ -157,7 +157,7 @@ pub(crate) fn objects() -> Vec<Object> {
     vec![contact, account, project]
 }
 
-pub(crate) fn world<'a>(tables: &'a [Table]) -> World<'a> {
+pub(crate) fn world(tables: &[Table]) -> World<'_> {
     World { tables, mappings: &[], schemas: &[], earlier: None, namespace: "acme", extend: false }
 }
 
