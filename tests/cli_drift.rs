@@ -86,7 +86,14 @@ async fn credentials_that_are_refused_keep_no_wal_once_the_crm_was_known() {
     let world = World::start().await;
     world.done(&["setup"]).await;
     let agent = world.run().await;
-    agent.until("readyz", "\"ready\":true").await;
+    // Once it has followed the log it is no first start any more.
+    world
+        .sql(
+            "insert into nmsrecipient (irecipientid, semail, sfirstname, slastname)
+             values (2, 'b@x.org', 'Bob', 'Low')",
+        )
+        .await;
+    world.agree_on(&agent, &["b@x.org|Bob|Low|0"]).await;
     agent.end().await;
 
     let secret = std::fs::read(world.file("secret")).unwrap();
@@ -105,7 +112,7 @@ async fn credentials_that_are_refused_keep_no_wal_once_the_crm_was_known() {
 
     std::fs::write(world.file("secret"), secret).unwrap();
     let agent = world.run().await;
-    world.agree_on(&agent, &["a@x.org|Ann|Roe|0"]).await;
+    world.agree_on(&agent, &["a@x.org|Ann|Roe|0", "b@x.org|Bob|Low|0"]).await;
     agent.end().await;
 }
 

@@ -170,7 +170,8 @@ impl<'a> Rehearsal<'a> {
             after = Some(last.link.id);
             let there = |link: &Link| {
                 let live = link.state == LinkState::Live && link.seen[side].bond == Bond::Here;
-                link.record(side).filter(|_| live).cloned()
+                let real = |record: &&RecordId| live && !record.0.starts_with(PRETENDED);
+                link.record(side).filter(real).cloned()
             };
             borne.extend(page.iter().filter_map(|kept| there(&kept.link)));
         }

@@ -57,13 +57,15 @@ pub(super) async fn plan(options: Options) -> Result<()> {
         let peer = survey.peer(name, account).await?;
         let known = links(survey.ledger.as_ref(), &of_account).await?;
         let rehearsal = Rehearsal::new(&of_account, number, epochs(&known));
-        rehearsal.know(known).await?;
         rehearsal.recall(brakes(survey.ledger.as_ref(), &of_account).await?).await?;
         let (mut campaign, mut crm, writer) = (survey.campaign(), peer.scan(), peer.writer());
         let bars = Bars::on_stderr();
         for (label, _) in config.in_order() {
             let plan = of_account.values().find(|plan| *plan.name == *label.as_str());
             let Some(plan) = plan else { continue };
+            // Not before its turn: what is known of a mapping is decided once it is read.
+            let of_mapping = known.iter().filter(|link| link.entity == plan.policy.entity);
+            rehearsal.know(of_mapping.cloned().collect()).await?;
             let reading = rehearsal.read(plan, (&mut campaign, &mut crm));
             let read = bars.during(&format!("reading both sides of {label}"), reading).await?;
             report.read(label.as_str(), read);

@@ -37,7 +37,8 @@ impl Foretold {
                 }
             }
         }
-        let account = &plan["accounts"]["sales"];
+        let accounts = plan["accounts"].as_object().unwrap();
+        let account = accounts.values().next().unwrap();
         let calls = [("scan", "to_scan"), ("read", "to_read"), ("write", "to_write")];
         let calls = calls.map(|(kind, name)| (kind, account[name].as_u64().unwrap())).into();
         Self { deeds, calls, rows: rows(stage).await }

@@ -66,14 +66,12 @@ impl Folder {
     /// Writes schemas and SQL; the files that are not as they were.
     pub(super) fn write(
         &self,
-        seen: &Schema,
         own: &[Schema],
         live: &BTreeMap<String, BTreeSet<String>>,
         database: &str,
     ) -> Result<Vec<PathBuf>> {
         fs::create_dir_all(&self.path).with_context(|| format!("{}", self.path.display()))?;
-        let mut texts = vec![(format!("{}.xml", seen.name), seen.document())];
-        let mut statements = Vec::new();
+        let (mut texts, mut statements) = (Vec::new(), Vec::new());
         for schema in own {
             let name = format!("{}_{}.xml", schema.namespace, schema.name);
             texts.push((name, schema.document()));
@@ -81,6 +79,16 @@ impl Folder {
             statements.extend(sql::statements(schema, live));
         }
         texts.push(("campaign.sql".to_owned(), sql::script(database, &statements, WHY)));
+        self.renew(texts)
+    }
+
+    /// Keeps what the account was seen to have, by which the next run tells what is new: the last of
+    /// all, as what is in it and in no mapping was taken out by a person.
+    pub(super) fn remember(&self, seen: &Schema) -> Result<Vec<PathBuf>> {
+        self.renew(vec![(format!("{}.xml", seen.name), seen.document())])
+    }
+
+    fn renew(&self, texts: Vec<(String, String)>) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();
         for (name, text) in texts {
             let file = self.path.join(name);

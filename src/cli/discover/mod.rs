@@ -105,11 +105,12 @@ pub(super) async fn discover(options: Options) -> Result<()> {
     let seen = view::schema(&account, &objects, folder.earlier.as_ref());
     let made = folder.own_with(&drafts);
     sound(made.iter().chain([&seen]))?;
-    let mut done = folder.write(&seen, &made, &tables.columns, schema)?;
+    let mut done = folder.write(&made, &tables.columns, schema)?;
     if written != text {
         files::replace(&options.config, &written)?;
         done.push(options.config.clone());
     }
+    done.extend(folder.remember(&seen)?);
     report::print(
         &report::Report { drafts: &drafts, refused: &refused, files: &done },
         options.json,

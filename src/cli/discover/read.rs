@@ -17,7 +17,7 @@ use crate::crm::any;
 use crate::crm::{Rights, Told, Wanted};
 use crate::discover::names::plain;
 use crate::discover::object::{Choice, Field, Found, Object, Table as Fit};
-use crate::discover::propose::is_candidate;
+use crate::discover::propose::{RECIPIENTS, is_candidate};
 use crate::peer::PeerError;
 use crate::postgres::Session;
 use crate::reconcile::mapping::{Column, Kind};
@@ -117,6 +117,8 @@ impl Reader<'_> {
             let Some(table) = Table::read(session, schema, name).await? else { continue };
             let columns = table.columns.iter().map(|known| known.column.name.to_string());
             tables.columns.insert((*name).clone(), columns.collect());
+            // It is a folder of recipients: another table's rows would be lost to sight in it.
+            let folder = folder.filter(|_| name.as_str() == RECIPIENTS);
             tables.fit.extend(fit(&table, folder));
         }
         bar.end();

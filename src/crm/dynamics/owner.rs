@@ -5,6 +5,7 @@
 //! for: one read more for some refusals, which are few and not tried again by themselves.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 use crate::crm::dynamics::plan::Plan;
 use crate::crm::dynamics::writer::RowWriter;
@@ -15,6 +16,9 @@ use crate::reconcile::{Observation, Outcome, RefusalKind, Row, Write};
 /// So many are asked about together: a key's values have 900 bytes at most, which is 2,700 in an
 /// address, and an address 24,000.
 const ASKED_TOGETHER: usize = 8;
+
+/// So often a value that nobody is seen to hold is tried again.
+const TRIES: u32 = 3;
 
 /// Two rows cannot have the values of one key; a few more match where it is wider than what was
 /// written.
@@ -66,11 +70,20 @@ impl RowWriter {
                     (first, second, &mut *outcome)
                 {
                     refusal.kind = RefusalKind::Unique(Some(owner.record.clone()));
-                } else if first.is_none() && !strange {
+                } else if first.is_none() && !strange && self.may_be_free(writes[*place]) {
                     *outcome = Outcome::Later(AGAIN.into());
                 }
             }
         }
+    }
+}
+
+impl RowWriter {
+    /// Whether a value that nobody is seen to hold is tried again: it was given up meanwhile, or stands in
+    /// a row that we may not read, which no waiting mends.
+    fn may_be_free(&self, write: &Write) -> bool {
+        let mut unowned = self.unowned.lock().unwrap_or_else(PoisonError::into_inner);
+        unowned.refused(write.link, TRIES, tokio::time::Instant::now()).is_some()
     }
 }
 

@@ -1,4 +1,5 @@
-//! How often a record that a plug-in refused was tried again.
+//! How often a record that was refused, by a plug-in or for a value that nobody seems to hold, was tried
+//! again.
 //!
 //! What a customer's own logic throws has one code, whether it means this record (and always will) or
 //! met a lock, a service of its own that is down, another plug-in's depth. So it is tried a few more
@@ -18,7 +19,7 @@ const FIRST: Duration = Duration::from_secs(5);
 /// What was not tried again for this long is settled otherwise, and begins anew.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
-/// As many as the writes under way can hold, many times over.
+/// As many as are put off in a round, and some of the next.
 const LINKS_MAX: usize = 10_000;
 
 /// The links whose writes were refused lately.
@@ -38,8 +39,8 @@ impl Patience {
             self.0.retain(|_, (_, at)| fresh(*at));
         }
         if LINKS_MAX <= self.0.len() && !self.0.contains_key(&link) {
-            // Too many to know: who is in doubt is held.
-            return None;
+            // Too many to count: where so many are refused, what refuses them is down.
+            return Some(FIRST);
         }
         self.0.insert(link, (before + 1, now));
         Some(FIRST)
@@ -66,5 +67,14 @@ mod tests {
         assert!(patience.refused(link, 1, now).is_some());
         assert!(patience.refused(link, 1, now + FORGOTTEN_AFTER).is_some(), "it begins anew");
         assert_eq!(patience.refused(LinkId(8), 0, now), None, "none is wanted");
+    }
+
+    #[test]
+    fn where_too_many_are_refused_to_be_counted_none_is_given_up() {
+        let (mut patience, now) = (Patience::default(), Instant::now());
+        for link in 0..=LINKS_MAX as u64 {
+            assert_eq!(patience.refused(LinkId(link), 3, now), Some(FIRST));
+        }
+        assert_eq!(patience.0.len(), LINKS_MAX);
     }
 }

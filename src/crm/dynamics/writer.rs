@@ -36,6 +36,8 @@ pub struct RowWriter {
     plans: Plans,
     /// With records that plug-ins refuse.
     patience: Mutex<Patience>,
+    /// With values that are another's, where nobody is seen to hold them.
+    pub(super) unowned: Mutex<Patience>,
 }
 
 /// A row that was read just before its write.
@@ -48,7 +50,7 @@ pub(super) enum Fresh {
 
 impl RowWriter {
     pub(super) fn new(account: Arc<Account>, plans: Plans) -> Self {
-        Self { account, plans, patience: Mutex::default() }
+        Self { account, plans, patience: Mutex::default(), unowned: Mutex::default() }
     }
 
     /// Carries out what can be: a paused field stops its own writes, without a call.

@@ -20,6 +20,7 @@ use super::schema::Schema;
 use super::view;
 
 pub use fields::Confidence;
+pub use pairs::RECIPIENTS;
 pub use table::is_candidate;
 
 use home::Home;

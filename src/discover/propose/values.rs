@@ -97,18 +97,26 @@ impl<'a> Values<'a> {
         for number in self.left.clone() {
             let field = &object.fields[number];
             let name = plain(&field.column.name);
-            let Some((group, flags)) = pairs::consent(&name) else { continue };
-            if !self.left.contains(&number) || field.column.kind != Kind::Bool {
+            let said = pairs::said([&name, &plain(field.bare())]);
+            if !self.left.contains(&number) || said == pairs::Said::Nothing {
                 continue;
             }
+            if said == pairs::Said::Unclear || field.column.kind != Kind::Bool {
+                self.left.remove(&number);
+                let why = "speaks of consent: which of its values forbids is for you to say";
+                self.note(field, why, None);
+                continue;
+            }
+            let (group, flags) = pairs::consent(&name).unwrap_or_default();
             // In the order of the list: the first is the one that an opt-out writes.
-            let members: Vec<usize> = group
-                .iter()
-                .filter_map(|name| {
-                    let mut left = self.left.iter().copied();
-                    left.find(|at| plain(&object.fields[*at].column.name) == *name)
-                })
-                .collect();
+            let of_name = |name: &&str| {
+                let mut left = self.left.iter().copied();
+                left.find(|at| plain(&object.fields[*at].column.name) == **name)
+            };
+            let mut members: Vec<usize> = group.iter().filter_map(of_name).collect();
+            if members.is_empty() {
+                members.push(number);
+            }
             for member in &members {
                 self.left.remove(member);
             }
@@ -163,6 +171,9 @@ impl<'a> Values<'a> {
             }
             let how = (found.confidence, found.why);
             let name = found.column.name.to_string();
+            if pairs::is_flag(&name) {
+                continue;
+            }
             let mut mapped = self.mapped(field, vec![name.clone()], how);
             mapped.zero_is_null = zero_is_null(field, &found.column);
             if mapped.zero_is_null {
